@@ -1,0 +1,1 @@
+"""Files -> samples -> batches: nuScenes tables, point files, splits, augmentation, datamodules."""

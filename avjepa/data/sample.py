@@ -1,0 +1,163 @@
+"""What one moment of driving looks like in memory, before and after batching. Shapes are part of the types."""
+
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self
+
+import torch
+from jaxtyping import Bool, Float, Float64, Int64, UInt8
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The annotated objects of one keyframe, in the BEV frame."""
+
+    boxes: Float[Tensor, "box 9"]
+    """Columns: ``geometry.boxes.BOX_FIELDS``."""
+    class_index: Int64[Tensor, "box"]
+    """Index into ``data.fields.CLASSES``; boxes of other categories are not listed."""
+    lidar_points: Int64[Tensor, "box"]
+    """Stored number of LiDAR points in the box."""
+    radar_points: Int64[Tensor, "box"]
+    """Stored number of radar points in the box."""
+    visibility: Int64[Tensor, "box"]
+    """nuScenes visibility level 1-4; 0 where the table does not say."""
+    instances: tuple[str, ...]
+    """Instance token of every box: an object keeps its token within a scene."""
+
+    def __len__(self) -> int:
+        return len(self.instances)
+
+    def selected(self, keep: Bool[Tensor, "box"]) -> "Labels":
+        """The boxes for which ``keep`` is true."""
+        return Labels(
+            self.boxes[keep], self.class_index[keep], self.lidar_points[keep], self.radar_points[keep],
+            self.visibility[keep], tuple(t for t, k in zip(self.instances, keep.tolist(), strict=True) if k),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class CameraImages:
+    """The images of one moment."""
+
+    images: UInt8[Tensor, "view 3 height width"]
+    """RGB."""
+    intrinsics: Float[Tensor, "view 3 3"]
+    """Pixels of *these* images (after resizing and cropping) from the camera frame (x right, y down, z forward)."""
+    bev_from_camera: Float[Tensor, "view 4 4"]
+    """Pose of each camera at its own exposure time in the BEV frame of the sample, augmentation included."""
+    channels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What the sensors gave at one moment. A missing sensor is ``None``; a sensor that saw nothing has no rows."""
+
+    token: str
+    """Keyframe: the nuScenes sample token. Between keyframes: the sample_data token of the reference sweep."""
+    scene: str
+    timestamp: int
+    """Microseconds, of the reference sweep."""
+    seed: int
+    """Random number of this draw: the next epoch draws the sample with another one, a resumed run with the same."""
+    global_from_ego: Float64[Tensor, "4 4"]
+    """Ego pose at the reference time."""
+    bev_from_ego: Float[Tensor, "4 4"]
+    """Identity without augmentation; otherwise the flip, rotation and scale that were applied."""
+    lidar: Float[Tensor, "point 6"] | None = None
+    """Columns: ``data.fields.LIDAR_FIELDS``."""
+    radar: Float[Tensor, "point 16"] | None = None
+    """Columns: ``data.fields.RADAR_FIELDS``."""
+    cameras: CameraImages | None = None
+    labels: Labels | None = None
+    """``None`` where labels were not asked for; zero boxes where there are none."""
+
+
+def _moved(value: Any, device: torch.device | str, non_blocking: bool) -> Any:
+    if isinstance(value, Tensor):
+        return value.to(device, non_blocking=non_blocking)
+    if isinstance(value, tuple):
+        return tuple(_moved(item, device, non_blocking) for item in value)
+    if hasattr(value, "__dataclass_fields__"):
+        return replace(value, **{f.name: _moved(getattr(value, f.name), device, non_blocking) for f in fields(value)})
+    return value
+
+
+class _Movable:
+    """Gives a dataclass of tensors the ``to`` that Lightning looks for."""
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Self:
+        """A copy whose tensors live on ``device``."""
+        moved: Self = _moved(self, device, non_blocking)
+        return moved
+
+
+@dataclass(frozen=True)
+class Points(_Movable):
+    """The points of a batch in one tensor."""
+
+    features: Float[Tensor, "point field"]
+    """Columns: ``LIDAR_FIELDS`` or ``RADAR_FIELDS``; the first three are x, y, z in the BEV frame."""
+    batch_index: Int64[Tensor, "point"]
+    """Which sample of the batch a point belongs to; ascending."""
+    present: Bool[Tensor, "batch"]
+    """Whether the sample had the sensor at all."""
+
+    @property
+    def batch_size(self) -> int:
+        """Number of samples, those without points included."""
+        return self.present.shape[0]
+
+    @property
+    def xyz(self) -> Float[Tensor, "point 3"]:
+        """Positions in the BEV frame (m)."""
+        return self.features[:, :3]
+
+    def selected(self, keep: Bool[Tensor, "point"]) -> "Points":
+        """The points for which ``keep`` is true."""
+        return Points(self.features[keep], self.batch_index[keep], self.present)
+
+
+@dataclass(frozen=True)
+class Cameras(_Movable):
+    """The images of a batch; a missing image is zero and not ``present``."""
+
+    images: UInt8[Tensor, "batch view 3 height width"]
+    intrinsics: Float[Tensor, "batch view 3 3"]
+    bev_from_camera: Float[Tensor, "batch view 4 4"]
+    present: Bool[Tensor, "batch view"]
+
+
+@dataclass(frozen=True)
+class Batch(_Movable):
+    """Samples stacked for a network. A sensor is ``None`` when no sample of the batch has it."""
+
+    tokens: tuple[str, ...]
+    scenes: tuple[str, ...]
+    seeds: Int64[Tensor, "batch"]
+    """``Sample.seed``: masks and input drop-out are drawn from it, per sample, so that they do not depend on how
+    samples are spread over processes, nor on whether the run was interrupted."""
+    global_from_ego: Float64[Tensor, "batch 4 4"]
+    bev_from_ego: Float[Tensor, "batch 4 4"]
+    lidar: Points | None = None
+    radar: Points | None = None
+    cameras: Cameras | None = None
+    labels: tuple[Labels, ...] | None = None
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+
+@dataclass(frozen=True)
+class PretrainBatch(_Movable):
+    """Two views of the same moments. Neither carries labels.
+
+    ``context`` holds what the sensors of that moment gave; ``target`` may know more (sweeps before and after, ego
+    motion compensated) or be augmented differently (see ``bev_from_ego`` of both). By default they are one object.
+    """
+
+    context: Batch
+    target: Batch
+
+    def __len__(self) -> int:
+        return len(self.context)

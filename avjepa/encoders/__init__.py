@@ -1,0 +1,1 @@
+"""Sensor data -> BEV map on the shared token grid."""

@@ -1,0 +1,1 @@
+"""Backbone to task: strict weight transfer and the training of heads."""

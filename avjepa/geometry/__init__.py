@@ -1,0 +1,1 @@
+"""Rigid transforms, boxes and the BEV grid. Knows no sensor."""

@@ -1,0 +1,49 @@
+"""Upright 3D boxes as rows of nine numbers."""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from avjepa.geometry.transforms import apply, rotate
+
+BOX_FIELDS = ("x", "y", "z", "length", "width", "height", "yaw", "velocity_x", "velocity_y")
+"""Columns of a box: centre (m), size (m; nuScenes stores width, length, height: reordered here), yaw (rad,
+counter-clockwise from x), velocity (m/s). Velocity is NaN where it is unknown."""
+
+
+def box_corners(boxes: Float[Tensor, "box 9"]) -> Float[Tensor, "box 8 3"]:
+    """Corners: 0-3 the front face (counter-clockwise seen from ahead: left-top, left-bottom, right-bottom, right-top),
+    4-7 the rear face in the same order."""
+    signs = boxes.new_tensor(
+        [[1, 1, 1], [1, 1, -1], [1, -1, -1], [1, -1, 1], [-1, 1, 1], [-1, 1, -1], [-1, -1, -1], [-1, -1, 1]]
+    )
+    local = signs * boxes[:, None, 3:6] / 2
+    cos, sin = boxes[:, 6].cos()[:, None], boxes[:, 6].sin()[:, None]
+    x, y, z = local.unbind(-1)
+    return torch.stack((cos * x - sin * y, sin * x + cos * y, z), dim=-1) + boxes[:, None, :3]
+
+
+def points_in_boxes(
+    points: Float[Tensor, "point 3"], boxes: Float[Tensor, "box 9"], scale: float = 1.0
+) -> Bool[Tensor, "box point"]:
+    """Which points lie inside or on which box; ``scale`` widens every box about its centre."""
+    offset = points[None] - boxes[:, None, :3]
+    cos, sin = boxes[:, 6].cos()[:, None], boxes[:, 6].sin()[:, None]
+    along = cos * offset[..., 0] + sin * offset[..., 1]
+    across = cos * offset[..., 1] - sin * offset[..., 0]
+    half = boxes[:, None, 3:6] * (scale / 2)
+    return (along.abs() <= half[..., 0]) & (across.abs() <= half[..., 1]) & (offset[..., 2].abs() <= half[..., 2])
+
+
+def transform_boxes(dst_from_src: Float[Tensor, "4 4"], boxes: Float[Tensor, "box 9"]) -> Float[Tensor, "box 9"]:
+    """Boxes in ``dst`` of boxes in ``src``: centre, yaw, velocity follow, also under a flip; sizes a uniform scale.
+
+    The heading and the velocity are rotated as vectors, so they lose whatever leaves the xy plane.
+    """
+    centre = apply(dst_from_src, boxes[:, :3])
+    zero = torch.zeros_like(boxes[:, 0])
+    heading = rotate(dst_from_src, torch.stack((boxes[:, 6].cos(), boxes[:, 6].sin(), zero), dim=-1))
+    velocity = rotate(dst_from_src, torch.stack((boxes[:, 7], boxes[:, 8], zero), dim=-1))
+    scale = torch.linalg.det(dst_from_src[:3, :3]).abs() ** (1 / 3)
+    yaw = torch.atan2(heading[:, 1], heading[:, 0])
+    return torch.cat((centre, boxes[:, 3:6] * scale, yaw[:, None], velocity[:, :2]), dim=-1)

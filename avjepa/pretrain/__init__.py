@@ -1,0 +1,1 @@
+"""Label-free objectives over any sensor encoder, and their training loop."""

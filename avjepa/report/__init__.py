@@ -1,0 +1,1 @@
+"""Pictures of scenes, plots, one HTML page a run."""

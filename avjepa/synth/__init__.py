@@ -1,0 +1,1 @@
+"""A procedural street world, ray-cast into a dataset in nuScenes format."""
