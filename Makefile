@@ -1,0 +1,37 @@
+# Everything happens in .venv; nothing is installed globally.
+#   make setup                    the virtual environment with the package and its tools
+#   make test                     the test suite            (ARGS="tests/data -k radar" narrows it)
+#   make demo                     the whole path on a synthetic world, ending in demo/report.html
+#   make check                    ruff and mypy
+# PYTHON=/path/to/python3.11 names the interpreter where none is found (3.11 to 3.13).
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3 python; do \
+	"$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
+	&& command -v "$$python" && break; done)
+
+.PHONY: setup test check demo clean
+
+setup: $(READY)
+
+$(READY): pyproject.toml
+	@test -n "$(PYTHON)" || { echo "no Python 3.11 to 3.13 found: name one with PYTHON=/path/to/python" >&2; exit 2; }
+	"$(PYTHON)" -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $(READY)
+
+test: $(READY)
+	$(BIN)/python -m pytest -n 2 $(ARGS)
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict avjepa
+
+demo: $(READY)
+	$(BIN)/avjepa demo --out demo $(ARGS)
+
+clean:
+	rm -rf $(VENV) demo runs

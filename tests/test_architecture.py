@@ -1,0 +1,52 @@
+"""The rooms of the package import downwards only."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / "avjepa"
+
+# top to bottom, as docs/architecture.md draws it; rooms of one line do not know each other
+FLOORS = [
+    {"cli", "commands", "demo"},
+    {"release"},
+    {"evaluate"},
+    {"pretrain", "finetune"},
+    {"training"},
+    {"heads", "encoders"},
+    {"report"},
+    {"synth"},
+    {"data"},
+    {"sparse"},
+    {"geometry"},
+    {"provenance"},
+    {"errors", "files"},
+]
+FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py" or path.parent != PACKAGE)
+
+
+def imported_rooms(source: str) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= (
+                {f"{node.module}.{alias.name}" for alias in node.names} if node.module == "avjepa" else {node.module}
+            )
+    return {name.split(".")[1] for name in names if name.startswith("avjepa.")}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_run_downwards(path: Path) -> None:
+    room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    for other in imported_rooms(path.read_text(encoding="utf-8")) - {room, "__version__"}:
+        assert FLOOR_OF[other] > FLOOR_OF[room], f"{path.name}: {room} must not import {other}"
+
+
+def test_relative_imports_are_not_used() -> None:
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            assert not (isinstance(node, ast.ImportFrom) and node.level), f"{path}: relative import"
