@@ -1,0 +1,90 @@
+"""The command line: ``avjepa COMMAND [OPTIONS]``."""
+
+import difflib
+import errno
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+from avjepa import __version__
+from avjepa.errors import UserError
+
+COMMANDS = {
+    "synth": "make a synthetic street world, written as a nuScenes dataset",
+    "inspect": "say what a dataset holds and what is broken in it",
+    "pretrain": "train a sensor's backbone without labels",
+    "finetune": "train a detector on a pre-trained or a new backbone",
+    "evaluate": "score a fine-tuned detector with the official nuScenes evaluation",
+    "view": "draw a sample: bird's-eye view, six cameras, boxes, predictions",
+    "demo": "all of it on a small synthetic world, ending in report.html",
+}
+
+
+def overview() -> str:
+    """The text of ``avjepa --help``."""
+    lines = ["usage: avjepa COMMAND [OPTIONS] [--debug]", ""]
+    lines += [f"  {name:<18}{summary}" for name, summary in COMMANDS.items()]
+    return "\n".join([*lines, "", "avjepa COMMAND --help lists the options of a command."])
+
+
+def underscored(argument: str) -> str:
+    """``--on-bad-file=skip`` as ``--on_bad_file=skip``: dashes and underscores in option names are the same."""
+    if not argument.startswith("--"):
+        return argument
+    name, equals, value = argument.partition("=")
+    return "--" + name[2:].replace("-", "_") + equals + value
+
+
+def run_command(name: str, arguments: Sequence[str]) -> None:
+    """Run one command in this process; errors are raised."""
+    if name not in COMMANDS:
+        close = difflib.get_close_matches(name, COMMANDS, n=1)
+        hint = f"did you mean '{close[0]}'?" if close else f"there are {', '.join(COMMANDS)}"
+        raise UserError(f"unknown command '{name}'; {hint}")
+    module = importlib.import_module(f"avjepa.commands.{name}")
+    module.run([underscored(argument) for argument in arguments])
+
+
+def one_line(error: BaseException) -> str | None:
+    """The line for an error that the user can mend; ``None`` for a defect of the program (its traceback is shown)."""
+    if isinstance(error, UserError):
+        return " ".join(str(error).split())
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return f"{error.filename or 'output'}: no space left to write; free some and run the same command again"
+    if isinstance(error, PermissionError):
+        return f"{error.filename}: permission denied; choose another place or change its permissions"
+    return None
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point of the console script; returns the exit code."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in arguments
+    arguments = [argument for argument in arguments if argument != "--debug"]
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(overview())
+        return 0
+    if arguments[0] == "--version":
+        print(f"avjepa {__version__}")
+        return 0
+    try:
+        run_command(arguments[0], arguments[1:])
+    except KeyboardInterrupt:
+        print("avjepa: interrupted; the same command resumes where it stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except Exception as error:
+        line = one_line(error)
+        if debug or line is None:
+            traceback.print_exc()
+        print(f"avjepa: error: {line or repr(error)}", file=sys.stderr)
+        return 2 if line else 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

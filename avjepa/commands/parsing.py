@@ -1,0 +1,30 @@
+"""Command-line options from the signature of a function, with errors in one line."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from jsonargparse import ArgumentError, ArgumentParser
+
+from avjepa.errors import UserError
+
+
+def readable(error: Exception) -> str:
+    """jsonargparse's message as one line that names the option."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return "; ".join(lines) + "; see --help"
+
+
+def run_function(name: str, function: Callable[..., Any], arguments: Sequence[str]) -> None:
+    """Parse ``arguments`` as the parameters of ``function`` and call it.
+
+    Raises:
+        UserError: an unknown option, a missing one, or a value of the wrong type.
+    """
+    parser = ArgumentParser(prog=f"avjepa {name}", exit_on_error=False)
+    parser.add_function_arguments(function, as_positional=False, sub_configs=True)
+    parser.description = (function.__doc__ or "").split("\n\n")[0]
+    try:
+        options = parser.instantiate_classes(parser.parse_args(list(arguments)))
+    except ArgumentError as error:
+        raise UserError(readable(error)) from error
+    function(**options.as_dict())

@@ -1,0 +1,110 @@
+"""What ``pretrain`` and ``finetune`` share: LightningCLI with one output folder and errors in one line."""
+
+import logging
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import ArgumentError
+from lightning import LightningDataModule, LightningModule
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+
+from avjepa.commands.parsing import readable
+from avjepa.errors import UserError
+from avjepa.files import write_text
+
+SHORTHANDS = {
+    "--data": "--data.dataroot",
+    "--version": "--data.version",
+    "--on_bad_file": "--data.on_bad_file",
+    "--steps": "--trainer.max_steps",
+    "--seed": "--seed_everything",
+}
+"""Options that every training run sets, under the names that the other commands use."""
+
+EPILOGUE = "Shorthands: " + ", ".join(f"{short} = {long}" for short, long in SHORTHANDS.items())
+
+
+def expanded(arguments: Sequence[str]) -> list[str]:
+    """The arguments with shorthands written out."""
+    result = []
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        result.append(SHORTHANDS.get(name, name) + equals + value)
+    return result
+
+
+class TrainingCLI(LightningCLI):
+    """Builds trainer, module and datamodule from YAML and options; training is started by the command.
+
+    Args:
+        name: the command's name.
+        model_class: the LightningModule; its constructor arguments are the keys below ``model``.
+        datamodule_class: the LightningDataModule; its constructor arguments are the keys below ``data``.
+        arguments: the command line behind the command's name.
+
+    Raises:
+        UserError: an option or a key of the YAML is unknown, missing, or of the wrong type; a file cannot be read.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        model_class: type[LightningModule],
+        datamodule_class: type[LightningDataModule],
+        arguments: Sequence[str],
+    ) -> None:
+        self.name = name
+        quiet_lightning()
+        try:
+            super().__init__(
+                model_class,
+                datamodule_class,
+                save_config_callback=None,
+                trainer_defaults={
+                    "use_distributed_sampler": False,
+                    "enable_model_summary": False,
+                    "log_every_n_steps": 10,
+                },
+                seed_everything_default=0,
+                parser_kwargs={"prog": f"avjepa {name}", "exit_on_error": False, "epilog": EPILOGUE},
+                args=expanded(arguments),
+                run=False,
+                auto_configure_optimizers=False,
+                load_from_checkpoint_support=False,
+            )
+        except ArgumentError as error:
+            raise UserError(readable(error)) from error
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Options of the command beside those of trainer, model and data."""
+        parser.add_argument("--out", type=str, required=True, help="folder for checkpoints, logs and results")
+        parser.add_argument(
+            "--ckpt_path", type=str, default=None, help="a checkpoint to resume from; 'last' is the newest one in --out"
+        )
+        parser.link_arguments("seed_everything", "data.seed")
+        parser.link_arguments("seed_everything", "model.seed")
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse without LightningCLI's warning that ``sys.argv`` is not used."""
+        self.config = parser.parse_args(args)
+
+    @property
+    def out(self) -> Path:
+        """The run's folder."""
+        return Path(self.config.out)
+
+    def save_config(self) -> None:
+        """Write the full configuration to ``config.yaml`` in the run's folder."""
+        text = self.parser.dump(self.config, skip_none=False, format="yaml")
+        write_text(self.out / "config.yaml", text)
+
+
+def quiet_lightning() -> None:
+    """Keep off the screen what Lightning and spconv say at start and no user can act upon."""
+    for name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    for message in (".*does not have many workers.*", ".*ModelCheckpoint.*not empty.*", ".*`isinstance.treespec.*"):
+        warnings.filterwarnings("ignore", message=message)
