@@ -20,7 +20,7 @@ def run_function(name: str, function: Callable[..., Any], arguments: Sequence[st
     Raises:
         UserError: an unknown option, a missing one, or a value of the wrong type.
     """
-    parser = ArgumentParser(prog=f"avjepa {name}", exit_on_error=False)
+    parser = ArgumentParser(prog=f"avjepa {name}", exit_on_error=False, allow_abbrev=False)
     parser.add_function_arguments(function, as_positional=False, sub_configs=True)
     parser.description = (function.__doc__ or "").split("\n\n")[0]
     try:

@@ -68,7 +68,12 @@ class TrainingCLI(LightningCLI):
                     "log_every_n_steps": 10,
                 },
                 seed_everything_default=0,
-                parser_kwargs={"prog": f"avjepa {name}", "exit_on_error": False, "epilog": EPILOGUE},
+                parser_kwargs={
+                    "prog": f"avjepa {name}",
+                    "exit_on_error": False,
+                    "allow_abbrev": False,
+                    "epilog": EPILOGUE,
+                },
                 args=expanded(arguments),
                 run=False,
                 auto_configure_optimizers=False,

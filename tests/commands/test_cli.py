@@ -1,0 +1,86 @@
+"""The command line: exit codes and one clear line for bad input."""
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from avjepa import cli
+from avjepa.errors import UserError
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    code = cli.main(arguments)
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def test_overview_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "--help")
+    assert code == 0
+    assert all(name in out for name in cli.COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["synht"], ["synht", "synth"]),
+        (["synth", "--scenes", "2"], ["out", "required"]),
+        (["synth", "--out", "x", "--scenes", "two"], ["scenes", "two"]),
+        (["synth", "--out", "x", "--scenes", "2", "--sceness", "3"], ["sceness"]),
+        (["synth", "--out", "x", "--scene", "2"], ["scene"]),
+        (["synth", "--out", "x", "--scenes", "0"], ["scenes", "0"]),
+    ],
+)
+def test_bad_options_give_one_line_and_code_2(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments, words
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(capsys, *arguments)
+    assert code == 2
+    assert out == ""
+    assert err.startswith("avjepa: error: ")
+    assert err.count("\n") == 1
+    assert all(word in err for word in words)
+    assert list(tmp_path.iterdir()) == [], "nothing is written"
+
+
+def test_dashes_and_underscores_are_the_same() -> None:
+    assert cli.underscored("--on-bad-file=skip-it") == "--on_bad_file=skip-it"
+    assert cli.underscored("some-value") == "some-value"
+
+
+def test_traceback_only_with_debug(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(name: str, arguments: object) -> None:
+        raise UserError("tables/scene.json: not JSON; fetch it again")
+
+    monkeypatch.setattr(cli, "run_command", fails)
+    code, _, err = run(capsys, "inspect")
+    assert (code, err) == (2, "avjepa: error: tables/scene.json: not JSON; fetch it again\n")
+    code, _, err = run(capsys, "inspect", "--debug")
+    assert code == 2
+    assert "Traceback" in err
+
+
+def test_full_disk_is_one_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(name: str, arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "out/last.ckpt")
+
+    monkeypatch.setattr(cli, "run_command", fails)
+    code, _, err = run(capsys, "pretrain")
+    assert code == 2
+    assert "out/last.ckpt" in err
+    assert "space" in err
+    assert err.count("\n") == 1
+
+
+def test_defects_of_the_program_are_not_dressed_up(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(name: str, arguments: object) -> None:
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr(cli, "run_command", fails)
+    code, _, err = run(capsys, "inspect")
+    assert code == 1
+    assert "Traceback" in err
