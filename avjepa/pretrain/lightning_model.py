@@ -1,0 +1,89 @@
+"""Pre-training as Lightning sees it: a thin shell around an objective."""
+
+from typing import Any
+
+from jaxtyping import Float
+from lightning import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+from torch import Tensor
+
+from avjepa.data.sample import PretrainBatch
+from avjepa.pretrain.objective import Embeddings, Objective
+from avjepa.training.finite import require_finite_loss
+from avjepa.training.optimiser import Schedule, optimiser_with_schedule, parameter_groups, planned_steps
+from avjepa.training.randomness import seed_batch
+
+
+class PretrainModule(LightningModule):
+    """Trains an objective for ``trainer.max_steps`` optimiser steps.
+
+    Everything that happens is a function of the seed, the step and the batch, so a run that was killed and resumed
+    ends with the weights of one that was not. Logs ``train/loss``, every term as ``train/TERM``, and
+    ``learning_rate``; figures are those of the first process.
+
+    Args:
+        objective: JEPA, or one of the objectives it is compared with.
+        learning_rate: peak learning rate of AdamW.
+        weight_decay: of AdamW; biases and one-dimensional parameters are exempt.
+        warmup_steps: optimiser steps of linear warm-up.
+        schedule: ``cosine``, or ``constant`` with a linear cool-down.
+        cooldown_steps: length of that cool-down.
+        final_factor: share of the peak learning rate at the last step.
+        seed: of everything random in the run.
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        learning_rate: float = 1e-3,
+        weight_decay: float = 0.05,
+        warmup_steps: int = 0,
+        schedule: Schedule = "cosine",
+        cooldown_steps: int = 0,
+        final_factor: float = 0.0,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.objective = objective
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.warmup_steps = warmup_steps
+        self.schedule: Schedule = schedule
+        self.cooldown_steps = cooldown_steps
+        self.final_factor = final_factor
+        self.seed = seed
+        self.embeddings: Embeddings | None = None
+        """Of the last batch, for diagnostics."""
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """AdamW over every trainable parameter of the objective."""
+        groups = parameter_groups(self.objective, learning_rate=self.learning_rate, weight_decay=self.weight_decay)
+        return optimiser_with_schedule(
+            groups,
+            max_steps=planned_steps(self.trainer),
+            warmup_steps=self.warmup_steps,
+            schedule=self.schedule,
+            cooldown_steps=self.cooldown_steps,
+            final_factor=self.final_factor,
+        )
+
+    def on_train_batch_start(self, batch: PretrainBatch, batch_idx: int) -> None:
+        """Make the batch's random numbers independent of what came before."""
+        seed_batch(self.seed, self.trainer.fit_loop.total_batch_idx, self.global_rank)
+
+    def training_step(self, batch: PretrainBatch, batch_idx: int) -> Float[Tensor, ""]:
+        """Loss of one batch."""
+        output = self.objective(batch)
+        require_finite_loss(output.loss, output.terms, self.trainer.global_step, batch.context.tokens)
+        self.embeddings = output.embeddings
+        self.log("train/loss", output.loss, prog_bar=True, batch_size=len(batch))
+        self.log_dict({f"train/{name}": value for name, value in output.terms.items()}, batch_size=len(batch))
+        self.log("learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"], batch_size=len(batch))
+        loss: Tensor = output.loss
+        return loss
+
+    def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None) -> None:
+        """Step, then let the objective follow (EMA): once per optimiser step and before any checkpoint is written."""
+        super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
+        # Lightning counts this step only after this method returns
+        self.objective.after_step(self.trainer.global_step + 1)

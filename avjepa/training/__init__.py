@@ -1,0 +1,1 @@
+"""What pre-training and fine-tuning share: optimiser and schedule, exact resume, safe checkpoints, progress, logs."""

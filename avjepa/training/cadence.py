@@ -1,0 +1,37 @@
+"""Doing something every so many optimiser steps, and logging it at the right step."""
+
+from collections.abc import Mapping
+
+from lightning import Trainer
+
+
+class StepCadence:
+    """True once for every multiple of ``every_n_steps``, however many batches an optimiser step takes.
+
+    Args:
+        every_n_steps: at least 1.
+    """
+
+    def __init__(self, every_n_steps: int) -> None:
+        if every_n_steps < 1:
+            raise ValueError(f"every_n_steps must be at least 1, got {every_n_steps}")
+        self.every_n_steps = every_n_steps
+        self._last = 0
+
+    def __call__(self, steps_done: int) -> bool:
+        """Whether it is time, given the optimiser steps done so far."""
+        due = steps_done % self.every_n_steps == 0 and steps_done != self._last
+        if due:
+            self._last = steps_done
+        return due
+
+
+def log_measures(trainer: Trainer, measures: Mapping[str, float]) -> None:
+    """Give measures of the step just taken to every logger, now.
+
+    ``LightningModule.log`` keeps a value only if its step is one of ``log_every_n_steps``; what is measured on a
+    cadence of its own would be lost.
+    """
+    if measures:
+        for logger in trainer.loggers:
+            logger.log_metrics(dict(measures), step=trainer.global_step - 1)

@@ -1,0 +1,155 @@
+"""Checkpoints that are whole or absent, that never execute code, and from which a run resumes exactly."""
+
+import pickle
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+
+from avjepa.errors import UserError
+from avjepa.files import replacing
+from avjepa.training.finite import require_finite_weights
+from avjepa.training.screen import tell
+
+LAST = "last.ckpt"
+
+
+def load_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Read a Lightning checkpoint onto the CPU with ``weights_only=True``: data only, no code is ever executed.
+
+    Raises:
+        UserError: the file is missing, damaged, or holds anything but tensors and plain values.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"checkpoint {path}: no such file; give the path of a .ckpt file, or 'last'")
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise UserError(
+            f"checkpoint {path}: refused, it is damaged or holds more than tensors and plain values, which could "
+            "execute code; use a checkpoint written by avjepa"
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError) as error:
+        raise UserError(f"checkpoint {path}: damaged or no checkpoint; use another one") from error
+    if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
+        raise UserError(f"checkpoint {path}: holds no model (no 'state_dict'); use a checkpoint written by avjepa")
+    return checkpoint
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Lightning's plugin for reading and writing checkpoints, made safe.
+
+    Writes beside the final name and renames, so a full disk or a killed process leaves the previous checkpoint as it
+    was. Reads tensors and plain values only, whatever the caller asks for.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """Write a checkpoint atomically.
+
+        Raises:
+            UserError: it could not be written; the previous checkpoint is untouched.
+        """
+        try:
+            with replacing(path) as temporary:
+                torch.save(checkpoint, temporary)
+        except (OSError, RuntimeError) as error:
+            # torch's zip writer turns a failed write into a RuntimeError of several lines
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else "writing failed (disk full?)"
+            raise UserError(
+                f"checkpoint {path}: {reason}; the previous checkpoint is intact: free some space and resume"
+            ) from error
+
+    def load_checkpoint(
+        self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """``load_checkpoint`` of this module; the other arguments are Lightning's and have no say."""
+        return load_checkpoint(path)
+
+
+def last_checkpoint(directory: str | Path) -> Path | None:
+    """The checkpoint that ``TrainingCheckpoint(directory)`` wrote last; ``None``, with a notice, if there is none."""
+    path = Path(directory) / LAST
+    if path.is_file():
+        return path
+    tell(f"no checkpoint in {directory}: training starts from the beginning")
+    return None
+
+
+class TrainingCheckpoint(ModelCheckpoint):
+    """Writes ``last.ckpt`` after every so many optimiser steps and at the end.
+
+    A checkpoint is written only on the boundary between two optimiser steps: in the middle of gradient accumulation
+    there are gradients that no checkpoint holds, and a run resumed from there would differ from one that went on.
+
+    Args:
+        dirpath: folder of ``last.ckpt``.
+        every_n_steps: optimiser steps between two checkpoints.
+    """
+
+    def __init__(self, dirpath: str, every_n_steps: int = 500) -> None:
+        if every_n_steps < 1:
+            raise UserError(f"checkpoint every_n_steps must be at least 1, got {every_n_steps}")
+        super().__init__(
+            dirpath=dirpath,
+            save_last=True,
+            save_top_k=0,
+            every_n_train_steps=every_n_steps,
+            enable_version_counter=False,
+        )
+        self.every_n_steps = every_n_steps
+        self.seconds_writing = 0.0
+        """Time spent so far, which is not time spent waiting for data."""
+        self._saved_step = 0
+        self._seen_step = 0
+        self._between_steps = False
+
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing: the folder alone says which checkpoint is the last, also after it was moved."""
+        return {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Nothing to restore."""
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """A resumed run has its first step in ``last.ckpt`` already."""
+        super().on_train_start(trainer, pl_module)
+        self._saved_step = self._seen_step = trainer.global_step
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Save if this batch completed an optimiser step whose turn it is."""
+        self._between_steps = trainer.global_step > self._seen_step
+        self._seen_step = trainer.global_step
+        if trainer.global_step % self.every_n_steps == 0:
+            self._save(trainer, pl_module)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Steps are what counts here, not epochs."""
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Steps are what counts here, not validations."""
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save the final state."""
+        self._save(trainer, pl_module)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """An exception may come in the middle of a step: nothing is saved, but the user is told what there is."""
+        if isinstance(exception, KeyboardInterrupt) and self._saved_step:
+            tell(f"interrupted at step {trainer.global_step}; the last checkpoint is of step {self._saved_step}")
+
+    def _save(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not self._between_steps or trainer.global_step == self._saved_step:
+            return
+        started = time.monotonic()
+        require_finite_weights(pl_module, trainer.global_step)
+        self.last_model_path = str(Path(str(self.dirpath)) / LAST)
+        trainer.save_checkpoint(self.last_model_path)
+        self._saved_step = trainer.global_step
+        self.seconds_writing += time.monotonic() - started

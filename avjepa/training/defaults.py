@@ -1,0 +1,33 @@
+"""The callbacks, loggers and plugins that every training run has."""
+
+from pathlib import Path
+
+from lightning import Callback
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
+
+from avjepa.training.checkpoints import AtomicCheckpointIO, TrainingCheckpoint
+from avjepa.training.metrics import MetricsFile
+from avjepa.training.progress import StepProgress
+from avjepa.training.throughput import Throughput
+
+CHECKPOINTS = "checkpoints"
+
+
+def default_callbacks(run_directory: str | Path, checkpoint_every_n_steps: int = 500) -> list[Callback]:
+    """Checkpoints in ``checkpoints/``, a progress bar, speed and memory."""
+    return [
+        TrainingCheckpoint(str(Path(run_directory) / CHECKPOINTS), checkpoint_every_n_steps),
+        StepProgress(),
+        Throughput(),
+    ]
+
+
+def default_loggers(run_directory: str | Path) -> list[Logger]:
+    """``metrics.csv`` and TensorBoard event files, both continued by a resumed run."""
+    tensorboard = TensorBoardLogger(str(run_directory), name="tensorboard", version="", default_hp_metric=False)
+    return [MetricsFile(str(run_directory)), tensorboard]
+
+
+def default_plugins() -> list[AtomicCheckpointIO]:
+    """Safe reading and writing of checkpoints."""
+    return [AtomicCheckpointIO()]

@@ -1,0 +1,110 @@
+"""AdamW with a learning rate that is a pure function of the step."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from lightning import Trainer
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+from torch import nn
+
+from avjepa.errors import UserError
+
+Schedule = Literal["cosine", "constant"]
+
+
+def parameter_groups(module: nn.Module, *, learning_rate: float, weight_decay: float) -> list[dict[str, Any]]:
+    """Optimiser groups of *all* trainable parameters of a module: those that decay and those that do not.
+
+    Biases and one-dimensional parameters (norms, mask and empty tokens) do not decay (I-JEPA, V-JEPA).
+    """
+    decaying: list[nn.Parameter] = []
+    constant: list[nn.Parameter] = []
+    for name, parameter in module.named_parameters():
+        if parameter.requires_grad:
+            exempt = parameter.ndim <= 1 or name.rsplit(".", 1)[-1] == "bias"
+            (constant if exempt else decaying).append(parameter)
+    groups = [
+        {"params": decaying, "lr": learning_rate, "weight_decay": weight_decay},
+        {"params": constant, "lr": learning_rate, "weight_decay": 0.0},
+    ]
+    return [group for group in groups if group["params"]]
+
+
+def learning_rate_factor(
+    step: int, *, max_steps: int, warmup_steps: int, schedule: Schedule, cooldown_steps: int, final_factor: float
+) -> float:
+    """Share of the peak learning rate that optimiser step ``step`` (counted from 0) uses.
+
+    Linear warm-up, reaching the peak at step ``warmup_steps``; then
+
+    - ``cosine``: half a cosine from the peak to ``final_factor`` at ``max_steps``;
+    - ``constant``: the peak, then a line down to ``final_factor`` over the last ``cooldown_steps`` (V-JEPA 2,
+      arXiv 2506.09985, section 2: a run can be lengthened up to the cool-down without a change to what it did before).
+    """
+    if step < warmup_steps:
+        return (step + 1) / (warmup_steps + 1)
+    if schedule == "cosine":
+        progress = min(1.0, (step - warmup_steps) / max(1, max_steps - warmup_steps))
+        return final_factor + (1 - final_factor) * 0.5 * (1 + math.cos(math.pi * progress))
+    remaining = max(0, max_steps - step)
+    if remaining >= cooldown_steps:
+        return 1.0
+    return final_factor + (1 - final_factor) * remaining / cooldown_steps
+
+
+def optimiser_with_schedule(
+    groups: Sequence[dict[str, Any]],
+    *,
+    max_steps: int,
+    warmup_steps: int = 0,
+    schedule: Schedule = "cosine",
+    cooldown_steps: int = 0,
+    final_factor: float = 0.0,
+) -> OptimizerLRSchedulerConfig:
+    """What ``configure_optimizers`` returns: AdamW over ``groups``, each group's rate times the same factor.
+
+    Args:
+        groups: ``parameter_groups`` of one or more modules; each keeps its own peak learning rate.
+        max_steps: optimiser steps of the whole training, see ``planned_steps``.
+        warmup_steps: see ``learning_rate_factor``, as are the others.
+        schedule: shape after the warm-up.
+        cooldown_steps: length of the final line of the ``constant`` schedule.
+        final_factor: share of the peak at the end.
+
+    Raises:
+        UserError: nothing is trainable, or warm-up and cool-down do not fit into the training.
+    """
+    if not groups:
+        raise UserError("nothing to train: every parameter is frozen; unfreeze the backbone or add a head")
+    if warmup_steps + cooldown_steps > max_steps:
+        raise UserError(
+            f"warmup_steps {warmup_steps} + cooldown_steps {cooldown_steps} exceed trainer.max_steps {max_steps}; "
+            "shorten them or train for longer"
+        )
+
+    def factor(step: int) -> float:
+        return learning_rate_factor(
+            step,
+            max_steps=max_steps,
+            warmup_steps=warmup_steps,
+            schedule=schedule,
+            cooldown_steps=cooldown_steps,
+            final_factor=final_factor,
+        )
+
+    optimiser = torch.optim.AdamW(list(groups))
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
+    return {"optimizer": optimiser, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+
+def planned_steps(trainer: Trainer) -> int:
+    """Optimiser steps of the whole training.
+
+    Raises:
+        UserError: ``trainer.max_steps`` is not set; the schedule would not know where it ends.
+    """
+    if trainer.max_steps < 1:
+        raise UserError("trainer.max_steps is not set; give the number of optimiser steps")
+    return trainer.max_steps
