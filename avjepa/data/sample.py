@@ -1,7 +1,7 @@
 """What one moment of driving looks like in memory, before and after batching. Shapes are part of the types."""
 
 from dataclasses import dataclass, fields, replace
-from typing import Any, Self
+from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Bool, Float, Float64, Int64, UInt8
@@ -83,12 +83,15 @@ def _moved(value: Any, device: torch.device | str, non_blocking: bool) -> Any:
     return value
 
 
+Movable = TypeVar("Movable", bound="_Movable")  # beartype cannot resolve typing.Self on a decorated method
+
+
 class _Movable:
     """Gives a dataclass of tensors the ``to`` that Lightning looks for."""
 
-    def to(self, device: torch.device | str, non_blocking: bool = False) -> Self:
+    def to(self: Movable, device: torch.device | str, non_blocking: bool = False) -> Movable:
         """A copy whose tensors live on ``device``."""
-        moved: Self = _moved(self, device, non_blocking)
+        moved: Movable = _moved(self, device, non_blocking)
         return moved
 
 

@@ -1,7 +1,9 @@
 """The contract of a sensor encoder: the one thing that differs between modalities."""
 
+import inspect
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
@@ -21,6 +23,9 @@ class BEVMap:
     """Intermediate depths of the encoder brought onto the token grid, shallow to deep, ``features`` not included."""
 
 
+Encoder = TypeVar("Encoder", bound="SensorEncoder")
+
+
 class SensorEncoder(nn.Module, ABC):
     """Turns one sensor's raw data into a BEV map.
 
@@ -36,6 +41,31 @@ class SensorEncoder(nn.Module, ABC):
     token_grid: BEVGrid
     out_channels: int
     level_channels: tuple[int, ...]
+    _constructor_arguments: dict[str, Any]
+
+    def __new__(cls: type[Encoder], *args: Any, **kwargs: Any) -> Encoder:
+        """Note the constructor arguments: here and not in ``__init__``, so that a subclass need not think of it."""
+        encoder: Encoder = super().__new__(cls)
+        try:
+            bound = inspect.signature(cls.__init__).bind(encoder, *args, **kwargs)
+        except TypeError:
+            return encoder  # copy and pickle pass nothing and restore the attribute; a wrong call fails in __init__
+        bound.apply_defaults()
+        arguments = dict(bound.arguments)
+        for name, parameter in bound.signature.parameters.items():
+            if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+                arguments.update(arguments.pop(name))
+        arguments.pop(next(iter(bound.signature.parameters)))  # self
+        encoder.__dict__["_constructor_arguments"] = arguments
+        return encoder
+
+    def bundle_arguments(self) -> dict[str, Any]:
+        """Constructor arguments from which a bundle rebuilds the encoder: those it was built with.
+
+        An encoder whose arguments name files to start from (pre-trained image weights) returns arguments that do
+        without them: the bundle holds the weights, and the files may be gone.
+        """
+        return dict(self._constructor_arguments)
 
     @abstractmethod
     def forward(self, batch: Batch, hidden: Bool[Tensor, "batch y x"] | None = None) -> BEVMap:
