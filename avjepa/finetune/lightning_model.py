@@ -1,0 +1,132 @@
+"""Training of a detector in Lightning."""
+
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float
+from lightning import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+from torch import Tensor
+from torch.optim import Optimizer
+
+from avjepa.data.sample import Batch
+from avjepa.encoders.base import SensorEncoder
+from avjepa.encoders.bundle import load_bundle, load_strictly, state_hash
+from avjepa.finetune.neck import SecondFPN
+from avjepa.finetune.torch_model import Detector
+from avjepa.heads.base import Head
+from avjepa.training.finite import require_finite_loss
+from avjepa.training.optimiser import optimiser_with_schedule, parameter_groups, planned_steps
+from avjepa.training.randomness import seed_batch
+from avjepa.training.screen import tell
+
+
+class FinetuneModule(LightningModule):
+    """Trains heads on a backbone that is new, pre-trained and fine-tuned with them, or pre-trained and frozen.
+
+    AdamW with one cycle of the learning rate, as CenterPoint is trained: warm-up, then cosine decay to zero. Biases and
+    normalisations do not decay. Logs ``train/loss``, every term as ``train/HEAD/TERM``, and ``learning_rate``.
+
+    Args:
+        backbone: any sensor's encoder, with new weights.
+        neck: dense convolutions between backbone and heads.
+        heads: by name, e.g. ``detection``.
+        weights: folder of a backbone bundle whose weights replace the backbone's when training starts; every tensor has
+            to match. A resumed run takes its checkpoint's weights and does not need the folder.
+        mode: ``end_to_end`` trains the backbone too; ``frozen`` leaves every parameter and buffer of it as it is.
+        head_weights: weight of a head's loss; 1 where not given.
+        learning_rate: peak.
+        backbone_learning_rate_factor: the backbone's learning rate relative to ``learning_rate``.
+        head_first_steps: the backbone is held still for so many steps at the start.
+        weight_decay: of AdamW.
+        warmup_fraction: share of all steps that the warm-up takes.
+        seed: of everything random within a step.
+    """
+
+    def __init__(
+        self,
+        backbone: SensorEncoder,
+        neck: SecondFPN,
+        heads: dict[str, Head],
+        weights: str | None = None,
+        mode: Literal["end_to_end", "frozen"] = "end_to_end",
+        head_weights: dict[str, float] | None = None,
+        learning_rate: float = 1e-3,
+        backbone_learning_rate_factor: float = 1.0,
+        head_first_steps: int = 0,
+        weight_decay: float = 0.01,
+        warmup_fraction: float = 0.3,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.detector = Detector(backbone, neck, heads, head_weights)
+        self.weights, self.frozen = weights, mode == "frozen"
+        self.learning_rate, self.backbone_learning_rate_factor = learning_rate, backbone_learning_rate_factor
+        self.head_first_steps, self.weight_decay, self.warmup_fraction = head_first_steps, weight_decay, warmup_fraction
+        self.seed = seed
+        if self.frozen:
+            self.detector.backbone_learns = False
+            self.detector.backbone.requires_grad_(False)
+
+    def setup(self, stage: str) -> None:
+        """Load the pre-trained backbone when a new training starts."""
+        if stage == "fit" and self.weights is not None and self.trainer.ckpt_path is None:
+            backbone = self.detector.backbone
+            source = load_bundle(self.weights, expected_grid=backbone.token_grid)
+            counts = load_strictly(backbone, source.state_dict(), self.weights)
+            tell(f"backbone starts from {self.weights}: {counts}")
+
+    def on_train_start(self) -> None:
+        """Remember what a frozen backbone looks like."""
+        self._backbone_before = state_hash(self.detector.backbone) if self.frozen else None
+
+    def on_train_end(self) -> None:
+        """Prove that a frozen backbone was frozen."""
+        if self._backbone_before is not None and state_hash(self.detector.backbone) != self._backbone_before:
+            raise RuntimeError("the frozen backbone changed during training")
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Make the batch's random numbers independent of what came before."""
+        seed_batch(self.seed, self.trainer.fit_loop.total_batch_idx, self.global_rank)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Float[Tensor, ""]:
+        """Loss of one batch."""
+        holding_still = self.global_step < self.head_first_steps
+        self.detector.backbone_learns = not (self.frozen or holding_still)
+        loss = self.detector.loss(batch)
+        require_finite_loss(loss.total.detach(), loss.terms, self.global_step, batch.tokens)
+        self.log("train/loss", loss.total.detach(), prog_bar=True, batch_size=len(batch))
+        self.log_dict({f"train/{name}": value for name, value in loss.terms.items()}, batch_size=len(batch))
+        self.log("learning_rate", self.trainer.optimizers[0].param_groups[-1]["lr"], batch_size=len(batch))
+        if holding_still and not self.frozen:
+            # DistributedDataParallel waits for a gradient of every parameter that may learn
+            return loss.total + 0.0 * torch.stack([p.sum() for p in self.detector.backbone.parameters()]).sum()
+        return loss.total
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Keep the optimiser (its weight decay too) from a backbone that is held still."""
+        if self.global_step < self.head_first_steps:
+            for parameter in self.detector.backbone.parameters():
+                parameter.grad = None
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Log the loss on held-out samples."""
+        loss = self.detector.loss(batch)
+        self.log("val/loss", loss.total, batch_size=len(batch), sync_dist=True)
+        self.log_dict(
+            {f"val/{name}": value for name, value in loss.terms.items()}, batch_size=len(batch), sync_dist=True
+        )
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
+        """Predictions of every head by name."""
+        return self.detector.predict(batch)
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """AdamW; the backbone has its own peak learning rate."""
+        decay, rate = self.weight_decay, self.learning_rate
+        factor = self.backbone_learning_rate_factor
+        groups = parameter_groups(self.detector.backbone, learning_rate=rate * factor, weight_decay=decay)
+        for module in (self.detector.neck, self.detector.heads):
+            groups += parameter_groups(module, learning_rate=rate, weight_decay=decay)
+        steps = planned_steps(self.trainer)
+        return optimiser_with_schedule(groups, max_steps=steps, warmup_steps=round(self.warmup_fraction * steps))
