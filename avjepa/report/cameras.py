@@ -1,0 +1,126 @@
+"""The six cameras of a moment, with boxes drawn into their images."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from torch import Tensor
+
+from avjepa.data.sample import CameraImages, Sample
+from avjepa.geometry.boxes import box_corners
+from avjepa.geometry.transforms import apply, inverse
+from avjepa.report.bev import Detections, class_rgba
+from avjepa.report.style import picture
+
+MOSAIC = (
+    ("CAM_FRONT_LEFT", "CAM_FRONT", "CAM_FRONT_RIGHT"),
+    ("CAM_BACK_LEFT", "CAM_BACK", "CAM_BACK_RIGHT"),
+)
+"""Where each camera stands in the mosaic."""
+
+NEAR_PLANE = 0.1
+"""Metres before the camera at which edges are cut: nearer points have no meaningful projection."""
+
+_BOX_EDGES = (
+    (0, 1), (1, 2), (2, 3), (3, 0),
+    (4, 5), (5, 6), (6, 7), (7, 4),
+    (0, 4), (1, 5), (2, 6), (3, 7),
+    (8, 9),
+)  # fmt: skip
+"""Corners as ``box_corners`` orders them; 8 is the middle of the bottom, 9 the middle of the front's lower edge."""
+
+
+@dataclass(frozen=True)
+class ProjectedEdges:
+    """The visible parts of box edges in one image."""
+
+    ends: Float[Tensor, "segment 2 2"]
+    """Both ends of every segment in pixels (u right, v down), all inside the image."""
+    box: Int64[Tensor, "segment"]
+    """Which box a segment belongs to."""
+
+
+def projected_edges(
+    boxes: Float[Tensor, "box 9"],
+    bev_from_camera: Float[Tensor, "4 4"],
+    intrinsics: Float[Tensor, "3 3"],
+    width: int,
+    height: int,
+) -> ProjectedEdges:
+    """Project the twelve edges of every box, and a line along its heading on the bottom face, into an image.
+
+    Edges are clipped in homogeneous pixel coordinates (u·z, v·z, z) against the near plane and the four sides of the
+    image, where every boundary is a plane (Liang and Barsky, 1984): nothing behind the camera wraps around into view.
+
+    Args:
+        boxes: in the BEV frame.
+        bev_from_camera: pose of the camera in the BEV frame.
+        intrinsics: pixels from the camera frame.
+        width: of the image in pixels.
+        height: of the image in pixels.
+    """
+    boxes = boxes.detach().double().cpu()
+    corners = box_corners(boxes)
+    bottom = corners[:, [1, 2, 5, 6]].mean(1, keepdim=True)
+    front = corners[:, [1, 2]].mean(1, keepdim=True)
+    nodes = apply(inverse(bev_from_camera.double().cpu()), torch.cat((corners, bottom, front), dim=1))
+    homogeneous = nodes @ intrinsics.double().cpu().T
+    ends = homogeneous[:, torch.tensor(_BOX_EDGES)].flatten(0, 1)
+    box = torch.arange(len(boxes)).repeat_interleave(len(_BOX_EDGES))
+
+    u, v, z = ends.unbind(-1)
+    distance = torch.stack((z - NEAR_PLANE, u, width * z - u, v, height * z - v), dim=-1)  # inside where >= 0
+    start, end = distance[:, 0], distance[:, 1]
+    crossing = start / (start - end)  # not finite only for an edge parallel to the plane, which no case below reads
+    entering = torch.where((start < 0) & (end >= 0), crossing, 0.0).amax(-1)
+    leaving = torch.where((start >= 0) & (end < 0), crossing, 1.0).amin(-1)
+    visible = ((start >= 0) | (end >= 0)).all(-1) & (entering < leaving)
+
+    parameters = torch.stack((entering, leaving), dim=-1)[visible][..., None]
+    first, second = ends[visible, :1], ends[visible, 1:]
+    clipped = first + parameters * (second - first)
+    return ProjectedEdges((clipped[..., :2] / clipped[..., 2:]).float(), box[visible])
+
+
+@picture
+def draw_camera(
+    axes: Axes,
+    cameras: CameraImages,
+    view: int,
+    sample: Sample,
+    detections: Detections | None = None,
+    *,
+    smallest_score: float = 0.1,
+) -> None:
+    """Draw one image with the sample's ground truth (thin) and predictions (bold) in the colours of their classes."""
+    image = cameras.images[view].permute(1, 2, 0).cpu().numpy()
+    height, width = image.shape[:2]
+    axes.imshow(image, interpolation="antialiased")
+    axes.set_xlim(-0.5, width - 0.5)
+    axes.set_ylim(height - 0.5, -0.5)
+    axes.set_axis_off()
+    name = cameras.channels[view].removeprefix("CAM_").replace("_", " ").lower()
+    axes.text(
+        0.012, 0.97, name, transform=axes.transAxes, va="top", fontsize=8, color="white",
+        bbox={"facecolor": "black", "alpha": 0.5, "edgecolor": "none", "boxstyle": "round,pad=0.25"},
+    )  # fmt: skip
+
+    def draw(boxes: Tensor, class_index: Tensor, alpha: list[float], line: float, style: str) -> None:
+        edges = projected_edges(boxes, cameras.bev_from_camera[view], cameras.intrinsics[view], width, height)
+        colours = class_rgba(class_index[edges.box], [alpha[i] for i in edges.box.tolist()])
+        axes.add_collection(
+            LineCollection(list(np.asarray(edges.ends)), colors=colours, linewidths=line, linestyles=style)
+        )
+
+    if sample.labels is not None:
+        seen = (sample.labels.lidar_points + sample.labels.radar_points) > 0
+        strength = 0.95 if detections is None else 0.7
+        alpha = torch.where(seen, strength, 0.35).tolist()
+        draw(sample.labels.boxes, sample.labels.class_index, alpha, 0.9, "solid" if detections is None else "dotted")
+    if detections is not None:
+        sure = detections[1] >= smallest_score
+        alpha = (0.3 + 0.7 * detections[1][sure].clamp(0, 1)).tolist()
+        draw(detections[0][sure], detections[2][sure], alpha, 1.2, "solid")

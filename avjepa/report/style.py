@@ -1,0 +1,118 @@
+"""Colours and one matplotlib style, applied locally: importing or drawing changes no global setting.
+
+Class and method colours stay apart for readers with protanopia and deuteranopia (CIELAB distance under the simulation
+of Machado, Oliveira and Fernandes, 2009) and are the same in every picture of the project.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+import matplotlib
+from matplotlib.figure import Figure
+
+CLASS_COLOURS = {
+    "car": "#4bb0fe",
+    "truck": "#f2a433",
+    "construction_vehicle": "#fce849",
+    "bus": "#ee6339",
+    "trailer": "#ac70cc",
+    "barrier": "#919ba8",
+    "motorcycle": "#ffa6dc",
+    "bicycle": "#3ac79c",
+    "pedestrian": "#ceef6d",
+    "traffic_cone": "#ba785a",
+}
+"""One colour a class, bright enough for camera images and for the dark canvas of the bird's-eye view."""
+
+METHOD_COLOURS = {
+    "scratch": "#8a929c",
+    "jepa": "#2f7fd6",
+    "generative": "#e08a00",
+    "invariance": "#1c9c76",
+}
+"""One colour a pre-training method; mid tones that read on white and on dark paper alike."""
+
+OTHER_COLOURS = ("#2f7fd6", "#e08a00", "#1c9c76", "#c2559d", "#d0512c", "#8a929c")
+"""For lines that are neither a class nor a method."""
+
+INK = "#1b2430"
+"""Text and axes of a chart; the report page swaps it for a light tone on dark paper."""
+RULE = "#d3d9e0"
+"""Grid lines of a chart; swapped like ``INK``."""
+CANVAS = "#10151c"
+"""Background of pictures of the world (bird's-eye views, camera mosaics)."""
+CANVAS_INK = "#e8ecf1"
+CANVAS_RULE = "#3b4654"
+
+_CHART = {
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.titlecolor": INK,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "grid.color": RULE,
+    "grid.linewidth": 0.7,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.8,
+    "axes.titlesize": 10.5,
+    "axes.titleweight": "semibold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 9.5,
+    "xtick.labelsize": 8.5,
+    "ytick.labelsize": 8.5,
+    "legend.fontsize": 8.5,
+    "legend.frameon": False,
+    "lines.linewidth": 1.6,
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 9.5,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "avjepa",
+}
+
+_PICTURE = _CHART | {
+    "figure.facecolor": CANVAS,
+    "axes.facecolor": CANVAS,
+    "axes.edgecolor": CANVAS_RULE,
+    "axes.labelcolor": CANVAS_INK,
+    "axes.titlecolor": CANVAS_INK,
+    "text.color": CANVAS_INK,
+    "xtick.color": CANVAS_INK,
+    "ytick.color": CANVAS_INK,
+    "axes.grid": False,
+}
+
+_Parameters = ParamSpec("_Parameters")
+_Result = TypeVar("_Result")
+
+
+def _styled(
+    settings: dict[str, object],
+) -> Callable[[Callable[_Parameters, _Result]], Callable[_Parameters, _Result]]:
+    def decorate(draw: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Result]:
+        @functools.wraps(draw)
+        def drawn(*args: _Parameters.args, **kwargs: _Parameters.kwargs) -> _Result:
+            with matplotlib.rc_context(settings):
+                return draw(*args, **kwargs)
+
+        return drawn
+
+    return decorate
+
+
+chart = _styled(_CHART)
+"""Decorator: the function draws in the style of charts (dark ink, transparent paper)."""
+picture = _styled(_PICTURE)
+"""Decorator: the function draws in the style of pictures of the world (dark canvas)."""
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """A figure of the given size in inches that no pyplot state knows of; it is freed with its last reference."""
+    return Figure(figsize=(width, height), layout="constrained")

@@ -1,0 +1,137 @@
+"""One picture of one sample, and a window to walk around in its point cloud."""
+
+import os
+import sys
+from pathlib import Path
+
+import matplotlib
+import torch
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize, to_rgb
+from matplotlib.figure import Figure
+
+from avjepa.data.fields import CLASSES
+from avjepa.data.sample import Sample
+from avjepa.errors import UserError
+from avjepa.files import replacing
+from avjepa.geometry.boxes import box_corners
+from avjepa.report.bev import (
+    HEIGHT_COLOURS,
+    HEIGHT_RANGE,
+    Detections,
+    draw_bev,
+    legend_handles,
+    square_extent,
+)
+from avjepa.report.cameras import MOSAIC, draw_camera
+from avjepa.report.style import CANVAS, CLASS_COLOURS, picture
+
+RESOLUTION = 125
+"""Pixels per inch of saved pictures of scenes."""
+
+
+_WIDTH = 13.0  # inches, as everything below
+_GAP = 0.08
+_TITLE = 0.4
+_LEGEND = 0.62
+_AXIS_LABELS = 0.6
+
+
+@picture
+def sample_figure(sample: Sample, detections: Detections | None = None, *, reach: float = 52.0) -> Figure:
+    """The six cameras above two views from above: out to ``reach`` metres, and the inner half of it."""
+    camera_width = (_WIDTH - 4 * _GAP) / 3
+    camera_height = 0.0
+    if sample.cameras is not None:
+        camera_height = camera_width * sample.cameras.images.shape[-2] / sample.cameras.images.shape[-1]
+    bev_side = (_WIDTH - _GAP) / 2 - _AXIS_LABELS
+    bev_top = _TITLE + (2 * (camera_height + _GAP) if sample.cameras is not None else 0.0) + _GAP
+    height = bev_top + bev_side + _AXIS_LABELS + _LEGEND
+    figure = Figure(figsize=(_WIDTH, height))
+
+    def place(left: float, top: float, wide: float, high: float) -> Axes:
+        return figure.add_axes((left / _WIDTH, 1 - (top + high) / height, wide / _WIDTH, high / height))
+
+    if sample.cameras is not None:
+        views = {channel: view for view, channel in enumerate(sample.cameras.channels)}
+        for row, channels in enumerate(MOSAIC):
+            for column, channel in enumerate(channels):
+                left = _GAP + column * (camera_width + _GAP)
+                axes = place(left, _TITLE + row * (camera_height + _GAP), camera_width, camera_height)
+                if channel in views:
+                    draw_camera(axes, sample.cameras, views[channel], sample, detections)
+                else:
+                    axes.set_axis_off()
+                    axes.text(0.5, 0.5, f"{channel}: no image", ha="center", va="center", transform=axes.transAxes)
+
+    for column, half_side in enumerate((reach, reach / 2)):
+        left = _AXIS_LABELS + column * (bev_side + _AXIS_LABELS)
+        draw_bev(place(left, bev_top, bev_side, bev_side), sample, square_extent(half_side), detections)
+    if sample.lidar is not None:
+        scale = place(_AXIS_LABELS + 0.70 * bev_side, bev_top + 0.965 * bev_side, 0.27 * bev_side, 0.08)
+        bar = figure.colorbar(
+            ScalarMappable(Normalize(*HEIGHT_RANGE), HEIGHT_COLOURS), cax=scale, orientation="horizontal"
+        )
+        scale.set_title("height of points (m)", fontsize=7, fontweight="normal", pad=2, loc="center")
+        scale.xaxis.set_ticks_position("top")
+        scale.tick_params(labelsize=6.5, length=0, pad=1)
+        scale.xaxis.set_ticks(range(int(HEIGHT_RANGE[0]), int(HEIGHT_RANGE[1]) + 1))
+        bar.outline.set_visible(False)
+
+    handles = legend_handles(sample, detections)
+    if handles:
+        rows = -(-len(handles) // 9)
+        figure.legend(handles=handles, loc="lower center", ncols=-(-len(handles) // rows), borderaxespad=0.4)
+    figure.text(
+        0.5, 1 - _TITLE / 2 / height, f"{sample.scene}   ·   {sample.timestamp / 1e6:.3f} s   ·   {sample.token}",
+        fontsize=10, fontfamily="monospace", ha="center", va="center",
+    )  # fmt: skip
+    return figure
+
+
+def draw_sample(sample: Sample, out: Path, detections: Detections | None = None) -> None:
+    """Write the picture of a sample (``sample_figure``) to the PNG file ``out``."""
+    figure = sample_figure(sample, detections)
+    with replacing(out) as temporary, matplotlib.rc_context({"savefig.facecolor": CANVAS}):
+        figure.savefig(temporary, format="png", dpi=RESOLUTION)
+
+
+def show_points(sample: Sample) -> None:
+    """Open an interactive open3d window with the LiDAR points and the ground-truth boxes; returns when it is closed.
+
+    Raises:
+        UserError: the sample has no LiDAR points, or there is no display to open a window on.
+    """
+    if sample.lidar is None or not len(sample.lidar):
+        raise UserError(f"sample {sample.token}: no LiDAR points to show; choose a sample that has LIDAR_TOP")
+    if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        raise UserError("no display (DISPLAY and WAYLAND_DISPLAY are empty); write a picture with --out instead")
+    import open3d  # takes seconds to import, and only this window needs it
+
+    points = sample.lidar.detach().cpu()
+    shade = Normalize(*HEIGHT_RANGE, clip=True)(points[:, 2].numpy())
+    cloud = open3d.geometry.PointCloud(open3d.utility.Vector3dVector(points[:, :3].double().numpy()))
+    cloud.colors = open3d.utility.Vector3dVector(HEIGHT_COLOURS(shade)[:, :3])
+    shapes = [cloud, open3d.geometry.TriangleMesh.create_coordinate_frame(size=2.0)]
+    if sample.labels is not None and len(sample.labels):
+        pairs = torch.tensor(
+            [(0, 1), (1, 2), (2, 3), (3, 0), (4, 5), (5, 6), (6, 7), (7, 4), *((i, i + 4) for i in range(4))]
+        )
+        for corners, index in zip(
+            box_corners(sample.labels.boxes.double()), sample.labels.class_index.tolist(), strict=True
+        ):
+            lines = open3d.geometry.LineSet(
+                open3d.utility.Vector3dVector(corners.numpy()), open3d.utility.Vector2iVector(pairs.numpy())
+            )
+            lines.paint_uniform_color(to_rgb(CLASS_COLOURS[CLASSES[index]]))
+            shapes.append(lines)
+    window = open3d.visualization.Visualizer()
+    if not window.create_window(f"{sample.scene} {sample.token}"):
+        raise UserError("open3d could not open a window on this display; write a picture with --out instead")
+    window.get_render_option().background_color = to_rgb(CANVAS)
+    window.get_render_option().point_size = 2.0
+    for shape in shapes:
+        window.add_geometry(shape)
+    window.run()
+    window.destroy_window()
