@@ -1,13 +1,14 @@
 """What a dataset holds, as compact sorted arrays: scenes, moments, sensor records, poses, calibration, splits."""
 
 import os
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float64, Int64
+from jaxtyping import Bool, Float64, Int64
 from torch import Tensor
 
 from avjepa.data.arrays import Array
@@ -124,6 +125,28 @@ class DatasetIndex:
         if keyframes_only:
             keep &= self.record_is_key[self.moment_record]
         return np.flatnonzero(keep)
+
+    def recorded(self, channels: Sequence[str], tolerance: float) -> Bool[Array, "moment"]:
+        """Which moments have a record (as ``at_moment`` finds it) of at least one of the channels."""
+        found = np.zeros(len(self), np.bool_)
+        samples = self.record_sample[self.moment_record]
+        scenes = self.sample_scene[samples]
+        times = self.record_timestamp[self.moment_record]
+        is_key = self.record_is_key[self.moment_record]
+        for channel in channels:
+            for scene in range(len(self.scene_names)):
+                group = self.records(channel, scene)
+                if not group:
+                    continue
+                first, last = np.searchsorted(scenes, (scene, scene + 1))
+                own = slice(group.start, group.stop)
+                recorded = self.record_timestamp[own]
+                after = np.minimum(np.searchsorted(recorded, times[first:last]), len(group) - 1)
+                distance = np.abs(recorded[np.stack((after, np.maximum(after - 1, 0)))] - times[first:last]).min(axis=0)
+                keyed = self.record_sample[own][self.record_is_key[own]]
+                found[first:last] |= distance <= tolerance * 1e6
+                found[first:last] |= is_key[first:last] & np.isin(samples[first:last], keyed)
+        return found
 
     def moment_token(self, moment: int) -> str:
         """The sample token of a keyframe; the sample_data token of a moment between keyframes."""

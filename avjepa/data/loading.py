@@ -1,8 +1,8 @@
 """One moment's sensor data from the files, in the BEV frame of that moment."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -19,86 +19,90 @@ from avjepa.data.radar import KEEP_ALL_RETURNS, RadarFilter, radar_in_bev
 from avjepa.data.sample import CameraImages, Sample
 from avjepa.errors import BadFileError, UserError
 
-Sensor: TypeAlias = Literal["lidar", "camera", "radar"]
-
-CHANNELS: dict[Sensor, tuple[str, ...]] = {
-    "lidar": (LIDAR_CHANNEL,),
-    "camera": CAMERA_CHANNELS,
-    "radar": RADAR_CHANNELS,
-}
-"""The channels of each kind of sensor."""
-
 TIME_TOLERANCE = 0.1
 """Seconds that a record between keyframes may be away from its moment. LiDAR turns at 20 Hz, cameras run at 12 Hz,
 radars at 13 Hz, so that the nearest record is at most .05 s away unless something is missing."""
 
 
 @dataclass(frozen=True)
-class SensorView:
-    """What to load of a moment.
+class LidarView:
+    """Which LiDAR sweeps make up the cloud of a moment.
 
     Args:
-        sensors: kinds of sensors.
-        lidar_sweeps: LiDAR sweeps up to the reference time, the reference sweep included.
-        sweeps_before: further sweeps that end ``sweep_stride`` sweeps before the oldest of ``lidar_sweeps``.
-        sweeps_after: sweeps after the reference time.
-        sweep_stride: every how many recorded sweeps one of ``sweeps_before`` and ``sweeps_after`` is taken.
-        radar_sweeps: sweeps of each radar, the one at the reference time included.
-        images: size of the images.
-        radar_filter: which radar returns to keep.
+        sweeps: sweeps up to the reference time, the reference sweep included.
+        before: further sweeps, of which the newest lies ``stride`` before the oldest of ``sweeps``.
+        after: sweeps after the reference time.
+        stride: every how many recorded sweeps one of ``before`` and ``after`` is taken.
     """
 
-    sensors: tuple[Sensor, ...] = ("lidar",)
-    lidar_sweeps: int = 1
-    sweeps_before: int = 0
-    sweeps_after: int = 0
-    sweep_stride: int = 1
-    radar_sweeps: int = 6
-    images: ImageTransform = field(default_factory=lambda: ImageTransform(256, 704))
-    radar_filter: RadarFilter = KEEP_ALL_RETURNS
+    sweeps: int = 1
+    before: int = 0
+    after: int = 0
+    stride: int = 1
 
     def __post_init__(self) -> None:
-        unknown = [name for name in self.sensors if name not in CHANNELS]
-        if unknown or not self.sensors:
-            raise UserError(f"sensors: {list(self.sensors)} must be some of {list(CHANNELS)}")
-        for name in ("lidar_sweeps", "sweep_stride", "radar_sweeps"):
-            if getattr(self, name) < 1:
-                raise UserError(f"{name}: must be at least 1, got {getattr(self, name)}")
-        for name in ("sweeps_before", "sweeps_after"):
-            if getattr(self, name) < 0:
-                raise UserError(f"{name}: must not be negative, got {getattr(self, name)}")
+        if self.sweeps < 1 or self.stride < 1 or self.before < 0 or self.after < 0:
+            raise UserError(
+                f"LiDAR sweeps: {self.sweeps} with stride {self.stride} (both at least 1), {self.before} before and "
+                f"{self.after} after (both at least 0) make no cloud; change them"
+            )
+
+    def records(self, index: DatasetIndex, moment: int) -> Int64[Array, "sweep"]:
+        """Records, the reference sweep first. Sweeps beyond the ends of the scene are left out."""
+        reference = index.at_moment(moment, LIDAR_CHANNEL, TIME_TOLERANCE)
+        if reference is None:
+            return np.zeros(0, np.int64)
+        scene = index.records(LIDAR_CHANNEL, index.scene_of(reference))
+        oldest = reference - self.sweeps + 1
+        chosen: Array = np.concatenate(
+            (
+                np.arange(reference, oldest - 1, -1),
+                oldest - self.stride * np.arange(1, self.before + 1),
+                reference + self.stride * np.arange(1, self.after + 1),
+            )
+        )
+        return chosen[(chosen >= scene.start) & (chosen < scene.stop)]
 
 
-def lidar_sweep_records(index: DatasetIndex, moment: int, view: SensorView) -> Int64[Array, "sweep"]:
-    """LiDAR records of a moment: the newest of ``lidar_sweeps`` first, then those before, then those after.
+@dataclass(frozen=True)
+class RadarView:
+    """Which returns make up the radar points of a moment.
 
-    Sweeps beyond the ends of the scene are left out. Empty if the moment has no LiDAR.
+    Args:
+        sweeps: sweeps of each radar, the one at the reference time included.
+        keep: filter on the sensor's states.
     """
-    reference = index.at_moment(moment, LIDAR_CHANNEL, TIME_TOLERANCE)
-    if reference is None:
-        return np.zeros(0, np.int64)
-    scene = index.records(LIDAR_CHANNEL, index.scene_of(reference))
-    oldest = reference - view.lidar_sweeps + 1
-    before = oldest - view.sweep_stride * np.arange(1, view.sweeps_before + 1)
-    after = reference + view.sweep_stride * np.arange(1, view.sweeps_after + 1)
-    chosen = np.concatenate((np.arange(reference, oldest - 1, -1), before, after)).astype(np.int64)
-    return chosen[(chosen >= scene.start) & (chosen < scene.stop)]
+
+    sweeps: int = 6
+    keep: RadarFilter = KEEP_ALL_RETURNS
+
+    def __post_init__(self) -> None:
+        if self.sweeps < 1:
+            raise UserError(f"radar sweeps: must be at least 1, got {self.sweeps}")
+
+    def records(self, index: DatasetIndex, moment: int) -> Int64[Array, "sweep"]:
+        """Records of all radars, per radar the newest first. Sweeps before the scene are left out."""
+        chosen: list[int] = []
+        for channel in RADAR_CHANNELS:
+            newest = index.at_moment(moment, channel, TIME_TOLERANCE)
+            if newest is not None:
+                oldest = max(index.records(channel, index.scene_of(newest)).start, newest - self.sweeps + 1)
+                chosen.extend(range(newest, oldest - 1, -1))
+        return np.array(chosen, np.int64)
 
 
-def radar_sweep_records(index: DatasetIndex, moment: int, view: SensorView) -> Int64[Array, "sweep"]:
-    """Records of all radars of a moment, per radar the newest first. Empty if the moment has no radar."""
-    chosen: list[int] = []
-    for channel in RADAR_CHANNELS:
-        newest = index.at_moment(moment, channel, TIME_TOLERANCE)
-        if newest is not None:
-            oldest = max(index.records(channel, index.scene_of(newest)).start, newest - view.radar_sweeps + 1)
-            chosen.extend(range(newest, oldest - 1, -1))
-    return np.array(chosen, np.int64)
+@dataclass(frozen=True)
+class SensorView:
+    """What to load of a moment; ``None`` leaves the sensor out."""
 
+    lidar: LidarView | None = None
+    radar: RadarView | None = None
+    camera: ImageTransform | None = None
 
-def has_sensor(index: DatasetIndex, moment: int, sensor: Sensor) -> bool:
-    """Whether a moment has a record of at least one channel of a sensor."""
-    return any(index.at_moment(moment, channel, TIME_TOLERANCE) is not None for channel in CHANNELS[sensor])
+    def channels(self) -> list[tuple[str, ...]]:
+        """The channels of every sensor that is not left out."""
+        parts = ((self.lidar, (LIDAR_CHANNEL,)), (self.radar, RADAR_CHANNELS), (self.camera, CAMERA_CHANNELS))
+        return [channels for part, channels in parts if part is not None]
 
 
 OnBadFile: TypeAlias = Callable[[BadFileError], None]
@@ -117,13 +121,22 @@ class SampleLoader:
         self.index = index
         self.on_bad_file = on_bad_file
 
-    def load(self, moment: int, view: SensorView, seed: int = 0) -> Sample:
+    def load(
+        self, moment: int, view: SensorView, seed: int = 0, known: tuple[SensorView, Sample] | None = None
+    ) -> Sample:
         """The sensors' data of a moment, without labels.
+
+        Args:
+            moment: number of the moment in the index.
+            view: what to load.
+            seed: becomes ``Sample.seed``.
+            known: another view of the same moment; sensors that both views treat alike are taken from it.
 
         Raises:
             BadFileError: if ``on_bad_file`` raises it.
         """
         reference = int(self.index.moment_record[moment])
+        other, sample = known or (SensorView(), None)
         return Sample(
             token=self.index.moment_token(moment),
             scene=self.index.scene_names[self.index.scene_of(reference)],
@@ -131,15 +144,13 @@ class SampleLoader:
             seed=seed,
             global_from_ego=self.index.global_from_ego(np.array([reference]))[0],
             bev_from_ego=torch.eye(4),
-            lidar=self.lidar(moment, view) if "lidar" in view.sensors else None,
-            radar=self.radar(moment, view) if "radar" in view.sensors else None,
-            cameras=self.cameras(moment, view) if "camera" in view.sensors else None,
+            lidar=sample.lidar if sample and view.lidar == other.lidar else self._lidar(moment, view.lidar),
+            radar=sample.radar if sample and view.radar == other.radar else self._radar(moment, view.radar),
+            cameras=sample.cameras if sample and view.camera == other.camera else self._cameras(moment, view.camera),
         )
 
-    def lidar(self, moment: int, view: SensorView) -> Float[Tensor, "point 6"] | None:
-        """Points (``LIDAR_FIELDS``) of all sweeps of the view."""
-        records = lidar_sweep_records(self.index, moment, view)
-        if not len(records):
+    def _lidar(self, moment: int, view: LidarView | None) -> Float[Tensor, "point 6"] | None:
+        if view is None or not len(records := view.records(self.index, moment)):
             return None
         clouds = [torch.zeros(0, len(LIDAR_FIELDS))]
         for record, bev_from_lidar, lag in self._chain(records, moment):
@@ -149,10 +160,8 @@ class SampleLoader:
                 self.on_bad_file(error)
         return torch.cat(clouds)
 
-    def radar(self, moment: int, view: SensorView) -> Float[Tensor, "point 16"] | None:
-        """Returns (``RADAR_FIELDS``) of all sweeps of all radars of the view."""
-        records = radar_sweep_records(self.index, moment, view)
-        if not len(records):
+    def _radar(self, moment: int, view: RadarView | None) -> Float[Tensor, "point 16"] | None:
+        if view is None or not len(records := view.records(self.index, moment)):
             return None
         clouds = [torch.zeros(0, len(RADAR_FIELDS))]
         for record, bev_from_radar, lag in self._chain(records, moment):
@@ -160,37 +169,32 @@ class SampleLoader:
                 points = read_radar(self.index.file(record))
             except BadFileError as error:
                 self.on_bad_file(error)
-                continue
-            clouds.append(radar_in_bev(points[view.radar_filter.keeps(points)], bev_from_radar, lag))
+            else:
+                clouds.append(radar_in_bev(points[view.keep.keeps(points)], bev_from_radar, lag))
         return torch.cat(clouds)
 
-    def cameras(self, moment: int, view: SensorView) -> CameraImages | None:
-        """The images of a moment; ``None`` if the dataset has none there."""
-        records = [self.index.at_moment(moment, channel, TIME_TOLERANCE) for channel in CAMERA_CHANNELS]
-        found = np.array([record for record in records if record is not None], np.int64)
-        if not len(found):
+    def _cameras(self, moment: int, view: ImageTransform | None) -> CameraImages | None:
+        if view is None:
             return None
-        images: list[Tensor] = []
-        intrinsics: list[Tensor] = []
-        poses: list[Tensor] = []
+        found = [self.index.at_moment(moment, channel, TIME_TOLERANCE) for channel in CAMERA_CHANNELS]
+        records = np.array([record for record in found if record is not None], np.int64)
+        if not len(records):
+            return None
+        images = [torch.zeros(0, 3, view.height, view.width, dtype=torch.uint8)]
+        intrinsics = [torch.zeros(0, 3, 3)]
+        poses = [torch.zeros(0, 4, 4)]
         channels: list[str] = []
-        for record, bev_from_camera, _ in self._chain(found, moment):
+        for record, bev_from_camera, _ in self._chain(records, moment):
             try:
-                image, here_from_file = view.images.read(self.index.file(record))
+                image, here_from_file = view.read(self.index.file(record))
             except BadFileError as error:
                 self.on_bad_file(error)
                 continue
-            images.append(image)
-            intrinsics.append((here_from_file @ self.index.intrinsic(record)).float())
-            poses.append(bev_from_camera.float())
+            images.append(image[None])
+            intrinsics.append((here_from_file @ self.index.intrinsic(record)).float()[None])
+            poses.append(bev_from_camera.float()[None])
             channels.append(self.index.channel_of(record))
-        size = (0, 3, view.images.height, view.images.width)
-        return CameraImages(
-            torch.stack(images) if images else torch.zeros(size, dtype=torch.uint8),
-            torch.stack(intrinsics) if intrinsics else torch.zeros(0, 3, 3),
-            torch.stack(poses) if poses else torch.zeros(0, 4, 4),
-            tuple(channels),
-        )
+        return CameraImages(torch.cat(images), torch.cat(intrinsics), torch.cat(poses), tuple(channels))
 
     def _chain(self, records: Int64[Array, "record"], moment: int) -> list[tuple[int, Tensor, float]]:
         """Every record with its ``bev_from_sensor`` and its age in seconds."""

@@ -1,5 +1,6 @@
 """What one moment of driving looks like in memory, before and after batching. Shapes are part of the types."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
@@ -73,13 +74,13 @@ class Sample:
     """``None`` where labels were not asked for; zero boxes where there are none."""
 
 
-def _moved(value: Any, device: torch.device | str, non_blocking: bool) -> Any:
+def _mapped(value: Any, function: Callable[[Tensor], Tensor]) -> Any:
     if isinstance(value, Tensor):
-        return value.to(device, non_blocking=non_blocking)
+        return function(value)
     if isinstance(value, tuple):
-        return tuple(_moved(item, device, non_blocking) for item in value)
+        return tuple(_mapped(item, function) for item in value)
     if hasattr(value, "__dataclass_fields__"):
-        return replace(value, **{f.name: _moved(getattr(value, f.name), device, non_blocking) for f in fields(value)})
+        return replace(value, **{f.name: _mapped(getattr(value, f.name), function) for f in fields(value)})
     return value
 
 
@@ -87,7 +88,12 @@ Movable = TypeVar("Movable", bound="_Movable")  # beartype cannot resolve typing
 
 
 class _Movable:
-    """Gives a dataclass of tensors the ``to`` that Lightning looks for."""
+    """Gives a dataclass of tensors the methods that Lightning and ``DataLoader`` look for."""
+
+    def mapped(self, function: Callable[[Tensor], Tensor]) -> Self:
+        """A copy with ``function`` applied to every tensor."""
+        result: Self = _mapped(self, function)
+        return result
 
     def to(self: Movable, device: torch.device | str, non_blocking: bool = False) -> Movable:
         """A copy whose tensors live on ``device``."""
@@ -161,6 +167,11 @@ class PretrainBatch(_Movable):
 
     context: Batch
     target: Batch
+
+    def mapped(self, function: Callable[[Tensor], Tensor]) -> "PretrainBatch":
+        """As for a batch; one object in two roles stays one object."""
+        context = self.context.mapped(function)
+        return PretrainBatch(context, context if self.target is self.context else self.target.mapped(function))
 
     def __len__(self) -> int:
         return len(self.context)

@@ -1,0 +1,161 @@
+"""Moments of a dataset as samples: pairs of views for pre-training, labelled keyframes for everything else."""
+
+from abc import ABC, abstractmethod
+from dataclasses import replace
+from typing import Generic, Literal, TypeAlias, TypeVar
+
+import numpy as np
+from jaxtyping import Int64
+
+from avjepa.data.annotations import AnnotationIndex
+from avjepa.data.arrays import Array
+from avjepa.data.augment import BEVAugmentation
+from avjepa.data.bad_files import BadFileLog
+from avjepa.data.index import DatasetIndex
+from avjepa.data.loading import TIME_TOLERANCE, OnBadFile, SampleLoader, SensorView, stop_at_bad_file
+from avjepa.data.sample import Sample
+from avjepa.data.sampler import Draw
+from avjepa.errors import BadFileError, UserError
+
+Item = TypeVar("Item", covariant=True)
+
+OnBadFileOption: TypeAlias = Literal["stop", "skip"]
+
+_CONTEXT_STREAM, _TARGET_STREAM = 0, 1
+
+
+class MomentDataset(ABC, Generic[Item]):
+    """Items by ``Draw``. With ``on_bad_file="skip"``, a draw that meets a bad file is replaced by another one.
+
+    The replacement depends on the draw's seed and the files only, so a resumed run makes the same one.
+    """
+
+    def __init__(self, moments: Int64[Array, "item"], on_bad_file: OnBadFileOption, bad_files: BadFileLog) -> None:
+        if not len(moments):
+            raise UserError("the dataset: no moment is left to load; see 'avjepa inspect' for what there is")
+        self.moments = moments
+        self.on_bad_file = on_bad_file
+        self.bad_files = bad_files
+
+    def __len__(self) -> int:
+        return len(self.moments)
+
+    @abstractmethod
+    def load(self, moment: int, seed: int) -> Item:
+        """The item of a moment of the index. Raises ``BadFileError``."""
+
+    def __getitem__(self, draw: Draw) -> Item:
+        try:
+            return self.load(int(self.moments[draw.index]), draw.seed)
+        except BadFileError as error:
+            if self.on_bad_file == "stop":
+                raise
+            self.bad_files.add(error)
+        self.bad_files.add_replaced_draw()
+        for index in np.random.default_rng((draw.seed, 0xBAD)).permutation(len(self)):
+            try:
+                return self.load(int(self.moments[index]), draw.seed)
+            except BadFileError as error:
+                self.bad_files.add(error)
+        path = next(iter(self.bad_files.files()))
+        raise UserError(f"{path}: this file and one of every other moment are bad; see 'avjepa inspect'")
+
+
+class PretrainDataset(MomentDataset[tuple[Sample, Sample]]):
+    """Two views of every moment, context and target, without labels. Never opens an annotation table.
+
+    Args:
+        index: the dataset.
+        context: what the context encoder's side loads.
+        target: what the target's side loads; equal to ``context`` by default.
+        scenes: names of the scenes; all for ``None``.
+        keyframes_only: leave out the moments between keyframes.
+        augmentation: of both views.
+        independent_views: whether the target has its own draw of the augmentation.
+        on_bad_file: stop with the error, or take another moment.
+        bad_files: where skipped files are noted.
+
+    Only moments that every sensor of both views has recorded count. Raises ``UserError`` if there are none.
+    """
+
+    def __init__(
+        self,
+        index: DatasetIndex,
+        context: SensorView,
+        target: SensorView | None = None,
+        scenes: list[str] | None = None,
+        keyframes_only: bool = False,
+        augmentation: BEVAugmentation | None = None,
+        independent_views: bool = False,
+        on_bad_file: OnBadFileOption = "stop",
+        bad_files: BadFileLog | None = None,
+    ) -> None:
+        self.context = context
+        self.target = context if target is None else target
+        self.augmentation = augmentation
+        self.independent_views = independent_views
+        self._loader = SampleLoader(index)
+        moments = index.moments(scenes, keyframes_only)
+        for channels in {*self.context.channels(), *self.target.channels()}:
+            moments = moments[index.recorded(channels, TIME_TOLERANCE)[moments]]
+            if not len(moments):
+                raise UserError(
+                    f"{index.folder}: no moment of the chosen scenes has data of {channels[0]}"
+                    f"{' or its like' if len(channels) > 1 else ''}; choose other sensors"
+                )
+        super().__init__(moments, on_bad_file, bad_files or BadFileLog())
+
+    def load(self, moment: int, seed: int) -> tuple[Sample, Sample]:
+        """Context and target of a moment; one object if both views are equal."""
+        context = self._loader.load(moment, self.context, seed)
+        target = context
+        if self.target != self.context:
+            target = self._loader.load(moment, self.target, seed, known=(self.context, context))
+        if self.augmentation is None:
+            return context, target
+        moved_context = self.augmentation.applied(context, _CONTEXT_STREAM)
+        if target is context and not self.independent_views:
+            return moved_context, moved_context
+        stream = _TARGET_STREAM if self.independent_views else _CONTEXT_STREAM
+        return moved_context, self.augmentation.applied(target, stream)
+
+
+class LabelledDataset(MomentDataset[Sample]):
+    """Keyframes with labels.
+
+    Args:
+        index: the dataset.
+        annotations: its annotations; ``None`` gives samples without labels, for prediction.
+        view: what to load.
+        scenes: names of the scenes; all for ``None``.
+        augmentation: of the sample.
+        on_bad_file: stop with the error or skip: take another keyframe, or with ``keep_every_keyframe`` give the same
+            one without what the bad file held.
+        keep_every_keyframe: for evaluation, which needs every keyframe exactly once.
+        bad_files: where skipped files are noted.
+    """
+
+    def __init__(
+        self,
+        index: DatasetIndex,
+        annotations: AnnotationIndex | None,
+        view: SensorView,
+        scenes: list[str] | None = None,
+        augmentation: BEVAugmentation | None = None,
+        on_bad_file: OnBadFileOption = "stop",
+        keep_every_keyframe: bool = False,
+        bad_files: BadFileLog | None = None,
+    ) -> None:
+        super().__init__(index.moments(scenes, keyframes_only=True), on_bad_file, bad_files or BadFileLog())
+        self.annotations = annotations
+        self.view = view
+        self.augmentation = augmentation
+        omit: OnBadFile = self.bad_files.add
+        self._loader = SampleLoader(index, omit if keep_every_keyframe and on_bad_file == "skip" else stop_at_bad_file)
+
+    def load(self, moment: int, seed: int) -> Sample:
+        """The sample of a keyframe."""
+        sample = self._loader.load(moment, self.view, seed)
+        if self.annotations is not None:
+            sample = replace(sample, labels=self.annotations.labels(moment))
+        return sample if self.augmentation is None else self.augmentation.applied(sample)
