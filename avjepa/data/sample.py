@@ -90,15 +90,18 @@ Movable = TypeVar("Movable", bound="_Movable")  # beartype cannot resolve typing
 class _Movable:
     """Gives a dataclass of tensors the methods that Lightning and ``DataLoader`` look for."""
 
-    def mapped(self, function: Callable[[Tensor], Tensor]) -> Self:
+    def mapped(self: Movable, function: Callable[[Tensor], Tensor]) -> Movable:
         """A copy with ``function`` applied to every tensor."""
-        result: Self = _mapped(self, function)
+        result: Movable = _mapped(self, function)
         return result
 
     def to(self: Movable, device: torch.device | str, non_blocking: bool = False) -> Movable:
         """A copy whose tensors live on ``device``."""
-        moved: Movable = _moved(self, device, non_blocking)
-        return moved
+        return self.mapped(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+
+    def pin_memory(self: Movable) -> Movable:
+        """A copy in page-locked memory, from which copies to the GPU need not wait."""
+        return self.mapped(lambda tensor: tensor.pin_memory())
 
 
 @dataclass(frozen=True)
