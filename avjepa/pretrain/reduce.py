@@ -1,0 +1,121 @@
+"""Sums over processes that gradients pass through, and the statistics built on them.
+
+The in-place ``torch.distributed.all_reduce`` knows no gradient: with W processes it leaves 1/W of it. Here the
+backward pass is a sum over processes too, so that the average which DDP takes of the processes' gradients is the
+gradient of the one global statistic. Every process must make the same calls, also one that holds no data.
+"""
+
+import torch
+import torch.distributed as dist
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.distributed.nn.functional import all_reduce
+
+
+def world_size() -> int:
+    """Number of processes that train together."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def summed(value: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """Sum over the processes, differentiable. Sums, not averages: gloo has no average."""
+    if world_size() == 1:
+        return value
+    total: Tensor = all_reduce(value, op=dist.ReduceOp.SUM)  # type: ignore[no-untyped-call]
+    return total
+
+
+def global_count(rows: Float[Tensor, "row _"]) -> Float[Tensor, ""]:
+    """Number of rows that all processes hold together."""
+    return summed(torch.tensor(float(rows.shape[0]), device=rows.device))
+
+
+def moments(rows: Float[Tensor, "row channel"]) -> tuple[Float[Tensor, "channel"], Float[Tensor, "channel"]]:
+    """Mean and (biased) variance of every channel over the rows of all processes; zeros if nobody has a row.
+
+    Two passes, because the difference of large squares loses the digits that a variance near collapse needs.
+    """
+    count = global_count(rows).clamp(min=1)
+    mean = summed(rows.sum(0)) / count
+    variance = summed((rows - mean).square().sum(0)) / count
+    return mean, variance
+
+
+class TokenNorm(nn.Module):
+    """Batch normalisation of rows (tokens) over all processes, for any number of rows on each, on any device.
+
+    ``torch.nn.SyncBatchNorm`` does the same on CUDA alone and refuses a process without rows.
+    """
+
+    running_mean: Tensor
+    running_variance: Tensor
+
+    def __init__(self, channels: int, momentum: float = 0.1, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.momentum, self.eps = momentum, eps
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_variance", torch.ones(channels))
+
+    def forward(self, rows: Float[Tensor, "row channel"]) -> Float[Tensor, "row channel"]:
+        """Normalised over the rows in training, by the running statistics in evaluation."""
+        if self.training:
+            mean, variance = moments(rows)
+            with torch.no_grad():
+                self.running_mean.lerp_(mean, self.momentum)
+                self.running_variance.lerp_(variance, self.momentum)
+        else:
+            mean, variance = self.running_mean, self.running_variance
+        return (rows - mean) * torch.rsqrt(variance + self.eps) * self.weight + self.bias
+
+
+class RunningStandardiser(nn.Module):
+    """Brings every channel of a map to mean 0 and variance 1 by statistics that run over the training.
+
+    The statistics are those of the cells marked in ``counted``, over all processes. They are part of the state, so a
+    resumed run goes on with them; they carry no gradient. The average is debiased as Adam's moments are, so the
+    first batch is standardised by its own statistics and not by the initial zeros.
+
+    Args:
+        channels: channels of the map.
+        momentum: weight of the past at every training batch.
+    """
+
+    first: Tensor
+    second: Tensor
+    weight: Tensor
+
+    def __init__(self, channels: int, momentum: float = 0.99, eps: float = 1e-4) -> None:
+        super().__init__()
+        self.momentum, self.eps = momentum, eps
+        self.register_buffer("first", torch.zeros(channels))
+        self.register_buffer("second", torch.zeros(channels))
+        self.register_buffer("weight", torch.zeros(()))
+
+    def forward(
+        self, features: Float[Tensor, "batch channel y x"], counted: Bool[Tensor, "batch y x"]
+    ) -> Float[Tensor, "batch channel y x"]:
+        """The standardised map; in training the statistics take in the batch first."""
+        if self.training:
+            self._take_in(features.detach(), counted)
+        scale = self.weight.clamp(min=1e-12)
+        mean = self.first / scale
+        variance = (self.second / scale - mean.square()).clamp(min=0)
+        shape = (1, -1, 1, 1)
+        return (features - mean.view(shape)) * torch.rsqrt(variance + self.eps).view(shape)
+
+    @torch.no_grad()
+    def _take_in(self, features: Tensor, counted: Tensor) -> None:
+        keep = counted[:, None].to(features.dtype)
+        packed = torch.cat(
+            ((features * keep).sum((0, 2, 3)), (features.square() * keep).sum((0, 2, 3)), keep.sum().reshape(1))
+        )
+        packed = summed(packed)
+        channels = self.first.shape[0]
+        count = packed[-1]
+        # A batch in which nobody counted a cell says nothing: it keeps the past as it is.
+        share = (1 - self.momentum) * (count > 0).to(packed.dtype)
+        self.first.lerp_(packed[:channels] / count.clamp(min=1), share)
+        self.second.lerp_(packed[channels:-1] / count.clamp(min=1), share)
+        self.weight.lerp_(torch.ones_like(self.weight), share)
