@@ -123,9 +123,7 @@ class SparseConv3d(_SparseConvolution):
         padding: int | Size3 = 0,
         bias: bool = False,
     ) -> None:
-        super().__init__(
-            in_channels, out_channels, _per_axis(kernel), _per_axis(stride), _per_axis(padding), bias
-        )
+        super().__init__(in_channels, out_channels, _per_axis(kernel), _per_axis(stride), _per_axis(padding), bias)
 
 
 def _per_axis(size: int | Size3) -> Size3:

@@ -63,7 +63,7 @@ def submanifold_rulebook(indices: Int[Tensor, "site 4"], spatial_shape: Size3, k
         return places if order is None else order[places]
 
     centre = kernel[0] * kernel[1] * kernel[2] // 2
-    inputs: list[Int64[Tensor, "_"] | None] = [None] * (2 * centre + 1)
+    inputs: list[Tensor | None] = [None] * (2 * centre + 1)
     outputs = inputs.copy()
     element = centre + 1
     half = [(0, dy) for dy in range(reach_y + 1)]
@@ -100,12 +100,12 @@ def strided_rulebook(
         keys = (keys[:, None] * shape[axis] + output).flatten(0, 1)
         valid = (valid[:, None] & covered).flatten(0, 1)
     element, input_row = valid.nonzero(as_tuple=True)
-    sites, output_row = keys[element, input_row].unique(return_inverse=True)
+    sites, output_row = torch.unique(keys[element, input_row], return_inverse=True)
     counts = valid.sum(1).tolist()
     z_y_x = (sites // (shape[1] * shape[2]) % shape[0], sites // shape[2] % shape[1], sites % shape[2])
     batch = sites // (shape[0] * shape[1] * shape[2])
     output_indices = torch.stack((batch, *z_y_x), dim=1).int()
-    return Rulebook(output_indices, shape, input_row.split(counts), output_row.split(counts))
+    return Rulebook(output_indices, shape, torch.split(input_row, counts), torch.split(output_row, counts))
 
 
 def reaches_an_output(

@@ -71,7 +71,7 @@ def rulebook(x: SparseTensor, kernel: Size3, stride: Size3, padding: Size3, subm
         function = spconv.functional.indice_subm_conv if submanifold else spconv.functional.indice_conv
         return SpconvRulebook(indices, shape, function, (pairs, counts, len(indices), algorithm))
     training = torch.is_grad_enabled()
-    with torch.cuda.device_of(x.indices):
+    with torch.cuda.device_of(x.indices):  # type: ignore[no-untyped-call]
         indices, _, *pairs, masks = spconv.ops.get_indice_pairs_implicit_gemm(
             x.indices, x.batch_size, list(x.spatial_shape), spconv.ConvAlgo.MaskImplicitGemm, *sizes,
             subm=submanifold, is_train=training,
@@ -86,6 +86,6 @@ def convolve(
     """Features on the output sites. Differentiable once in features and weight."""
     if len(book.indices) == 0:
         return features[:0] @ weight[:, 0, 0, 0].T  # no rows, yet a path for a zero gradient
-    with torch.cuda.device_of(features):
+    with torch.cuda.device_of(features):  # type: ignore[no-untyped-call]
         result: Tensor = book.function(features.contiguous(), weight.contiguous(), *book.arguments)
     return result

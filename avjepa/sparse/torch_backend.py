@@ -22,7 +22,7 @@ def convolve(
     features: Float[Tensor, "site input"], weight: Float[Tensor, "output z y x input"], book: Rulebook
 ) -> Float[Tensor, "output_site output"]:
     """Features on the output sites. Differentiable once in features and weight."""
-    result: Tensor = _GatherMatmulScatter.apply(features, weight, book)
+    result: Tensor = _GatherMatmulScatter.apply(features, weight, book)  # type: ignore[no-untyped-call]
     return result
 
 

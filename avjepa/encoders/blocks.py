@@ -1,0 +1,121 @@
+"""Convolution blocks that the encoders of all sensors share."""
+
+import itertools
+from collections.abc import Sequence
+
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class ConvNormReLU(nn.Sequential):
+    """Convolution without bias, batch norm, ReLU; with stride 1 the map keeps its size.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        kernel: odd kernel size.
+        stride: stride.
+        dilation: distance between the kernel's elements in cells.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: int = 3, stride: int = 1, dilation: int = 1):
+        super().__init__(
+            _convolution(in_channels, out_channels, kernel, stride, dilation),
+            nn.BatchNorm2d(out_channels),
+            nn.ReLU(inplace=True),
+        )
+
+
+class ResidualBlock(nn.Module):
+    """The basic block of ResNet (He et al., 2016): two 3×3 convolutions beside a shortcut.
+
+    Args:
+        channels: channels of input and output.
+        dilation: dilation of both convolutions.
+    """
+
+    def __init__(self, channels: int, dilation: int = 1) -> None:
+        super().__init__()
+        self.first = ConvNormReLU(channels, channels, dilation=dilation)
+        self.second = nn.Sequential(
+            _convolution(channels, channels, kernel=3, stride=1, dilation=dilation), nn.BatchNorm2d(channels)
+        )
+
+    def forward(self, x: Float[Tensor, "batch channel y x"]) -> Float[Tensor, "batch channel y x"]:
+        """The input plus what the two convolutions make of it, rectified."""
+        return functional.relu(x + self.second(self.first(x)))
+
+
+class BEVUNet(nn.Module):
+    """Residual encoder and decoder that sees whole objects and streets yet answers for every cell (U-Net, 1505.04597).
+
+    Depth i works at 1/2^i of the resolution: a 3×3 convolution leads into it, residual blocks follow. The way up adds
+    (feature pyramid networks, 1612.03144) where the U-Net concatenates.
+
+    The output ends linear, without norm or ReLU: it is compared in latent space, where a closing ReLU would put a
+    floor under the cosine distance to a signed target and a norm would stand in the way of a regulariser that shapes
+    the distribution. What reads it brings its own norm.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        channels: channels at each depth.
+        blocks: residual blocks at each depth.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, channels: Sequence[int], blocks: Sequence[int]) -> None:
+        super().__init__()
+        if len(channels) != len(blocks) or not channels:
+            raise ValueError(f"a number of blocks for every depth: channels {channels}, blocks {blocks}")
+        self.down = nn.ModuleList()
+        for depth, (width, count) in enumerate(zip(channels, blocks, strict=True)):
+            entry = ConvNormReLU(channels[depth - 1] if depth else in_channels, width, stride=2 if depth else 1)
+            self.down.append(nn.Sequential(entry, *(ResidualBlock(width) for _ in range(count))))
+        self.up = nn.ModuleList(_Upsample(deep, shallow) for shallow, deep in itertools.pairwise(channels))
+        self.out = nn.Conv2d(channels[0], out_channels, 1)
+        nn.init.kaiming_normal_(self.out.weight, nonlinearity="linear")
+
+    def forward(
+        self, x: Float[Tensor, "batch input y x"]
+    ) -> tuple[Float[Tensor, "batch first y x"], Float[Tensor, "batch output y x"]]:
+        """The map of the first depth, before anything coarser is added, and the output."""
+        maps = []
+        for stage in self.down:
+            x = stage(x)
+            maps.append(x)
+        for shallow, upsample in zip(reversed(maps[:-1]), reversed(self.up), strict=True):
+            rows, columns = shallow.shape[-2:]
+            x = functional.relu(shallow + upsample(x)[..., :rows, :columns])  # odd sizes come back one cell too large
+        return maps[0], self.out(x)
+
+
+class SparseNorm(nn.BatchNorm1d):
+    """Batch norm over rows of which there may be few or none: sparse sites, the points of a radar.
+
+    Fewer than two rows have no variance: they are normalised with the running statistics, which then stay as they are.
+    """
+
+    def forward(self, x: Float[Tensor, "row channel"]) -> Float[Tensor, "row channel"]:
+        """Normalised rows."""
+        if self.training and len(x) < 2:
+            return functional.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+        normalised: Tensor = super().forward(x)
+        return normalised
+
+
+class _Upsample(nn.Sequential):
+    """Twice the resolution by a transposed convolution, as in the neck of SECOND (Yan et al., 2018)."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        convolution = nn.ConvTranspose2d(in_channels, out_channels, 2, stride=2, bias=False)
+        nn.init.normal_(convolution.weight, std=in_channels**-0.5)  # an output cell sees one element of the kernel
+        super().__init__(convolution, nn.BatchNorm2d(out_channels))
+
+
+def _convolution(in_channels: int, out_channels: int, kernel: int, stride: int, dilation: int) -> nn.Conv2d:
+    """3×3 and the like without bias, with He initialisation (He et al., 2015)."""
+    padding = dilation * (kernel // 2)
+    convolution = nn.Conv2d(in_channels, out_channels, kernel, stride, padding, dilation, bias=False)
+    nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
+    return convolution
