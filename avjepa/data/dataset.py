@@ -36,6 +36,7 @@ class MomentDataset(ABC, Generic[Item]):
         self.moments = moments
         self.on_bad_file = on_bad_file
         self.bad_files = bad_files
+        self._bad_moments: set[int] = set()
 
     def __len__(self) -> int:
         return len(self.moments)
@@ -45,20 +46,28 @@ class MomentDataset(ABC, Generic[Item]):
         """The item of a moment of the index. Raises ``BadFileError``."""
 
     def __getitem__(self, draw: Draw) -> Item:
-        try:
+        if self.on_bad_file == "stop":
             return self.load(int(self.moments[draw.index]), draw.seed)
-        except BadFileError as error:
-            if self.on_bad_file == "stop":
-                raise
-            self.bad_files.add(error)
+        item = self._load_unless_bad(draw.index, draw.seed)
+        if item is not None:
+            return item
         self.bad_files.add_replaced_draw()
         for index in np.random.default_rng((draw.seed, 0xBAD)).permutation(len(self)):
-            try:
-                return self.load(int(self.moments[index]), draw.seed)
-            except BadFileError as error:
-                self.bad_files.add(error)
+            item = self._load_unless_bad(int(index), draw.seed)
+            if item is not None:
+                return item
         path = next(iter(self.bad_files.files()))
         raise UserError(f"{path}: this file and one of every other moment are bad; see 'avjepa inspect'")
+
+    def _load_unless_bad(self, index: int, seed: int) -> Item | None:
+        if index in self._bad_moments:
+            return None
+        try:
+            return self.load(int(self.moments[index]), seed)
+        except BadFileError as error:
+            self._bad_moments.add(index)
+            self.bad_files.add(error)
+            return None
 
 
 class PretrainDataset(MomentDataset[tuple[Sample, Sample]]):

@@ -27,19 +27,28 @@ class ImageTransform:
     height: int
     width: int
 
-    def read(self, path: str | os.PathLike[str]) -> tuple[UInt8[Tensor, "3 height width"], Float64[Tensor, "3 3"]]:
+    def read(
+        self, path: str | os.PathLike[str], size: tuple[int, int]
+    ) -> tuple[UInt8[Tensor, "3 height width"], Float64[Tensor, "3 3"]]:
         """Read an image file.
+
+        Args:
+            path: the file.
+            size: (height, width) that the file must have, because its camera matrix belongs to that size.
 
         Returns:
             The RGB image, and ``here_from_file``: pixels of the result from homogeneous pixels of the file, to multiply
             a camera matrix with from the left.
 
         Raises:
-            BadFileError: the file is missing, truncated or no image.
+            BadFileError: the file is missing, truncated, no image, or of another size.
         """
         try:
             with Image.open(path) as image:
                 full_width, full_height = image.size
+                if (full_height, full_width) != size:
+                    problem = f"the image is {full_width} x {full_height}, the table says {size[1]} x {size[0]}"
+                    raise BadFileError(path, problem)
                 scale = max(self.width / full_width, self.height / full_height)
                 wide, high = max(round(full_width * scale), self.width), max(round(full_height * scale), self.height)
                 # JPEG decodes at 1/2, 1/4 or 1/8 of its size several times as fast. The reduced image is rounded up to

@@ -1,5 +1,6 @@
 """What a dataset holds, as compact sorted arrays: scenes, moments, sensor records, poses, calibration, splits."""
 
+import hashlib
 import os
 from collections.abc import Sequence
 from functools import cached_property
@@ -83,6 +84,13 @@ class DatasetIndex:
     def folder(self) -> Path:
         """Where the tables lie."""
         return self.dataroot / self.version
+
+    def fingerprint(self) -> str:
+        """SHA-256 of keyframes, times and ego poses: what to write beside a result to say which data it is from."""
+        digest = hashlib.sha256(self.version.encode())
+        for name in ("sample_token", "record_timestamp", "record_pose"):
+            digest.update(np.ascontiguousarray(self._arrays[name]).data)
+        return digest.hexdigest()
 
     # -- scenes and splits
 

@@ -186,7 +186,8 @@ class SampleLoader:
         channels: list[str] = []
         for record, bev_from_camera, _ in self._chain(records, moment):
             try:
-                image, here_from_file = view.read(self.index.file(record))
+                height, width = self.index.record_size[record].tolist()
+                image, here_from_file = view.read(self.index.file(record), (height, width))
             except BadFileError as error:
                 self.on_bad_file(error)
                 continue

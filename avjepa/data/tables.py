@@ -3,10 +3,13 @@
 import hashlib
 import json
 import os
+from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
+
+import numpy as np
 
 from avjepa.errors import UserError
 
@@ -104,6 +107,20 @@ def records(folder: Path, table: str, on_problem: OnTableProblem, *needed: str) 
             on_problem(TableProblem(_short(path), token, f"the field {missing[0]!r} is missing"))
         else:
             yield record
+
+
+def dangling_links(folder: Path, table: str, link: str, target: str) -> list[TableProblem]:
+    """Records of a table whose field ``link`` is neither empty nor the token of a record of the table ``target``."""
+    ignore = list[TableProblem]().append
+    keys = np.array([token_key(record["token"]) for record in records(folder, target, ignore)], np.uint64)
+    tokens, wanted = [], array("Q")
+    for record in records(folder, table, ignore, link):
+        if record[link]:
+            tokens.append(record["token"])
+            wanted.append(token_key(record[link]))
+    dangling = np.flatnonzero(~np.isin(np.array(wanted, np.uint64), keys))
+    name = table_name(folder, table)
+    return [TableProblem(name, tokens[row], f"{link} points to no record") for row in dangling]
 
 
 def token_key(token: str) -> int:
