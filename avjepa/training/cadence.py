@@ -16,14 +16,17 @@ class StepCadence:
         if every_n_steps < 1:
             raise ValueError(f"every_n_steps must be at least 1, got {every_n_steps}")
         self.every_n_steps = every_n_steps
-        self._last = 0
+        self._seen = 0
+
+    def start(self, steps_done: int) -> None:
+        """The training starts or resumes behind so many steps; what was due then was done then."""
+        self._seen = steps_done
 
     def __call__(self, steps_done: int) -> bool:
         """Whether it is time, given the optimiser steps done so far."""
-        due = steps_done % self.every_n_steps == 0 and steps_done != self._last
-        if due:
-            self._last = steps_done
-        return due
+        stepped = steps_done != self._seen
+        self._seen = steps_done
+        return stepped and steps_done % self.every_n_steps == 0
 
 
 def log_measures(trainer: Trainer, measures: Mapping[str, float]) -> None:

@@ -2,6 +2,7 @@
 
 import pickle
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +29,15 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     if not path.is_file():
         raise UserError(f"checkpoint {path}: no such file; give the path of a .ckpt file, or 'last'")
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch warns of the pickle protocol of files that are refused anyway
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise UserError(
             f"checkpoint {path}: refused, it is damaged or holds more than tensors and plain values, which could "
             "execute code; use a checkpoint written by avjepa"
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError) as error:
+    except Exception as error:  # arbitrary bytes make the unpickler fail in arbitrary ways
         raise UserError(f"checkpoint {path}: damaged or no checkpoint; use another one") from error
     if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
         raise UserError(f"checkpoint {path}: holds no model (no 'state_dict'); use a checkpoint written by avjepa")

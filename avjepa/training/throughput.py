@@ -39,6 +39,11 @@ class Throughput(Callback):
         self._samples = 0
         self._batch_started = 0.0
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clocks."""
+        self._turn.start(trainer.global_step)
+        self._batch_ended = None
+
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Close the waiting time."""
         self._batch_started = time.monotonic()

@@ -1,0 +1,172 @@
+"""Measures of collapse: what a falling loss does not tell. Pure functions of embeddings.
+
+A measure that cannot be taken, because there are too few cells, is ``None`` and never NaN: a radar may see a handful
+of cells, or nothing.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from avjepa.pretrain.objective import Embeddings
+
+Measures = dict[str, float | None]
+
+
+def cells_of(
+    maps: Float[Tensor, "batch channel y x"], mask: Bool[Tensor, "batch y x"]
+) -> Float[Tensor, "cell channel"]:
+    """Embeddings of the cells in ``mask``, in float32."""
+    cells: Tensor = maps.movedim(1, -1)[mask].float()
+    return cells
+
+
+def spread(embeddings: Float[Tensor, "cell channel"]) -> float | None:
+    """Standard deviation over cells of the L2-normalised embeddings, mean over channels; healthy is about 1/√channels.
+
+    0 when all cells point the same way (SimSiam, 2011.10566, section 4.1). ``None`` for fewer than two cells.
+    """
+    if len(embeddings) < 2:
+        return None
+    return float(functional.normalize(embeddings, dim=-1).std(0, correction=0).mean())
+
+
+def mean_cosine(embeddings: Float[Tensor, "cell channel"]) -> float | None:
+    """Mean cosine over all pairs of different cells; 1 is collapse. ``None`` for fewer than two cells."""
+    count = len(embeddings)
+    if count < 2:
+        return None
+    unit = functional.normalize(embeddings.double(), dim=-1)
+    # the sum over all pairs is the squared norm of the sum; embeddings with themselves are taken out
+    pairs = unit.sum(0).square().sum() - unit.square().sum()
+    return float(pairs / (count * (count - 1)))
+
+
+def rank_me(features: Float[Tensor, "cell channel"], *, centred: bool) -> float | None:
+    """Effective rank exp(-Σ p log p), p = σ / Σσ, with σ the singular values of the features (RankMe, 2210.02885).
+
+    A common offset hides variation from the uncentred rank, and noise around a constant looks like full rank to the
+    centred one: read both. It is at most the number of cells. 0 when nothing is left (all zero, or, centred, all
+    equal); ``None`` for fewer than two cells.
+    """
+    if len(features) < 2:
+        return None
+    matrix = features.double()
+    rounding = 1e-9 * matrix.norm()
+    if centred:
+        matrix = matrix - matrix.mean(0)
+    # singular values are square roots of the Gram matrix's eigenvalues: channels² numbers instead of cells × channels
+    gram = matrix.T @ matrix if matrix.shape[0] >= matrix.shape[1] else matrix @ matrix.T
+    singular = torch.linalg.eigvalsh(gram).clamp(min=0).sqrt()
+    total = singular.sum()
+    if total <= rounding:
+        return 0.0
+    share = singular / total
+    return float(torch.exp(torch.special.entr(share).sum()))
+
+
+def loss_over_trivial(prediction: Float[Tensor, "cell channel"], target: Float[Tensor, "cell channel"]) -> float | None:
+    """Cosine loss of the predictions over that of the best constant prediction, the mean target; ≥ 1: nothing learned.
+
+    The mean of 1 - cos over cells is smallest, among constants, for the direction of the mean of the normalised
+    targets, where it is 1 minus that mean's length. ``None`` for fewer than two cells, and when all targets point the
+    same way, so that the constant is perfect.
+    """
+    if len(target) < 2:
+        return None
+    trivial = 1 - float(functional.normalize(target.double(), dim=-1).mean(0).norm())
+    if trivial < 1e-6:
+        return None
+    loss = 1 - functional.cosine_similarity(prediction.double(), target.double(), dim=-1)
+    return float(loss.mean()) / trivial
+
+
+def _cell_kinds(embeddings: Embeddings) -> Iterator[tuple[str, Bool[Tensor, "batch y x"]]]:
+    yield "occupied", embeddings.occupied
+    yield "empty", ~embeddings.occupied
+
+
+@torch.no_grad()
+def collapse_measures(embeddings: Embeddings) -> Measures:
+    """``ROLE_std_KIND`` and ``ROLE_cosine_KIND`` of context (visible cells), prediction and target (hidden cells), and
+    ``loss_over_trivial_KIND`` (hidden cells), with KIND ``occupied`` or ``empty``.
+
+    Measured where the roles meet the loss; an objective without predictions or targets has none of theirs.
+    """
+    measures: Measures = {}
+    roles = {
+        "context": (embeddings.context, ~embeddings.hidden),
+        "prediction": (embeddings.prediction, embeddings.hidden),
+        "target": (embeddings.target, embeddings.hidden),
+    }
+    for kind, mask in _cell_kinds(embeddings):
+        for role, (maps, where) in roles.items():
+            if maps is not None:
+                cells = cells_of(maps, mask & where)
+                measures[f"{role}_std_{kind}"] = spread(cells)
+                measures[f"{role}_cosine_{kind}"] = mean_cosine(cells)
+        if embeddings.prediction is not None and embeddings.target is not None:
+            hidden = mask & embeddings.hidden
+            measures[f"loss_over_trivial_{kind}"] = loss_over_trivial(
+                cells_of(embeddings.prediction, hidden), cells_of(embeddings.target, hidden)
+            )
+    return measures
+
+
+class FeatureQueue:
+    """The newest features of many batches, so that a rank can be measured where one batch has too few cells.
+
+    Args:
+        size: how many features it holds.
+        per_batch: at most so many are taken from one batch, evenly over its cells.
+    """
+
+    def __init__(self, size: int, per_batch: int) -> None:
+        self.size, self.per_batch = size, per_batch
+        self.features: Float[Tensor, "cell channel"] | None = None
+
+    def push(self, cells: Float[Tensor, "cell channel"]) -> None:
+        """Add features of one batch; the oldest ones leave."""
+        taken = min(len(cells), self.per_batch)
+        if taken == 0:
+            return
+        # evenly spaced instead of random: diagnostics draw no random numbers
+        new = cells[torch.arange(taken, device=cells.device) * len(cells) // taken].detach()
+        kept = new if self.features is None else torch.cat((self.features.to(new), new))
+        self.features = kept[-self.size :].clone()
+
+    def rank(self, *, centred: bool) -> float | None:
+        """``rank_me`` of the queue; ``None`` until it holds twice as many cells as channels, which bound the rank."""
+        if self.features is None or len(self.features) < min(self.size, 2 * self.features.shape[1]):
+            return None
+        return rank_me(self.features, centred=centred)
+
+
+def pca_rgb(maps: Float[Tensor, "batch channel y x"], occupied: Bool[Tensor, "batch y x"]) -> NDArray[np.float32]:
+    """The first three principal components as colours in [0, 1]; one projection for all maps of the batch.
+
+    Components are fitted on occupied cells (on all cells where fewer than three are occupied) and scaled between their
+    2nd and 98th percentile there. The sign is fixed, so equal maps give equal pictures. A component without variation
+    is grey.
+    """
+    batch, channels, rows, columns = maps.shape
+    cells = maps.movedim(1, -1).reshape(-1, channels).double().cpu()
+    fitted = cells[occupied.reshape(-1).cpu()]
+    if len(fitted) < 3:
+        fitted = cells
+    mean = fitted.mean(0)
+    _, directions = torch.linalg.eigh((fitted - mean).T @ (fitted - mean))
+    axes = directions.flip(-1)[:, :3]
+    axes = axes * torch.sign(axes.gather(0, axes.abs().argmax(0, keepdim=True)))
+    low, high = ((fitted - mean) @ axes).quantile(torch.tensor([0.02, 0.98], dtype=torch.float64), dim=0)
+    width = high - low
+    varies = width > 1e-9
+    colours = ((cells - mean) @ axes - low) / torch.where(varies, width, 1.0)
+    picture = torch.full((len(cells), 3), 0.5, dtype=torch.float64)
+    picture[:, : axes.shape[1]] = torch.where(varies, colours.clamp(0, 1), 0.5)
+    return picture.reshape(batch, rows, columns, 3).float().numpy()
