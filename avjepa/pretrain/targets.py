@@ -100,15 +100,24 @@ class FrozenTarget(_Teacher):
 
 
 class SharedTarget(TargetEncoder):
-    """The context encoder itself, as in LeJEPA (2511.08544): no teacher, and no gradient is stopped.
+    """The context encoder itself, as it is now; a regulariser is all that prevents collapse.
 
-    The loss then pulls both views together, and nothing but a regulariser keeps them from meeting in one point: use it
-    with SIGReg or VICReg.
+    LeJEPA (2511.08544) stops no gradient. It can afford that because SIGReg holds the very embeddings it compares at
+    unit variance. Here the features ahead of the regulariser's projection are compared, and a gradient through the
+    target shrinks them, whatever the projection looks like; so by default it is stopped.
+
+    Args:
+        stop_gradient: train the encoder through the context alone.
     """
 
+    def __init__(self, stop_gradient: bool = True) -> None:
+        super().__init__()
+        self.stop_gradient = stop_gradient
+
     def forward(self, encoder: SensorEncoder, batch: Batch) -> BEVMap:
-        """The context encoder's map of the full target view, with gradient."""
-        map_: BEVMap = encoder(batch)
+        """The context encoder's map of the full target view."""
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.stop_gradient):
+            map_: BEVMap = encoder(batch)
         return map_
 
 

@@ -1,0 +1,135 @@
+"""The invariance objective: two augmented views of a moment, equal embeddings for equal places."""
+
+from dataclasses import replace
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor, nn
+
+from avjepa.data.sample import PretrainBatch
+from avjepa.encoders.base import BEVMap, SensorEncoder
+from avjepa.errors import UserError
+from avjepa.geometry.grid import BEVGrid
+from avjepa.geometry.transforms import inverse
+from avjepa.pretrain.cells import drawn_cells, tokens_at
+from avjepa.pretrain.masking import MaskGenerator
+from avjepa.pretrain.objective import Embeddings, Objective, ObjectiveOutput
+from avjepa.pretrain.reduce import TokenNorm
+from avjepa.pretrain.regularisers import covariance_term, variance_term
+
+_OTHER_DRAW = 0x5DEECE66D  # so that the two views drop different parts of the input
+
+
+class Invariance(Objective):
+    """Encode two views with different BEV augmentation by one encoder, align the maps, compare occupied cells.
+
+    VICReg (2105.04906) or InfoNCE with the other places of the same scene as negatives (PointContrast, 2007.10985).
+    The views are ``batch.context`` and ``batch.target``; the data have to augment them differently.
+
+    Args:
+        encoder: the encoder to pre-train.
+        masks: hides cells of the context view as a further augmentation; only visible cells are compared.
+        comparison: the loss. VICReg's terms have the paper's weights 25, 25, 1, all divided by 25.
+        drop: share of the raw input that is dropped in each view.
+        width: channels of the projector's hidden layer and output.
+        temperature: of InfoNCE.
+        tokens_per_sample: cells compared per sample, at most.
+    """
+
+    def __init__(
+        self,
+        encoder: SensorEncoder,
+        masks: MaskGenerator | None = None,
+        comparison: Literal["vicreg", "infonce"] = "vicreg",
+        drop: float = 0.4,
+        width: int = 256,
+        temperature: float = 0.1,
+        tokens_per_sample: int = 256,
+    ) -> None:
+        super().__init__()
+        self.encoder, self.masks, self.comparison = encoder, masks, comparison
+        self.drop, self.temperature, self.tokens_per_sample = drop, temperature, tokens_per_sample
+        self.projector = nn.Sequential(
+            nn.Linear(encoder.out_channels, width), TokenNorm(width), nn.GELU(), nn.Linear(width, width)
+        )
+
+    def forward(self, batch: PretrainBatch) -> ObjectiveOutput:
+        """Loss of one batch.
+
+        Raises:
+            UserError: the two views are the same, so there is nothing to be invariant to.
+        """
+        encoder, view, other = self.encoder, batch.context, batch.target
+        if self.drop == 0 and torch.equal(view.bev_from_ego, other.bev_from_ego):
+            raise UserError("Invariance: both views are the same; augment the target view differently or set drop > 0")
+        seen = encoder.occupied(view)
+        if self.masks is None:
+            hidden = torch.zeros_like(seen)
+        else:
+            hidden = self.masks.sample(seen, view.seeds, encoder.token_grid, view.bev_from_ego[:, :2, 3])
+        other = replace(other, seeds=other.seeds ^ _OTHER_DRAW)
+
+        first = encoder(encoder.thinned(view, self.drop), hidden)
+        second = aligned(
+            encoder(encoder.thinned(other, self.drop)),
+            encoder.token_grid,
+            other.bev_from_ego @ inverse(view.bev_from_ego),
+        )
+
+        with torch.autocast(seen.device.type, enabled=False):  # small variances need fp32
+            cells = drawn_cells(first.occupied & second.occupied, view.seeds, self.tokens_per_sample)
+            ours = self.projector(tokens_at(first.features, cells))
+            theirs = self.projector(tokens_at(second.features, cells))
+            if self.comparison == "vicreg":
+                terms = {
+                    "invariance": _mean_over_samples((ours - theirs).square().mean(1), cells[0], len(batch)),
+                    "variance": (variance_term(ours) + variance_term(theirs)) / 2,
+                    "covariance": (covariance_term(ours) + covariance_term(theirs)) / 2 / 25,
+                }
+            else:
+                nce = (
+                    info_nce(ours, theirs, cells[0], self.temperature)
+                    + info_nce(theirs, ours, cells[0], self.temperature)
+                ) / 2
+                terms = {"info_nce": _mean_over_samples(nce, cells[0], len(batch))}
+            loss = torch.stack(list(terms.values())).sum()
+
+        terms = {name: term.detach() for name, term in terms.items()}
+        return ObjectiveOutput(loss, terms, Embeddings(first.features.detach(), hidden, seen))
+
+
+def aligned(map_: BEVMap, grid: BEVGrid, source_from_grid: Float[Tensor, "batch 4 4"]) -> BEVMap:
+    """A map seen in another BEV frame: features interpolated, occupancy of the nearest cell, nothing outside.
+
+    Args:
+        map_: on ``grid``, in its own frame.
+        grid: cells of both maps.
+        source_from_grid: the map's frame from the frame that is wanted.
+    """
+    xy = grid.centres(map_.features.device)
+    moved = torch.einsum("bij,yxj->byxi", source_from_grid[:, :2, :2], xy) + source_from_grid[:, None, None, :2, 3]
+    place = grid.normalised(moved)
+    features = nn.functional.grid_sample(map_.features.float(), place, align_corners=False)
+    cell, inside = grid.cell_of(moved)
+    sample = torch.arange(len(moved), device=moved.device)[:, None, None]
+    occupied: Bool[Tensor, "batch y x"] = map_.occupied[sample, cell[..., 0], cell[..., 1]] & inside
+    return BEVMap(features, occupied)
+
+
+def info_nce(
+    queries: Float[Tensor, "token channel"],
+    keys: Float[Tensor, "token channel"],
+    sample: Int64[Tensor, "token"],
+    temperature: float,
+) -> Float[Tensor, "token"]:
+    """-log softmax of the cosine of every query with its own key among the keys of its sample."""
+    cosine = nn.functional.normalize(queries, dim=1) @ nn.functional.normalize(keys, dim=1).T
+    elsewhere = sample[:, None] != sample[None, :]
+    logits = (cosine / temperature).masked_fill(elsewhere, float("-inf"))
+    return torch.logsumexp(logits, dim=1) - logits.diagonal()
+
+
+def _mean_over_samples(values: Float[Tensor, "token"], sample: Int64[Tensor, "token"], size: int) -> Float[Tensor, ""]:
+    count = torch.bincount(sample, minlength=size).clamp(min=1)
+    return (values.new_zeros(size).index_add(0, sample, values) / count).mean()
