@@ -17,6 +17,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, Patch, Polygon
 from torch import Tensor
 
+from avjepa.data.arrays import Array
 from avjepa.data.fields import CLASSES, RADAR_FIELDS
 from avjepa.data.sample import Sample
 from avjepa.geometry.boxes import box_corners
@@ -45,14 +46,12 @@ def square_extent(half_side: float) -> Extent:
     return (-half_side, half_side, -half_side, half_side)
 
 
-def footprints(boxes: Float[Tensor, "box 9"]) -> Float[np.ndarray, "box 4 2"]:
+def footprints(boxes: Float[Tensor, "box 9"]) -> Float[Array, "box 4 2"]:
     """(x, y) of the four corners seen from above: front left, front right, rear right, rear left."""
-    corners: Any = box_corners(boxes.detach().double().cpu())[:, [0, 3, 7, 4], :2]
-    order = corners.numpy()
-    return np.asarray(order, dtype=np.float64)
+    return box_corners(boxes.detach().double().cpu())[:, [0, 3, 7, 4], :2].numpy()
 
 
-def heading_ticks(boxes: Float[Tensor, "box 9"]) -> Float[np.ndarray, "box 2 2"]:
+def heading_ticks(boxes: Float[Tensor, "box 9"]) -> Float[Array, "box 2 2"]:
     """(x, y) of a line from every box's centre to the middle of its front edge and a little beyond."""
     boxes = boxes.detach().double().cpu()
     direction = torch.stack((boxes[:, 6].cos(), boxes[:, 6].sin()), dim=-1)
@@ -60,7 +59,7 @@ def heading_ticks(boxes: Float[Tensor, "box 9"]) -> Float[np.ndarray, "box 2 2"]
     return torch.stack((boxes[:, :2], boxes[:, :2] + reach * direction), dim=1).numpy()
 
 
-def upright(rows_along_y: UInt8[np.ndarray, "y x 3"]) -> UInt8[np.ndarray, "x y 3"]:
+def upright(rows_along_y: UInt8[Array, "y x 3"]) -> UInt8[Array, "x y 3"]:
     """A map of the BEV grid as a picture whose top is forward and whose left is left."""
     return np.ascontiguousarray(rows_along_y.transpose(1, 0, 2)[::-1, ::-1])
 

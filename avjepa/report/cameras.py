@@ -21,6 +21,16 @@ MOSAIC = (
 )
 """Where each camera stands in the mosaic."""
 
+_RING = {
+    "CAM_FRONT": (0.28, 0),
+    "CAM_FRONT_LEFT": (0.0, 1),
+    "CAM_FRONT_RIGHT": (0.505, 1),
+    "CAM_BACK_LEFT": (0.0, 2),
+    "CAM_BACK_RIGHT": (0.505, 2),
+    "CAM_BACK": (0.28, 3),
+}
+"""Left edge and row of each camera when they stand around the ego, forward up."""
+
 NEAR_PLANE = 0.1
 """Metres before the camera at which edges are cut: nearer points have no meaningful projection."""
 
@@ -124,3 +134,17 @@ def draw_camera(
         sure = detections[1] >= smallest_score
         alpha = (0.3 + 0.7 * detections[1][sure].clamp(0, 1)).tolist()
         draw(detections[0][sure], detections[2][sure], alpha, 1.2, "solid")
+
+
+@picture
+def draw_camera_ring(axes: Axes, sample: Sample) -> None:
+    """Draw the images, without boxes, where the cameras look: the front camera on top, the left ones on the left."""
+    axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
+    if sample.cameras is None:
+        return
+    for channel, image in zip(sample.cameras.channels, sample.cameras.images, strict=True):
+        if channel in _RING:
+            left, row = _RING[channel]
+            inset = axes.inset_axes((left, 0.752 - 0.25 * row, 0.44 if left == 0.28 else 0.495, 0.246))
+            inset.imshow(image.permute(1, 2, 0).cpu().numpy(), interpolation="antialiased")
+            inset.set_axis_off()

@@ -1,0 +1,231 @@
+"""The page that a demonstration ends with."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from avjepa.data.fields import CLASSES
+from avjepa.data.sample import Sample
+from avjepa.report.bev import Detections
+from avjepa.report.curves import FINETUNING_PANELS, PRETRAINING_PANELS, Curves, curves_figure, finite
+from avjepa.report.images import png_of
+from avjepa.report.page import Cell, ReportPage
+from avjepa.report.scores import Spread, method_colours, score_bars_figure
+from avjepa.report.verdict import verdict
+from avjepa.report.view import sample_figure
+
+SENSOR_NAMES = {"lidar": "LiDAR", "camera": "Camera", "radar": "Radar"}
+
+SENSOR_COLOURS = {"LiDAR": "#2f7fd6", "Camera": "#e08a00", "Radar": "#c2559d"}
+
+_FINAL_MEASURES = (
+    ("loss / constant", "collapse/loss_over_trivial_occupied"),
+    ("rank, centred", "collapse/rank_centred"),
+    ("rank, uncentred", "collapse/rank_uncentred"),
+    ("std, context", "collapse/context_std_occupied"),
+    ("std, target", "collapse/target_std_occupied"),
+    ("cosine, context", "collapse/context_cosine_occupied"),
+    ("probe AP", "collapse/probe_precision"),
+    ("chance", "collapse/probe_chance"),
+)
+
+
+@dataclass(frozen=True)
+class Pretraining:
+    """How one sensor's backbone was pre-trained."""
+
+    curves: Curves
+    channels: int
+    """Of the BEV embedding: healthy embeddings have a std of about 1/√channels."""
+    facts: Mapping[str, Cell] = field(default_factory=dict)
+    """Parameters, steps, time per step and the like."""
+    features: Figure | None = None
+    """``features_figure``: the input and the map before and after pre-training."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """Official scores of one fine-tuned detector; fractions, not per cent."""
+
+    sensor: str
+    """A key of ``SENSOR_NAMES``."""
+    method: str
+    """``scratch``, ``jepa``, ...; ``scratch`` is what the others are compared with."""
+    seed: int
+    steps: int
+    """Optimiser steps of the fine-tuning."""
+    labelled_scenes: int
+    mean_ap: float
+    nd_score: float
+    class_ap: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A keyframe with what a detector made of it."""
+
+    caption: str
+    sample: Sample
+    detections: Detections | None
+
+
+def write_demo_report(
+    path: Path,
+    *,
+    facts: Mapping[str, Cell],
+    timings: Sequence[tuple[str, float, float]],
+    pretraining: Mapping[str, Pretraining],
+    scores: Sequence[Score],
+    scenes: Sequence[Scene] = (),
+    finetuning: Mapping[str, Mapping[str, Curves]] | None = None,
+    title: str = "avjepa demo",
+) -> None:
+    """Write the page: the verdict, what was run, scores, pre-training of every sensor, scenes.
+
+    Args:
+        path: the HTML file.
+        facts: what was run, and on what: data, hardware, versions, seeds.
+        timings: step, seconds, and peak memory in MiB.
+        pretraining: by sensor (a key of ``SENSOR_NAMES``); those that were not pre-trained are absent.
+        scores: every evaluated detector.
+        scenes: pictures to show.
+        finetuning: by sensor, then by the name of the run.
+        title: heading of the page.
+    """
+    page = ReportPage(title, "Label-free pre-training of bird's-eye-view backbones, measured by nuScenes detection.")
+    page.section("Result")
+    page.add_verdict("\n".join(f"- {sentence}" for sentence in _verdicts(scores)) or "Nothing was evaluated.")
+    if scores:
+        _add_scores(page, scores)
+    page.section("What was run")
+    page.add_facts(facts)
+    _add_timings(page, timings)
+    if pretraining:
+        _add_pretraining(page, pretraining)
+    for sensor, runs in (finetuning or {}).items():
+        page.section(f"Fine-tuning: {SENSOR_NAMES[sensor]}")
+        page.add_figure(
+            curves_figure(runs, FINETUNING_PANELS, colours=method_colours(list(runs)), columns=2),
+            "Training loss on the labelled scenes and the learning rate, which all methods share.",
+            f"Loss curves of fine-tuning on {SENSOR_NAMES[sensor]}",
+        )
+    if scenes:
+        page.section("Scenes")
+        page.add_text(
+            "Six cameras, and the scene from above (forward is up) to 52 m and to 26 m. Ground truth is filled in the "
+            "views from above and dotted in the images; predictions are outlines, bolder the higher their score."
+        )
+        for scene in scenes:
+            figure = sample_figure(scene.sample, scene.detections)
+            page.add_image(png_of(figure), scene.caption, f"Camera images and views from above: {scene.caption}")
+    page.write(path)
+
+
+def _by_setting(scores: Sequence[Score]) -> dict[tuple[str, int, int], dict[str, list[Score]]]:
+    settings: dict[tuple[str, int, int], dict[str, list[Score]]] = {}
+    for score in scores:
+        setting = settings.setdefault((score.sensor, score.labelled_scenes, score.steps), {})
+        setting.setdefault(score.method, []).append(score)
+    return settings
+
+
+def _verdicts(scores: Sequence[Score]) -> list[str]:
+    sentences = []
+    for (sensor, scenes, steps), methods in _by_setting(scores).items():
+        baseline = [100 * score.mean_ap for score in methods.get("scratch", ())]
+        for method, runs in methods.items():
+            if method != "scratch":
+                ours = [100 * score.mean_ap for score in runs]
+                sentence = verdict("mAP", (f"with {method} pre-training", ours), ("from scratch", baseline))
+                sentences.append(
+                    f"**{SENSOR_NAMES[sensor]}**, {scenes} labelled scenes, {steps} steps each: {sentence}"
+                )
+    return sentences
+
+
+def _add_scores(page: ReportPage, scores: Sequence[Score]) -> None:
+    rows: list[list[Cell]] = []
+    by_class: list[list[Cell]] = []
+    for (sensor, scenes, steps), methods in _by_setting(scores).items():
+        for method, runs in methods.items():
+            mean_ap = Spread.of([100 * run.mean_ap for run in runs])
+            nd_score = Spread.of([100 * run.nd_score for run in runs])
+            name = SENSOR_NAMES[sensor]
+            rows.append([name, method, scenes, steps, len(runs), mean_ap.text(), nd_score.text()])
+            aps = [Spread.of([100 * run.class_ap.get(name, math.nan) for run in runs]) for name in CLASSES]
+            by_class.append([name, method, scenes, *(f"{ap.mean:.1f}" if ap.seeds else None for ap in aps)])
+    page.add_table(
+        rows,
+        ["sensor", "backbone", "labelled scenes", "steps", "seeds", "mAP", "NDS"],
+        "Scores of the official nuScenes evaluation in per cent: mean ± standard deviation over seeds. Methods of one "
+        "setting had the same labelled scenes and the same number of optimiser steps.",
+    )
+    page.add_table(
+        by_class,
+        ["sensor", "backbone", "scenes", *(name.replace("_", " ") for name in CLASSES)],
+        "Average precision by class in per cent, mean over seeds. A class that the evaluated scenes do not hold scores 0 "
+        "and counts in the mean.",
+    )
+    groups: dict[str, dict[str, list[float]]] = {}
+    for (sensor, scenes, _), methods in _by_setting(scores).items():
+        groups[f"{SENSOR_NAMES[sensor]}\n{scenes} scenes"] = {
+            method: [100 * run.mean_ap for run in runs] for method, runs in methods.items()
+        }
+    page.add_figure(
+        score_bars_figure(groups, vertical="mAP (%)"),
+        "Mean over seeds; whiskers are one standard deviation, dots single runs.",
+        "Bar chart of mAP by sensor and method; the numbers are in the table above",
+    )
+
+
+def _add_timings(page: ReportPage, timings: Sequence[tuple[str, float, float]]) -> None:
+    if not timings:
+        return
+    rows: list[list[Cell]] = [[name, f"{seconds:.1f}", f"{peak:.0f}"] for name, seconds, peak in timings]
+    rows.append(["all steps", f"{sum(t[1] for t in timings):.1f}", f"{max(t[2] for t in timings):.0f}"])
+    page.add_table(
+        rows,
+        ["step", "seconds", "peak memory (MiB)"],
+        "Wall-clock time and largest resident memory of each step. Steps may run side by side: the sum is then more "
+        "than the time that passed.",
+    )
+
+
+def _add_pretraining(page: ReportPage, pretraining: Mapping[str, Pretraining]) -> None:
+    page.section("Pre-training")
+    page.add_text(
+        "A falling loss proves nothing: embeddings may collapse. Healthy ones keep a standard deviation near "
+        "1/√channels, a pairwise cosine well below 1, an effective rank that does not fall towards 1, and predict better than a "
+        "constant would (ratio below 1)."
+    )
+    names = {SENSOR_NAMES[sensor]: run for sensor, run in pretraining.items()}
+    rows: list[list[Cell]] = []
+    for name, run in names.items():
+        last = [finite(run.curves, metric)[1] for _, metric in _FINAL_MEASURES]
+        values = [f"{series[-1]:.3g}" if len(series) else None for series in last]
+        rows.append([name, f"{1 / math.sqrt(run.channels):.3g}", *values])
+    page.add_table(
+        rows,
+        ["sensor", "1/√channels", *(heading for heading, _ in _FINAL_MEASURES)],
+        "Collapse diagnostics at the last measurement, on occupied cells.",
+    )
+    page.add_figure(
+        curves_figure({name: run.curves for name, run in names.items()}, PRETRAINING_PANELS, colours=SENSOR_COLOURS),
+        "Loss and collapse diagnostics over pre-training, one colour a sensor.",
+        "Curves of loss, effective rank, standard deviation, cosine and probe over optimiser steps",
+    )
+    for name, run in names.items():
+        page.section(f"Pre-training: {name}")
+        page.add_facts(run.facts)
+        if run.features is not None:
+            page.add_image(
+                png_of(run.features, dots_per_inch=110),
+                "The input, and the BEV map before and after pre-training: the first three principal components as "
+                "red, green and blue. Each network has its own projection, shared by its rows, so colours compare down a "
+                "column and not across. Cells without data are dimmed; white outlines are the ground truth, which no "
+                "backbone has seen.",
+                f"Principal components of the {name} bird's-eye-view map before and after pre-training",
+            )

@@ -1,0 +1,125 @@
+"""Charts of scores over several seeds: means, spread, and every single run."""
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from avjepa.report.style import INK, METHOD_COLOURS, OTHER_COLOURS, chart
+
+Scores = Mapping[str, Mapping[float, Sequence[float]]]
+"""By method, then by the quantity on the horizontal axis: one score a seed."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Several seeds' scores in two numbers."""
+
+    mean: float
+    std: float | None
+    """Sample standard deviation (n - 1); ``None`` for a single seed, whose spread is unknown and not zero."""
+    seeds: int
+
+    @classmethod
+    def of(cls, scores: Sequence[float]) -> "Spread":
+        """Of at least one score; scores that are not finite are left out."""
+        finite = [score for score in scores if math.isfinite(score)]
+        if not finite:
+            return cls(math.nan, None, 0)
+        return cls(statistics.fmean(finite), statistics.stdev(finite) if len(finite) > 1 else None, len(finite))
+
+    def text(self, digits: int = 1) -> str:
+        """``23.4 ± 0.8``; without spread for a single seed, a dash for none."""
+        if not self.seeds:
+            return "–"
+        return f"{self.mean:.{digits}f}" + ("" if self.std is None else f" ± {self.std:.{digits}f}")
+
+
+def method_colours(methods: Sequence[str]) -> dict[str, str]:
+    """A colour for each method: its own where the project has one for it, else one that none of the others has."""
+    spare = [colour for colour in OTHER_COLOURS if colour not in METHOD_COLOURS.values()]
+    strangers = [method for method in methods if method not in METHOD_COLOURS]
+    return {method: METHOD_COLOURS.get(method) or spare[strangers.index(method) % len(spare)] for method in methods}
+
+
+@chart
+def score_lines_figure(scores: Scores, *, horizontal: str, vertical: str, ticks: str = "{:g}") -> Figure:
+    """Score against a quantity on a logarithmic axis: label fraction, labelled scenes, or GPU-hours.
+
+    A line through the means, a band of one standard deviation over seeds, and a dot for every run.
+
+    Args:
+        scores: runs.
+        horizontal: title of the horizontal axis.
+        vertical: title of the vertical axis.
+        ticks: format of a number on the horizontal axis; ``"{:.0%}"`` for fractions.
+    """
+    figure = Figure(figsize=(6.8, 4.2), layout="constrained")
+    axes = figure.add_subplot()
+    colours = method_colours(list(scores))
+    for method, by_quantity in scores.items():
+        quantities = sorted(quantity for quantity in by_quantity if Spread.of(by_quantity[quantity]).seeds)
+        spreads = [Spread.of(by_quantity[quantity]) for quantity in quantities]
+        means = np.array([spread.mean for spread in spreads])
+        stds = np.array([spread.std or 0.0 for spread in spreads])
+        axes.fill_between(quantities, means - stds, means + stds, color=colours[method], alpha=0.16, linewidth=0)
+        axes.plot(quantities, means, color=colours[method], marker="o", markersize=5, label=method)
+        for quantity in quantities:
+            runs = by_quantity[quantity]
+            if len(runs) > 1:
+                axes.plot([quantity] * len(runs), runs, ".", color=colours[method], markersize=4, alpha=0.55)
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(FixedLocator(sorted({q for by_quantity in scores.values() for q in by_quantity})))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: ticks.format(value)))
+    axes.set(xlabel=horizontal, ylabel=vertical)
+    axes.legend()
+    return figure
+
+
+@chart
+def score_bars_figure(groups: Mapping[str, Mapping[str, Sequence[float]]], *, vertical: str) -> Figure:
+    """A bar for every method in every group, as high as the mean over seeds, with a whisker of one standard deviation.
+
+    Args:
+        groups: by group (a sensor, a class), then by method: one score a seed. A method may be missing in a group.
+        vertical: title of the vertical axis.
+    """
+    methods = list(dict.fromkeys(method for group in groups.values() for method in group))
+    colours = method_colours(methods)
+    figure = Figure(
+        figsize=(max(5.0, 0.6 + 0.34 * len(methods) * len(groups) + 0.5 * len(groups)), 3.4), layout="constrained"
+    )
+    axes = figure.add_subplot()
+    width = 0.8 / max(1, len(methods))
+    for column, method in enumerate(methods):
+        for place, group in enumerate(groups.values()):
+            spread = Spread.of(group.get(method, ()))
+            if not spread.seeds:
+                continue
+            at = place + (column - (len(methods) - 1) / 2) * width
+            axes.bar(at, spread.mean, width * 0.92, color=colours[method])
+            if spread.std is not None:
+                axes.errorbar(at, spread.mean, spread.std, color=INK, linewidth=1, capsize=2.5)
+                axes.plot([at] * len(group[method]), group[method], ".", color=INK, markersize=3.5, alpha=0.6)
+            axes.annotate(
+                f"{spread.mean:.1f}", (at, spread.mean + (spread.std or 0.0)), xytext=(0, 2.5),
+                textcoords="offset points", ha="center", fontsize=7.5,
+            )  # fmt: skip
+    axes.set_xticks(range(len(groups)), [name.replace("_", " ") for name in groups])
+    axes.tick_params(axis="x", length=0)
+    axes.grid(axis="x", visible=False)
+    axes.set_ylabel(vertical)
+    axes.set_ylim(bottom=0)
+    axes.margins(y=0.12)
+    figure.legend(
+        handles=[Patch(color=colours[method], label=method) for method in methods],
+        loc="outside upper center",
+        ncols=max(1, len(methods)),
+    )
+    return figure
