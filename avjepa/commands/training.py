@@ -1,18 +1,19 @@
 """What ``pretrain`` and ``finetune`` share: LightningCLI with one output folder and errors in one line."""
 
-import logging
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from jsonargparse import ArgumentError
-from lightning import LightningDataModule, LightningModule
+from lightning import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from avjepa.commands.parsing import readable
 from avjepa.errors import UserError
 from avjepa.files import write_text
+from avjepa.training.checkpoints import last_checkpoint
+from avjepa.training.defaults import CHECKPOINTS, default_callbacks, default_loggers, default_plugins
+from avjepa.training.screen import quiet_lightning
 
 SHORTHANDS = {
     "--data": "--data.dataroot",
@@ -88,12 +89,38 @@ class TrainingCLI(LightningCLI):
         parser.add_argument(
             "--ckpt_path", type=str, default=None, help="a checkpoint to resume from; 'last' is the newest one in --out"
         )
+        parser.add_argument("--checkpoint_every", type=int, default=500, help="optimiser steps between two checkpoints")
         parser.link_arguments("seed_everything", "data.seed")
         parser.link_arguments("seed_everything", "model.seed")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse without LightningCLI's warning that ``sys.argv`` is not used."""
         self.config = parser.parse_args(args)
+
+    def callbacks(self) -> list[Callback]:
+        """What this kind of training adds to the callbacks of every run."""
+        return []
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """The trainer with what every run has beside what is configured; loggers give way to configured ones."""
+        self.trainer_defaults["callbacks"] = [
+            *default_callbacks(self.out, self.config.checkpoint_every),
+            *self.callbacks(),
+        ]
+        configured = self.config_init.trainer
+        plugins = configured.plugins if isinstance(configured.plugins, list) else [configured.plugins]
+        kwargs["plugins"] = [plugin for plugin in plugins if plugin is not None] + default_plugins()
+        if configured.logger is None:
+            kwargs["logger"] = default_loggers(self.out)
+        return super().instantiate_trainer(**kwargs)
+
+    def fit(self) -> None:
+        """Train; with ``--ckpt_path`` from there on."""
+        checkpoint = self.config.ckpt_path
+        if checkpoint == "last":
+            checkpoint = last_checkpoint(self.out / CHECKPOINTS)
+        self.save_config()
+        self.trainer.fit(self.model, self.datamodule, ckpt_path=checkpoint)
 
     @property
     def out(self) -> Path:
@@ -104,12 +131,3 @@ class TrainingCLI(LightningCLI):
         """Write the full configuration to ``config.yaml`` in the run's folder."""
         text = self.parser.dump(self.config, skip_none=False, format="yaml")
         write_text(self.out / "config.yaml", text)
-
-
-def quiet_lightning() -> None:
-    """Keep off the screen what Lightning and spconv say at start and no user can act upon."""
-    for name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", category=FutureWarning)
-    for message in (".*does not have many workers.*", ".*ModelCheckpoint.*not empty.*", ".*`isinstance.treespec.*"):
-        warnings.filterwarnings("ignore", message=message)

@@ -1,0 +1,72 @@
+"""``avjepa view``."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from avjepa.commands.parsing import run_function
+from avjepa.errors import UserError
+
+
+def view(
+    data: Path,
+    out: Path = Path("sample.png"),
+    version: str = "v1.0-trainval",
+    split: str | None = None,
+    index: int = 0,
+    token: str | None = None,
+    predictions: Path | None = None,
+    minimum_score: float = 0.2,
+    lidar_sweeps: int = 1,
+    window: bool = False,
+) -> None:
+    """Draw a keyframe: bird's-eye view with points, boxes and predictions, and the six cameras with boxes.
+
+    Args:
+        data: the dataset's root folder.
+        out: the picture (PNG).
+        version: name of the folder of tables.
+        split: count keyframes within this split; all by default.
+        index: number of the keyframe, if no token is given.
+        token: the keyframe's sample token.
+        predictions: a result file in the official format, to draw its detections too.
+        minimum_score: detections below it are not drawn.
+        lidar_sweeps: LiDAR sweeps to draw.
+        window: also open an open3d window with the point cloud and the boxes.
+    """
+    from avjepa.data.annotations import AnnotationIndex
+    from avjepa.data.images import ImageTransform
+    from avjepa.data.index import DatasetIndex
+    from avjepa.data.loading import LidarView, RadarView, SampleLoader, SensorView
+    from avjepa.evaluate.predictions import read_detections
+    from avjepa.report.view import draw_sample, show_points
+
+    if out.suffix.lower() != ".png":
+        raise UserError(f"--out {out}: the picture is a PNG; give a name that ends in .png")
+    dataset = DatasetIndex.open(data, version)
+    keyframes = dataset.moments(dataset.scenes_of(split), keyframes_only=True).tolist()
+    if token is not None:
+        keyframes = [moment for moment in keyframes if dataset.moment_token(moment) == token]
+        if not keyframes:
+            raise UserError(f"--token {token}: no keyframe of {dataset.folder} has it")
+        index = 0
+    if not 0 <= index < len(keyframes):
+        raise UserError(f"--index {index}: there are {len(keyframes)} keyframes, numbered from 0")
+    moment = keyframes[index]
+    sensors = SensorView(LidarView(lidar_sweeps), RadarView(), ImageTransform(450, 800))
+    sample = SampleLoader(dataset).load(moment, sensors)
+    sample = replace(sample, labels=AnnotationIndex.open(dataset).labels(moment))
+    detections = None
+    if predictions is not None:
+        found = read_detections(predictions, sample.token, sample.global_from_ego)
+        sure = found.scores >= minimum_score
+        detections = (found.boxes[sure], found.scores[sure], found.class_index[sure])
+    draw_sample(sample, out, detections)
+    print(out)
+    if window:
+        show_points(sample)
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Parse and run; ``--window`` needs no value."""
+    run_function("view", view, ["--window=true" if argument == "--window" else argument for argument in arguments])
