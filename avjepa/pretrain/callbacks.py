@@ -50,7 +50,6 @@ class CollapseMonitor(Callback):
         """The newest measures; those that could not be taken are ``None``."""
         self._turn = StepCadence(every_n_steps)
         self._warned = False
-        self._probe_state: dict[str, Any] | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Count from where the run starts."""
@@ -86,9 +85,7 @@ class CollapseMonitor(Callback):
         measures["rank_uncentred"] = self.queue.rank(centred=False)
         answers = embeddings.occupied[embeddings.hidden]
         if self.probe is None:
-            self.probe = OccupancyProbe(embeddings.context.shape[1]).to(answers.device)
-            if self._probe_state is not None:
-                self.probe.load(self._probe_state)
+            self.probe = OccupancyProbe(embeddings.context.shape[1])
         measures["probe_precision"] = self.probe.learn(cells_of(embeddings.context, embeddings.hidden), answers)
         measures["probe_chance"] = float(answers.float().mean()) if len(answers) else None
         return measures
@@ -109,11 +106,16 @@ class CollapseMonitor(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run needs to log what an uninterrupted one logs."""
-        probe = self._probe_state if self.probe is None else self.probe.state()
-        return {"queue": self.queue.features, "highest_rank": dict(self.alarm.highest_rank), "probe": probe}
+        return {
+            "queue": self.queue.features,
+            "highest_rank": dict(self.alarm.highest_rank),
+            "probe": None if self.probe is None else self.probe.sums,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """See ``state_dict``."""
         self.queue.features = state_dict["queue"]
         self.alarm.highest_rank = dict(state_dict["highest_rank"])
-        self._probe_state = state_dict["probe"]  # restored when the device is known
+        if state_dict["probe"] is not None:
+            self.probe = OccupancyProbe(len(state_dict["probe"]) - 2)
+            self.probe.sums = state_dict["probe"]

@@ -1,11 +1,8 @@
 """A linear probe that learns beside the encoder and never touches it."""
 
-from typing import Any
-
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 
 
 def average_precision(scores: Float[Tensor, "cell"], positive: Bool[Tensor, "cell"]) -> float | None:
@@ -26,38 +23,39 @@ def average_precision(scores: Float[Tensor, "cell"], positive: Bool[Tensor, "cel
     return float((gained * found / seen).sum() / count)
 
 
-class OccupancyProbe(nn.Module):
-    """Logistic regression from the map at hidden cells to whether the full input occupies them.
+class OccupancyProbe:
+    """Ridge regression from the map at hidden cells to whether the full input occupies them.
 
-    Label-free: what the mask hid is the answer. Each batch is scored before it is learnt from. Starts from zero and
-    draws no random numbers.
+    Label-free: what the mask hid is the answer. It is solved exactly from sums over past batches, of which older ones
+    weigh less, so it needs no learning rate, draws no random number and follows the encoder as it changes. Each batch
+    is scored before it is learnt from.
 
     Args:
         channels: of the map.
-        learning_rate: of Adam.
+        forgetting: weight of the past at each batch.
+        ridge: penalty as a share of the mean variance of a channel.
     """
 
-    def __init__(self, channels: int, learning_rate: float = 0.01) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.zeros(channels))
-        self.bias = nn.Parameter(torch.zeros(()))
-        self.optimiser = torch.optim.Adam(self.parameters(), lr=learning_rate)
+    def __init__(self, channels: int, forgetting: float = 0.9, ridge: float = 1e-3) -> None:
+        self.forgetting, self.ridge = forgetting, ridge
+        self.sums = torch.zeros(channels + 2, channels + 2, dtype=torch.float64)
+        """Discounted sum over cells of the outer product of (features, 1, answer); all of the probe's state."""
 
     def learn(self, features: Float[Tensor, "cell channel"], occupied: Bool[Tensor, "cell"]) -> float | None:
-        """Average precision on these cells, then one step on them; ``None`` if they are all alike."""
-        unit = functional.layer_norm(features.detach().float(), features.shape[-1:])
-        logits = unit @ self.weight + self.bias
-        if len(occupied):
-            self.optimiser.zero_grad()
-            torch.autograd.backward(functional.binary_cross_entropy_with_logits(logits, occupied.float()))
-            self.optimiser.step()
-        return average_precision(logits.detach(), occupied)
+        """Average precision on these cells, then they are learnt; ``None`` if they are all alike."""
+        cells = features.detach().double()
+        score = average_precision(cells @ self._weights().to(cells.device), occupied)
+        rows = torch.cat((cells, torch.ones_like(cells[:, :1]), occupied.double()[:, None]), dim=-1)
+        self.sums = self.forgetting * self.sums + (rows.T @ rows).cpu()
+        return score
 
-    def state(self) -> dict[str, Any]:
-        """Weights and optimiser, for a checkpoint."""
-        return {"weights": self.state_dict(), "optimiser": self.optimiser.state_dict()}
-
-    def load(self, state: dict[str, Any]) -> None:
-        """Restore ``state`` onto the probe's device."""
-        self.load_state_dict(state["weights"])
-        self.optimiser.load_state_dict(state["optimiser"])
+    def _weights(self) -> Float[Tensor, "channel"]:
+        cells = self.sums[-2, -2].clamp(min=1e-12)
+        mean, moments = self.sums[-2] / cells, self.sums / cells
+        inputs, answer = mean[:-2], mean[-1]
+        covariance = moments[:-2, :-2] - torch.outer(inputs, inputs)
+        penalty = self.ridge * covariance.diagonal().mean().clamp(min=1e-12)
+        weights: Tensor = torch.linalg.solve(
+            covariance + penalty * torch.eye(len(inputs)).double(), moments[:-2, -1] - inputs * answer
+        )
+        return weights
