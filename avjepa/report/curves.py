@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from avjepa.data.arrays import Array
-from avjepa.report.style import INK, OTHER_COLOURS, chart
+from avjepa.report.style import INK, OTHER_COLOURS, chart, method_name
 
 Curves = Mapping[str, tuple[Sequence[int], Sequence[float]]]
 """Steps and values of every metric that a run logged."""
@@ -53,7 +53,7 @@ PRETRAINING_PANELS = (
         (Line("collapse/rank_centred", "centred"), Line("collapse/rank_uncentred", "uncentred")),
     ),
     Panel(
-        "Std of normalised embeddings, occupied cells",
+        "Std of embeddings, occupied cells",
         (
             Line("collapse/context_std_occupied", "context"),
             Line("collapse/target_std_occupied", "target"),
@@ -70,7 +70,7 @@ PRETRAINING_PANELS = (
         reference=(1.0, "collapse"),
     ),
     Panel(
-        "Linear probe: which hidden cells are occupied? (AP)",
+        "Probe for hidden occupied cells (AP)",
         (Line("collapse/probe_precision", "probe"), Line("collapse/probe_chance", "chance")),
     ),
 )
@@ -95,11 +95,11 @@ def finite(curves: Curves, metric: str) -> tuple[Float[Array, "step"], Float[Arr
 
 
 def smoothed(values: Float[Array, "step"], span: int) -> Float[Array, "step"]:
-    """Mean over a window of ``span`` values centred on each; the window shrinks towards both ends."""
+    """Mean over a window of ``span`` values about each; at both ends, over the part of the window that exists."""
     totals = np.concatenate(([0.0], np.cumsum(values)))
     index = np.arange(len(values))
-    reach = np.minimum(np.minimum(index, len(values) - 1 - index), span // 2)
-    return np.asarray((totals[index + reach + 1] - totals[index - reach]) / (2 * reach + 1))
+    first, last = np.maximum(index - span // 2, 0), np.minimum(index + span // 2 + 1, len(values))
+    return np.asarray((totals[last] - totals[first]) / (last - first))
 
 
 @chart
@@ -134,7 +134,7 @@ def curves_figure(
     if not shown:
         figure.text(0.5, 0.5, "nothing was logged", ha="center", va="center")
     if len(runs) > 1:
-        handles = [Line2D([], [], color=colour, label=name) for name, colour in chosen.items()]
+        handles = [Line2D([], [], color=colour, label=method_name(name)) for name, colour in chosen.items()]
         figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
     return figure
 

@@ -14,6 +14,7 @@ from avjepa.report.curves import FINETUNING_PANELS, PRETRAINING_PANELS, Curves, 
 from avjepa.report.images import png_of
 from avjepa.report.page import Cell, ReportPage
 from avjepa.report.scores import Spread, method_colours, score_bars_figure
+from avjepa.report.style import method_name
 from avjepa.report.verdict import verdict
 from avjepa.report.view import sample_figure
 
@@ -22,14 +23,15 @@ SENSOR_NAMES = {"lidar": "LiDAR", "camera": "Camera", "radar": "Radar"}
 SENSOR_COLOURS = {"LiDAR": "#2f7fd6", "Camera": "#e08a00", "Radar": "#c2559d"}
 
 _FINAL_MEASURES = (
-    ("loss / constant", "collapse/loss_over_trivial_occupied"),
-    ("rank, centred", "collapse/rank_centred"),
-    ("rank, uncentred", "collapse/rank_uncentred"),
-    ("std, context", "collapse/context_std_occupied"),
-    ("std, target", "collapse/target_std_occupied"),
-    ("cosine, context", "collapse/context_cosine_occupied"),
-    ("probe AP", "collapse/probe_precision"),
-    ("chance", "collapse/probe_chance"),
+    ("std of context embeddings", "collapse/context_std_occupied"),
+    ("std of targets", "collapse/target_std_occupied"),
+    ("std of predictions", "collapse/prediction_std_occupied"),
+    ("pairwise cosine of context embeddings", "collapse/context_cosine_occupied"),
+    ("effective rank, centred", "collapse/rank_centred"),
+    ("effective rank, uncentred", "collapse/rank_uncentred"),
+    ("loss / loss of a constant prediction", "collapse/loss_over_trivial_occupied"),
+    ("probe: average precision", "collapse/probe_precision"),
+    ("probe: chance", "collapse/probe_chance"),
 )
 
 
@@ -139,7 +141,9 @@ def _verdicts(scores: Sequence[Score]) -> list[str]:
         for method, runs in methods.items():
             if method != "scratch":
                 ours = [100 * score.mean_ap for score in runs]
-                sentence = verdict("mAP", (f"with {method} pre-training", ours), ("from scratch", baseline))
+                sentence = verdict(
+                    "mAP", (f"after {method_name(method)} pre-training", ours), ("from scratch", baseline)
+                )
                 sentences.append(
                     f"**{SENSOR_NAMES[sensor]}**, {scenes} labelled scenes, {steps} steps each: {sentence}"
                 )
@@ -148,15 +152,17 @@ def _verdicts(scores: Sequence[Score]) -> list[str]:
 
 def _add_scores(page: ReportPage, scores: Sequence[Score]) -> None:
     rows: list[list[Cell]] = []
-    by_class: list[list[Cell]] = []
+    header = ["AP"]
+    by_class: list[list[Cell]] = [[name.replace("_", " ")] for name in CLASSES]
     for (sensor, scenes, steps), methods in _by_setting(scores).items():
         for method, runs in methods.items():
             mean_ap = Spread.of([100 * run.mean_ap for run in runs])
             nd_score = Spread.of([100 * run.nd_score for run in runs])
-            name = SENSOR_NAMES[sensor]
-            rows.append([name, method, scenes, steps, len(runs), mean_ap.text(), nd_score.text()])
-            aps = [Spread.of([100 * run.class_ap.get(name, math.nan) for run in runs]) for name in CLASSES]
-            by_class.append([name, method, scenes, *(f"{ap.mean:.1f}" if ap.seeds else None for ap in aps)])
+            names = (SENSOR_NAMES[sensor], method_name(method))
+            rows.append([*names, scenes, steps, len(runs), mean_ap.text(), nd_score.text()])
+            header.append(" ".join(names) + f", {scenes} sc.")
+            for row, name in zip(by_class, CLASSES, strict=True):
+                row.append(Spread.of([100 * run.class_ap.get(name, math.nan) for run in runs]).text())
     page.add_table(
         rows,
         ["sensor", "backbone", "labelled scenes", "steps", "seeds", "mAP", "NDS"],
@@ -165,14 +171,14 @@ def _add_scores(page: ReportPage, scores: Sequence[Score]) -> None:
     )
     page.add_table(
         by_class,
-        ["sensor", "backbone", "scenes", *(name.replace("_", " ") for name in CLASSES)],
-        "Average precision by class in per cent, mean over seeds. A class that the evaluated scenes do not hold scores 0 "
-        "and counts in the mean.",
+        header,
+        "Average precision by class in per cent, over seeds, by sensor, backbone and labelled scenes. A class that the "
+        "evaluated scenes do not hold scores 0 and counts in the mean.",
     )
     groups: dict[str, dict[str, list[float]]] = {}
     for (sensor, scenes, _), methods in _by_setting(scores).items():
         groups[f"{SENSOR_NAMES[sensor]}\n{scenes} scenes"] = {
-            method: [100 * run.mean_ap for run in runs] for method, runs in methods.items()
+            method_name(method): [100 * run.mean_ap for run in runs] for method, runs in methods.items()
         }
     page.add_figure(
         score_bars_figure(groups, vertical="mAP (%)"),
@@ -198,20 +204,16 @@ def _add_pretraining(page: ReportPage, pretraining: Mapping[str, Pretraining]) -
     page.section("Pre-training")
     page.add_text(
         "A falling loss proves nothing: embeddings may collapse. Healthy ones keep a standard deviation near "
-        "1/√channels, a pairwise cosine well below 1, an effective rank that does not fall towards 1, and predict better than a "
-        "constant would (ratio below 1)."
+        "1/√channels, a pairwise cosine well below 1, an effective rank that does not fall towards 1, and are "
+        "predicted better than by a constant (ratio below 1)."
     )
     names = {SENSOR_NAMES[sensor]: run for sensor, run in pretraining.items()}
-    rows: list[list[Cell]] = []
-    for name, run in names.items():
-        last = [finite(run.curves, metric)[1] for _, metric in _FINAL_MEASURES]
-        values = [f"{series[-1]:.3g}" if len(series) else None for series in last]
-        rows.append([name, f"{1 / math.sqrt(run.channels):.3g}", *values])
-    page.add_table(
-        rows,
-        ["sensor", "1/√channels", *(heading for heading, _ in _FINAL_MEASURES)],
-        "Collapse diagnostics at the last measurement, on occupied cells.",
-    )
+    rows: list[list[Cell]] = [["1/√channels", *(f"{1 / math.sqrt(run.channels):#.3g}" for run in names.values())]]
+    for heading, metric in _FINAL_MEASURES:
+        series = [finite(run.curves, metric)[1] for run in names.values()]
+        if any(len(values) for values in series):
+            rows.append([heading, *(f"{values[-1]:#.3g}" if len(values) else None for values in series)])
+    page.add_table(rows, ["last measurement", *names], "Collapse diagnostics at the end, on occupied cells.")
     page.add_figure(
         curves_figure({name: run.curves for name, run in names.items()}, PRETRAINING_PANELS, colours=SENSOR_COLOURS),
         "Loss and collapse diagnostics over pre-training, one colour a sensor.",
@@ -224,8 +226,8 @@ def _add_pretraining(page: ReportPage, pretraining: Mapping[str, Pretraining]) -
             page.add_image(
                 png_of(run.features, dots_per_inch=110),
                 "The input, and the BEV map before and after pre-training: the first three principal components as "
-                "red, green and blue. Each network has its own projection, shared by its rows, so colours compare down a "
-                "column and not across. Cells without data are dimmed; white outlines are the ground truth, which no "
-                "backbone has seen.",
+                "red, green and blue. Each network has its own projection, shared by its rows, so colours compare "
+                "down a column and not across. Cells without data are dimmed; white outlines are the ground truth, "
+                "which no backbone has seen.",
                 f"Principal components of the {name} bird's-eye-view map before and after pre-training",
             )

@@ -140,9 +140,7 @@ def features_figure(samples: Sequence[Sample], grid: BEVGrid, columns: Sequence[
             axes.set(xlabel="", ylabel="", xticks=[], yticks=[])
             for spine in axes.spines.values():
                 spine.set(visible=True, color=CANVAS_RULE)
-    cells[0][0].set_title("input")
+    cells[0][0].set_title("input", fontsize=8.5)
     for column, basis, axes in zip(columns, bases, cells[0][1:], strict=True):
-        axes.set_title(
-            f"{column.title}  ·  3 components hold {100 * basis.explained:.0f} % of the variance", fontsize=9
-        )
+        axes.set_title(f"{column.title} (3 components: {100 * basis.explained:.0f} % of variance)", fontsize=8.5)
     return figure

@@ -3,7 +3,6 @@
 STYLE = """\
 :root {
   --paper: #ffffff; --card: #f5f7f9; --ink: #1b2430; --soft: #5a6675; --rule: #d9dfe6; --accent: #1f66b5;
-  --text: "Charter", "Bitstream Charter", "Source Serif 4", "Iowan Old Style", Georgia, serif;
   --sans: system-ui, "Segoe UI", "Helvetica Neue", "Noto Sans", "DejaVu Sans", sans-serif;
   --mono: ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace;
 }
@@ -14,7 +13,7 @@ STYLE = """\
 html { scroll-behavior: smooth; -webkit-text-size-adjust: 100%; }
 body {
   margin: 0 auto; padding: 3rem 2rem 5rem; max-width: 80rem; background: var(--paper); color: var(--ink);
-  font: 1.0625rem/1.6 var(--text); display: grid; grid-template-columns: 13rem minmax(0, 1fr); column-gap: 3rem;
+  font: 1rem/1.6 var(--sans); display: grid; grid-template-columns: 13rem minmax(0, 1fr); column-gap: 3rem;
   grid-template-areas: "header header" "nav main";
 }
 header { grid-area: header; border-bottom: 1px solid var(--rule); padding-bottom: 1.4rem; margin-bottom: 1.8rem; }
@@ -53,7 +52,7 @@ caption { text-align: left; color: var(--soft); padding-bottom: 0.5rem; max-widt
 th, td {
   padding: 0.34rem 0.9rem 0.34rem 0; text-align: left; white-space: nowrap; border-bottom: 1px solid var(--rule);
 }
-th { font-weight: 600; border-bottom-color: var(--soft); vertical-align: bottom; }
+th { white-space: normal; font-weight: 600; border-bottom-color: var(--soft); vertical-align: bottom; }
 .number { text-align: right; padding: 0.34rem 0 0.34rem 0.9rem; }
 .number + :not(.number) { padding-left: 1.6rem; }
 figure { margin: 1.6rem 0; }

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from avjepa.report.style import INK, METHOD_COLOURS, OTHER_COLOURS, chart
+from avjepa.report.style import INK, METHOD_COLOURS, OTHER_COLOURS, chart, method_name
 
 Scores = Mapping[str, Mapping[float, Sequence[float]]]
 """By method, then by the quantity on the horizontal axis: one score a seed."""
@@ -43,8 +43,11 @@ class Spread:
 def method_colours(methods: Sequence[str]) -> dict[str, str]:
     """A colour for each method: its own where the project has one for it, else one that none of the others has."""
     spare = [colour for colour in OTHER_COLOURS if colour not in METHOD_COLOURS.values()]
-    strangers = [method for method in methods if method not in METHOD_COLOURS]
-    return {method: METHOD_COLOURS.get(method) or spare[strangers.index(method) % len(spare)] for method in methods}
+    strangers = [method for method in methods if method_name(method) not in METHOD_COLOURS]
+    return {
+        method: METHOD_COLOURS.get(method_name(method)) or spare[strangers.index(method) % len(spare)]
+        for method in methods
+    }
 
 
 @chart
@@ -68,7 +71,7 @@ def score_lines_figure(scores: Scores, *, horizontal: str, vertical: str, ticks:
         means = np.array([spread.mean for spread in spreads])
         stds = np.array([spread.std or 0.0 for spread in spreads])
         axes.fill_between(quantities, means - stds, means + stds, color=colours[method], alpha=0.16, linewidth=0)
-        axes.plot(quantities, means, color=colours[method], marker="o", markersize=5, label=method)
+        axes.plot(quantities, means, color=colours[method], marker="o", markersize=5, label=method_name(method))
         for quantity in quantities:
             runs = by_quantity[quantity]
             if len(runs) > 1:
@@ -118,7 +121,7 @@ def score_bars_figure(groups: Mapping[str, Mapping[str, Sequence[float]]], *, ve
     axes.set_ylim(bottom=0)
     axes.margins(y=0.12)
     figure.legend(
-        handles=[Patch(color=colours[method], label=method) for method in methods],
+        handles=[Patch(color=colours[method], label=method_name(method)) for method in methods],
         loc="outside upper center",
         ncols=max(1, len(methods)),
     )

@@ -27,11 +27,17 @@ CLASS_COLOURS = {
 
 METHOD_COLOURS = {
     "scratch": "#8a929c",
-    "jepa": "#2f7fd6",
+    "JEPA": "#2f7fd6",
     "generative": "#e08a00",
     "invariance": "#1c9c76",
 }
 """One colour a pre-training method; mid tones that read on white and on dark paper alike."""
+
+
+def method_name(method: str) -> str:
+    """A method as readers write it."""
+    return "JEPA" if method == "jepa" else method
+
 
 OTHER_COLOURS = ("#2f7fd6", "#e08a00", "#1c9c76", "#c2559d", "#d0512c", "#8a929c")
 """For lines that are neither a class nor a method."""
@@ -62,7 +68,7 @@ _CHART = {
     "axes.spines.right": False,
     "axes.linewidth": 0.8,
     "axes.titlesize": 10.5,
-    "axes.titleweight": "semibold",
+    "axes.titleweight": "bold",
     "axes.titlelocation": "left",
     "axes.labelsize": 9.5,
     "xtick.labelsize": 8.5,

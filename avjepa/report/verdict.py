@@ -27,13 +27,13 @@ def verdict(metric: str, ours: tuple[str, Sequence[float]], baseline: tuple[str,
     difference = spread.mean - base.mean
     stated = (
         f"{metric} is {_stated(spread)} {name} against {_stated(base)} {base_name}, a difference of {difference:+.1f}"
-    )
+    ).replace("of -", "of −")
     if spread.std is None or base.std is None:
-        return f"{stated}. One seed does not show how large the noise is: this is neither a gain nor a loss."
+        return f"{stated}. One seed does not show how large the noise is: this cannot be called a gain or a loss."
     if spread.std == 0 and base.std == 0:
         return f"{stated}. The seeds agree to the last digit, so there is no spread to test the difference against."
     probability = float(stats.ttest_ind(scores, base_scores, equal_var=False).pvalue)
-    tested = f"(Welch's t-test over seeds, p = {probability:.2g})"
+    tested = f"(Welch's t-test over seeds, p = {probability:.3f})"
     if probability >= SIGNIFICANCE:
         return f"{stated}. That lies within the noise between seeds {tested}: no difference is shown."
     return f"{stated}. The seeds support that it is a **{'gain' if difference > 0 else 'loss'}** {tested}."
