@@ -169,7 +169,7 @@ class LidarEncoder(SensorEncoder):
         rows, columns = self.token_grid.shape
         tokens, channels = self._token_of(x), x.features.shape[1]
         cells = x.batch_size * rows * columns
-        total = x.features.new_zeros(cells, channels).index_add(0, tokens, x.features)
+        total = x.features.new_zeros(cells, channels).index_add_(0, tokens, x.features)
         mean = total / torch.bincount(tokens, minlength=cells).clamp(min=1)[:, None]
         return mean.view(x.batch_size, rows, columns, channels).permute(0, 3, 1, 2)
 

@@ -49,7 +49,7 @@ class SparseTensor:
         """The same as a dense tensor, channels last in memory."""
         volume = self.batch_size * self.spatial_shape[0] * self.spatial_shape[1] * self.spatial_shape[2]
         flat = self.features.new_zeros(volume, self.features.shape[1])
-        flat = flat.index_copy(0, site_keys(self.indices, self.spatial_shape), self.features)
+        flat.index_copy_(0, site_keys(self.indices, self.spatial_shape), self.features)
         return flat.view(self.batch_size, *self.spatial_shape, -1).permute(0, 4, 1, 2, 3)
 
     def _check_sites(self) -> None:

@@ -48,24 +48,29 @@ class _GatherMatmulScatter(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         features, weight = ctx.saved_tensors
-        book: Rulebook = ctx.book
-        needs_features, needs_weight = ctx.needs_input_grad[:2]
-        gradient = gradient.contiguous()
-        matrices = weight.flatten(1, 3).unbind(1)
-        of_features = torch.zeros_like(features) if needs_features else None
-        of_weight = torch.zeros_like(weight) if needs_weight else None
-        weight_blocks = of_weight.flatten(1, 3).unbind(1) if of_weight is not None else [None] * len(matrices)
-        for matrix, block, inputs, outputs in zip(matrices, weight_blocks, book.inputs, book.outputs, strict=True):
-            if inputs is None or outputs is None:
-                seen, sent = features, gradient
-                if of_features is not None:
-                    of_features += sent @ matrix
-            elif len(inputs):
-                seen, sent = features.index_select(0, inputs), gradient.index_select(0, outputs)
-                if of_features is not None:
-                    of_features.index_add_(0, inputs, sent @ matrix)
-            else:
-                continue
-            if block is not None:
-                block.copy_(sent.T @ seen)
-        return of_features, of_weight, None
+        with torch.autocast(gradient.device.type, enabled=False):
+            return *_gradients(features, weight, ctx.book, gradient, *ctx.needs_input_grad[:2]), None
+
+
+def _gradients(
+    features: Tensor, weight: Tensor, book: Rulebook, gradient: Tensor, needs_features: bool, needs_weight: bool
+) -> tuple[Tensor | None, Tensor | None]:
+    of_features = torch.zeros_like(features) if needs_features else None
+    of_weight = torch.zeros_like(weight) if needs_weight else None
+    blocks = of_weight.flatten(1, 3).unbind(1) if of_weight is not None else ()
+    for element, (matrix, inputs, outputs) in enumerate(
+        zip(weight.flatten(1, 3).unbind(1), book.inputs, book.outputs, strict=True)
+    ):
+        if inputs is None or outputs is None:
+            seen, sent = features, gradient
+            if of_features is not None:
+                of_features += sent @ matrix
+        elif len(inputs):
+            seen, sent = features.index_select(0, inputs), gradient.index_select(0, outputs)
+            if of_features is not None:
+                of_features.index_add_(0, inputs, sent @ matrix)
+        else:
+            continue
+        if blocks:
+            blocks[element].copy_(sent.T @ seen)
+    return of_features, of_weight
