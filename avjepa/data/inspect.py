@@ -81,7 +81,8 @@ class DatasetReport:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         yield Text(
-            f"{self.dataroot} · {self.version}\n{self.scenes} scenes, {self.keyframes} keyframes, {self.moments} moments"
+            f"{self.dataroot} · {self.version}\n"
+            f"{self.scenes} scenes, {self.keyframes} keyframes, {self.moments} moments"
         )
         yield Text("splits: " + (", ".join(f"{k} ({n} scenes)" for k, n in self.splits.items()) or "none"))
         sensors = Table("channel", "keyframes", "sweeps", "present", "opened", "holds", box=box.SIMPLE)
