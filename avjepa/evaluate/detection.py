@@ -124,5 +124,7 @@ def evaluate_detection(
         out_dir / "metrics.json", version=version, split=split, samples=len(tokens), predictions=predictions.name,
         evaluator=f"nuscenes-devkit {CONFIG}", seconds=round(metrics.eval_time, 3), sensors=evaluation.meta,
     )  # fmt: skip
-    Console().print(scores.table(f"{version} {split}: {len(tokens)} samples"))
+    console = Console()
+    # narrower than this, names and figures are cut
+    console.print(scores.table(f"{version} {split}: {len(tokens)} samples"), width=max(console.width, 96))
     return scores

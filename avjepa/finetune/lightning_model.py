@@ -64,13 +64,19 @@ class FinetuneModule(LightningModule):
         self.learning_rate, self.backbone_learning_rate_factor = learning_rate, backbone_learning_rate_factor
         self.head_first_steps, self.weight_decay, self.warmup_fraction = head_first_steps, weight_decay, warmup_fraction
         self.seed = seed
+        self._resumed = False
+        self._backbone_before: str | None = None
         if self.frozen:
             self.detector.backbone_learns = False
             self.detector.backbone.requires_grad_(False)
 
-    def setup(self, stage: str) -> None:
-        """Load the pre-trained backbone when a new training starts."""
-        if stage == "fit" and self.weights is not None and self.trainer.ckpt_path is None:
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Note that the weights come from a checkpoint."""
+        self._resumed = True
+
+    def on_fit_start(self) -> None:
+        """Load the pre-trained backbone, unless a checkpoint was restored just before."""
+        if self.weights is not None and not self._resumed:
             backbone = self.detector.backbone
             source = load_bundle(self.weights, expected_grid=backbone.token_grid)
             counts = load_strictly(backbone, source.state_dict(), self.weights)
