@@ -67,7 +67,7 @@ class Sample:
     """Identity without augmentation; otherwise the flip, rotation and scale that were applied."""
     lidar: Float[Tensor, "point 6"] | None = None
     """Columns: ``data.fields.LIDAR_FIELDS``."""
-    radar: Float[Tensor, "point 16"] | None = None
+    radar: Float[Tensor, "radar_return 16"] | None = None
     """Columns: ``data.fields.RADAR_FIELDS``."""
     cameras: CameraImages | None = None
     labels: Labels | None = None
