@@ -85,3 +85,12 @@ class SensorEncoder(nn.Module, ABC):
 
         Draws per sample from ``batch.seeds``.
         """
+
+    def maskable(self, batch: Batch, wanted: Bool[Tensor, "batch y x"]) -> Bool[Tensor, "batch y x"]:
+        """The cells to hide when ``wanted`` is the mask that was drawn: those that this sensor can lose.
+
+        Points fall into one cell each, so by default the mask itself. A pixel sees many cells: a camera answers with
+        the cells that lose their view when it gives up the pixels that see mostly wanted cells. An objective asks once
+        per mask, before it hides the answer and computes its loss there; the answer may hold no cell at all.
+        """
+        return wanted
