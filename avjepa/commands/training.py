@@ -1,16 +1,20 @@
 """What ``pretrain`` and ``finetune`` share: LightningCLI with one output folder and errors in one line."""
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
 from jsonargparse import ArgumentError
 from lightning import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from avjepa.commands.parsing import readable
+from avjepa.data.index_tables import INDEX_TABLES
 from avjepa.errors import UserError
 from avjepa.files import write_text
+from avjepa.provenance import file_fingerprints, provenance, write_provenance
 from avjepa.training.checkpoints import last_checkpoint
 from avjepa.training.defaults import CHECKPOINTS, default_callbacks, default_loggers, default_plugins
 from avjepa.training.screen import quiet_lightning
@@ -115,19 +119,31 @@ class TrainingCLI(LightningCLI):
         return super().instantiate_trainer(**kwargs)
 
     def fit(self) -> None:
-        """Train; with ``--ckpt_path`` from there on."""
+        """Train; with ``--ckpt_path`` from there on. Leaves ``config.yaml`` and ``provenance.json`` in the folder."""
         checkpoint = self.config.ckpt_path
         if checkpoint == "last":
             checkpoint = last_checkpoint(self.out / CHECKPOINTS)
-        self.save_config()
-        self.trainer.fit(self.model, self.datamodule, ckpt_path=checkpoint)
+        self.datamodule.prepare_data()  # a bad dataset is an error before anything is written
+        if self.trainer.is_global_zero:
+            write_text(self.out / "config.yaml", self.yaml())
+        started = time.monotonic()
+        self.trainer.fit(self.model, self.datamodule, ckpt_path=checkpoint, weights_only=True)
+        if self.trainer.is_global_zero:
+            seconds = round(time.monotonic() - started, 1)
+            write_provenance(self.out, self.provenance(), steps=self.trainer.global_step, seconds=seconds)
+
+    def yaml(self) -> str:
+        """The full configuration."""
+        text: str = self.parser.dump(self.config, skip_none=False, format="yaml")
+        return text
+
+    def provenance(self) -> dict[str, Any]:
+        """What a result of this run is made with."""
+        data = self.datamodule
+        tables = [Path(data.dataroot) / data.version / f"{table}.json" for table in INDEX_TABLES]
+        return provenance(yaml.safe_load(self.yaml()), seed=data.seed, data=file_fingerprints(tables))
 
     @property
     def out(self) -> Path:
         """The run's folder."""
         return Path(self.config.out)
-
-    def save_config(self) -> None:
-        """Write the full configuration to ``config.yaml`` in the run's folder."""
-        text = self.parser.dump(self.config, skip_none=False, format="yaml")
-        write_text(self.out / "config.yaml", text)
