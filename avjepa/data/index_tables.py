@@ -109,8 +109,8 @@ def build_index(folder: Path, on_problem: OnTableProblem) -> Cached:
 
 def fixed_width(texts: list[bytes]) -> UInt8[Array, "text byte"]:
     """Texts as rows of bytes, padded with zeros: numpy's fixed-width strings in a type that the cache can hold."""
-    packed = np.array(texts, dtype=bytes) if texts else np.zeros(0, "S1")
-    return packed.view(np.uint8).reshape(len(packed), -1)
+    packed = np.array(texts or [b"-"], dtype=bytes)
+    return packed.view(np.uint8).reshape(len(packed), -1)[: len(texts)]
 
 
 def _moments(arrays: dict[str, Array], channels: list[str], channel: Array, scene: Array) -> Array:

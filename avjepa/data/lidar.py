@@ -13,7 +13,7 @@ CLOSE = 1.0
 
 def lidar_in_bev(
     points: Float32[Array, "point 5"], bev_from_lidar: Float64[Tensor, "4 4"], time_lag: float
-) -> Float[Tensor, "point 6"]:
+) -> Float[Tensor, "kept 6"]:
     """Points of one sweep in the BEV frame, without those on the vehicle itself.
 
     As the devkit's ``from_file_multisweep``, points with |x| < 1 m and |y| < 1 m *in the sensor frame* are removed.

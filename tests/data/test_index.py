@@ -196,10 +196,10 @@ def test_missing_and_broken_tables(copy: Path) -> None:
     content = path.read_text()
     for broken in (content[: len(content) // 2], content[:-2] + ",", "{}", "", "[1, 2]", content.replace("{", "[", 1)):
         path.write_text(broken)
-        with pytest.raises(UserError, match="ego_pose.json"):
+        with pytest.raises(UserError, match=r"ego_pose.json"):
             DatasetIndex.open(copy, VERSION)
     path.unlink()
-    with pytest.raises(UserError, match="ego_pose.json: the table is missing"):
+    with pytest.raises(UserError, match=r"ego_pose.json: the table is missing"):
         DatasetIndex.open(copy, VERSION)
 
 
@@ -232,10 +232,10 @@ def test_custom_splits(copy: Path) -> None:
     with pytest.raises(UserError, match="scene-9999"):
         DatasetIndex.open(copy, VERSION).scenes_of("train")
     splits.write_text('{"train": "scene-0000"}')
-    with pytest.raises(UserError, match="splits.json"):
+    with pytest.raises(UserError, match=r"splits.json"):
         DatasetIndex.open(copy, VERSION).scenes_of("train")
     splits.unlink()
-    with pytest.raises(UserError, match="splits.json"):
+    with pytest.raises(UserError, match=r"splits.json"):
         DatasetIndex.open(copy, VERSION).scenes_of("train")
 
 

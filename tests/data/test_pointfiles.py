@@ -87,7 +87,7 @@ def test_bad_lidar_file_is_named(tmp_path: Path, broken: str) -> None:
         write_lidar(path, points)
         cut = {"truncated": 8, "truncated within a number": 3}.get(broken, 0)
         path.write_bytes(path.read_bytes()[: 200 - cut])
-    with pytest.raises(BadFileError, match="cloud.pcd.bin") as caught:
+    with pytest.raises(BadFileError, match=r"cloud.pcd.bin") as caught:
         read_lidar(path)
     assert "\n" not in str(caught.value)
 
@@ -109,7 +109,7 @@ def test_bad_radar_file_is_named(tmp_path: Path, broken: str) -> None:
             "empty": b"",
         }
         path.write_bytes(changed.get(broken, content))
-    with pytest.raises(BadFileError, match="radar.pcd"):
+    with pytest.raises(BadFileError, match=r"radar.pcd"):
         read_radar(path)
 
 
