@@ -108,9 +108,7 @@ def draw_camera(
     """Draw one image with the sample's ground truth (thin) and predictions (bold) in the colours of their classes."""
     image = cameras.images[view].permute(1, 2, 0).cpu().numpy()
     height, width = image.shape[:2]
-    axes.imshow(image, interpolation="antialiased")
-    axes.set_xlim(-0.5, width - 0.5)
-    axes.set_ylim(height - 0.5, -0.5)
+    axes.imshow(image, extent=(0, width, height, 0), interpolation="antialiased")  # pixel i covers [i, i + 1)
     axes.set_axis_off()
     name = cameras.channels[view].removeprefix("CAM_").replace("_", " ").lower()
     axes.text(
@@ -122,7 +120,8 @@ def draw_camera(
         edges = projected_edges(boxes, cameras.bev_from_camera[view], cameras.intrinsics[view], width, height)
         colours = class_rgba(class_index[edges.box], [alpha[i] for i in edges.box.tolist()])
         axes.add_collection(
-            LineCollection(list(np.asarray(edges.ends)), colors=colours, linewidths=line, linestyles=style)
+            LineCollection(list(np.asarray(edges.ends)), colors=colours, linewidths=line, linestyles=style),
+            autolim=False,
         )
 
     if sample.labels is not None:

@@ -26,10 +26,10 @@ CLASS_COLOURS = {
 """One colour a class, bright enough for camera images and for the dark canvas of the bird's-eye view."""
 
 METHOD_COLOURS = {
-    "scratch": "#8a929c",
+    "scratch": "#9aa1ab",
     "JEPA": "#2f7fd6",
     "generative": "#e08a00",
-    "invariance": "#1c9c76",
+    "invariance": "#0f7a5c",
 }
 """One colour a pre-training method; mid tones that read on white and on dark paper alike."""
 
@@ -39,7 +39,7 @@ def method_name(method: str) -> str:
     return "JEPA" if method == "jepa" else method
 
 
-OTHER_COLOURS = ("#2f7fd6", "#e08a00", "#1c9c76", "#c2559d", "#d0512c", "#8a929c")
+OTHER_COLOURS = ("#2f7fd6", "#e08a00", "#0f7a5c", "#c2559d", "#d0512c", "#9aa1ab")
 """For lines that are neither a class nor a method."""
 
 INK = "#1b2430"

@@ -1,0 +1,71 @@
+"""Samples to draw: an asymmetric one made by hand, and the real keyframe."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from avjepa.data.annotations import AnnotationIndex
+from avjepa.data.fields import CLASSES
+from avjepa.data.images import ImageTransform
+from avjepa.data.index import DatasetIndex
+from avjepa.data.loading import LidarView, RadarView, SampleLoader, SensorView
+from avjepa.data.sample import CameraImages, Labels, Sample
+
+
+def labels_of(rows: list[list[float]], classes: list[str], lidar_points: int = 5) -> Labels:
+    count = len(rows)
+    return Labels(
+        boxes=torch.tensor(rows, dtype=torch.float32).reshape(count, 9),
+        class_index=torch.tensor([CLASSES.index(name) for name in classes], dtype=torch.int64),
+        lidar_points=torch.full((count,), lidar_points),
+        radar_points=torch.zeros(count, dtype=torch.int64),
+        visibility=torch.zeros(count, dtype=torch.int64),
+        instances=tuple(f"instance{i}" for i in range(count)),
+    )
+
+
+def empty_sample() -> Sample:
+    return Sample(
+        token="token <b>", scene="scene-0001", timestamp=1_500_000, seed=0,
+        global_from_ego=torch.eye(4, dtype=torch.float64), bev_from_ego=torch.eye(4),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def hand_made() -> Sample:
+    """A car ahead on the left, a pedestrian behind on the right, one camera that looks forward, a few points."""
+    generator = torch.Generator().manual_seed(0)
+    lidar = torch.rand(200, 6, generator=generator) * torch.tensor([40.0, 40, 3, 1, 0, 31]) - torch.tensor(
+        [20.0, 20, 0, 0, 0, 0]
+    )
+    radar = torch.zeros(2, 16)
+    radar[:, :2] = torch.tensor([[10.0, 5.0], [15.0, -5.0]])
+    radar[0, 5] = 4.0
+    camera_axes = torch.tensor([[0.0, 0, 1, 1.5], [-1, 0, 0, 0], [0, -1, 0, 1.6], [0, 0, 0, 1]])
+    cameras = CameraImages(
+        images=torch.randint(0, 255, (1, 3, 90, 160), dtype=torch.uint8, generator=generator),
+        intrinsics=torch.tensor([[[100.0, 0, 80], [0, 100, 45], [0, 0, 1]]]),
+        bev_from_camera=camera_axes[None],
+        channels=("CAM_FRONT",),
+    )
+    labels = labels_of(
+        [[12, 5, 0.8, 4.5, 1.9, 1.6, 0.2, 3, 0], [-9, -6, 0.9, 0.6, 0.6, 1.8, 1.0, float("nan"), float("nan")]],
+        ["car", "pedestrian"],
+    )
+    base = empty_sample()
+    return Sample(
+        base.token, base.scene, base.timestamp, base.seed, base.global_from_ego, base.bev_from_ego,
+        lidar, radar, cameras, labels,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def real_keyframe(realdata: Path) -> Sample:
+    """The real keyframe with all its sensors and labels, read by the project's own loaders."""
+    index = DatasetIndex.open(realdata / "nuscenes_keyframe", "v1.0-mini")
+    view = SensorView(LidarView(), RadarView(), ImageTransform(900, 1600))
+    moment = int(index.moments(keyframes_only=True)[0])
+    sample = SampleLoader(index).load(moment, view)
+    return replace(sample, labels=AnnotationIndex.open(index).labels(moment))
