@@ -131,7 +131,7 @@ class EvaluationRegion:
     class_range: Float[Array, "class"]
 
     @classmethod
-    def of(cls, nusc: "NuScenes", sample_tokens: Sequence[str], class_range: dict[str, float]) -> "EvaluationRegion":
+    def of(cls, nusc: "NuScenes", sample_tokens: Sequence[str], class_range: dict[str, int]) -> "EvaluationRegion":
         """The region of a split; ``class_range`` in metres."""
         ego, racks = [], {}
         for index, token in enumerate(sample_tokens):
