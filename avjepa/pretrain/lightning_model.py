@@ -8,7 +8,9 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
 from avjepa.data.sample import PretrainBatch
+from avjepa.pretrain.export import KEY, encoder_architectures
 from avjepa.pretrain.objective import Embeddings, Objective
+from avjepa.training.checkpoints import require_same_model
 from avjepa.training.finite import require_finite_loss
 from avjepa.training.optimiser import Schedule, optimiser_with_schedule, parameter_groups, planned_steps
 from avjepa.training.randomness import seed_batch
@@ -25,7 +27,7 @@ class PretrainModule(LightningModule):
         objective: JEPA, or one of the objectives it is compared with.
         learning_rate: peak learning rate of AdamW.
         weight_decay: of AdamW; biases and one-dimensional parameters are exempt.
-        warmup_steps: optimiser steps of linear warm-up.
+        warmup_fraction: share of all steps that the linear warm-up takes.
         schedule: ``cosine``, or ``constant`` with a linear cool-down.
         cooldown_steps: length of that cool-down.
         final_factor: share of the peak learning rate at the last step.
@@ -37,7 +39,7 @@ class PretrainModule(LightningModule):
         objective: Objective,
         learning_rate: float = 1e-3,
         weight_decay: float = 0.05,
-        warmup_steps: int = 0,
+        warmup_fraction: float = 0.05,
         schedule: Schedule = "cosine",
         cooldown_steps: int = 0,
         final_factor: float = 0.0,
@@ -47,7 +49,7 @@ class PretrainModule(LightningModule):
         self.objective = objective
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
-        self.warmup_steps = warmup_steps
+        self.warmup_fraction = warmup_fraction
         self.schedule: Schedule = schedule
         self.cooldown_steps = cooldown_steps
         self.final_factor = final_factor
@@ -57,11 +59,12 @@ class PretrainModule(LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """AdamW over every trainable parameter of the objective."""
+        steps = planned_steps(self.trainer)
         groups = parameter_groups(self.objective, learning_rate=self.learning_rate, weight_decay=self.weight_decay)
         return optimiser_with_schedule(
             groups,
-            max_steps=planned_steps(self.trainer),
-            warmup_steps=self.warmup_steps,
+            max_steps=steps,
+            warmup_steps=round(self.warmup_fraction * steps),
             schedule=self.schedule,
             cooldown_steps=self.cooldown_steps,
             final_factor=self.final_factor,
@@ -87,3 +90,11 @@ class PretrainModule(LightningModule):
         super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
         # Lightning counts this step only after this method returns
         self.objective.after_step(self.trainer.global_step + 1)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Note how to rebuild the encoders, so that a bundle can be made of the checkpoint alone."""
+        checkpoint[KEY] = encoder_architectures(self.objective)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse the checkpoint of another model in one line."""
+        require_same_model(self, checkpoint)

@@ -3,6 +3,7 @@
 import pickle
 import time
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
+from torch import nn
 
 from avjepa.errors import UserError
 from avjepa.files import replacing
@@ -19,8 +21,8 @@ from avjepa.training.screen import tell
 LAST = "last.ckpt"
 
 
-def load_checkpoint(path: str | Path) -> dict[str, Any]:
-    """Read a Lightning checkpoint onto the CPU with ``weights_only=True``: data only, no code is ever executed.
+def read_tensors(path: str | Path) -> dict[str, Any]:
+    """Read what ``torch.save`` wrote onto the CPU with ``weights_only=True``: data only, no code is ever executed.
 
     Raises:
         UserError: the file is missing, damaged, or holds anything but tensors and plain values.
@@ -31,7 +33,7 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch warns of the pickle protocol of files that are refused anyway
-            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise UserError(
             f"checkpoint {path}: refused, it is damaged or holds more than tensors and plain values, which could "
@@ -39,9 +41,41 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
         ) from error
     except Exception as error:  # arbitrary bytes make the unpickler fail in arbitrary ways
         raise UserError(f"checkpoint {path}: damaged or no checkpoint; use another one") from error
-    if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
+    if not isinstance(content, dict):
+        raise UserError(f"checkpoint {path}: holds a {type(content).__name__} and no model; use another one")
+    return content
+
+
+def load_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Read a checkpoint of a training run, safely.
+
+    Raises:
+        UserError: see ``read_tensors``; or the file is no checkpoint of a training run.
+    """
+    content = read_tensors(path)
+    _require_model(content, path)
+    return content
+
+
+def _require_model(content: Mapping[str, Any], path: str | Path) -> None:
+    if not isinstance(content.get("state_dict"), dict):
         raise UserError(f"checkpoint {path}: holds no model (no 'state_dict'); use a checkpoint written by avjepa")
-    return checkpoint
+
+
+def require_same_model(module: nn.Module, checkpoint: Mapping[str, Any]) -> None:
+    """Raise unless a checkpoint holds every tensor of the module, of the same shape, and no other.
+
+    Raises:
+        UserError: naming one that differs, so that the user sees which option is not as it was.
+    """
+    wanted, given = module.state_dict(), checkpoint["state_dict"]
+    for name in [*wanted, *given]:
+        ours, theirs = (tuple(state[name].shape) if name in state else None for state in (wanted, given))
+        if ours != theirs:
+            raise UserError(
+                f"ckpt_path: the checkpoint is of another model: {name} has shape {theirs or 'none'} there and "
+                f"{ours or 'none'} here; resume with the configuration that it was trained with"
+            )
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -70,8 +104,14 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     def load_checkpoint(
         self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
-        """``load_checkpoint`` of this module; the other arguments are Lightning's and have no say."""
-        return load_checkpoint(path)
+        """``read_tensors``; the other arguments are Lightning's and have no say.
+
+        Lightning also passes bare weights from process to process through a file.
+        """
+        content = read_tensors(path)
+        if not all(isinstance(value, torch.Tensor) for value in content.values()):
+            _require_model(content, path)
+        return content
 
 
 def last_checkpoint(directory: str | Path) -> Path | None:
@@ -153,6 +193,6 @@ class TrainingCheckpoint(ModelCheckpoint):
         started = time.monotonic()
         require_finite_weights(pl_module, trainer.global_step)
         self.last_model_path = str(Path(str(self.dirpath)) / LAST)
-        trainer.save_checkpoint(self.last_model_path)
+        trainer.save_checkpoint(self.last_model_path, weights_only=False)
         self._saved_step = trainer.global_step
         self.seconds_writing += time.monotonic() - started

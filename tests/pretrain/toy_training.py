@@ -28,6 +28,7 @@ from avjepa.training.screen import quiet_lightning
 
 GRID = BEVGrid(-4.0, 4.0, -3.0, 3.0, 1.0)
 SAMPLES = 12
+PEAK_LEARNING_RATE = 0.05
 
 
 def toy_batch(seeds: Sequence[int], points: int = 30) -> PretrainBatch:
@@ -118,10 +119,7 @@ class ToyObjective(Objective):
 
 
 class Numbers(Dataset[int]):
-    """Sample i is i."""
-
-    def __len__(self) -> int:
-        return SAMPLES
+    """Item i is i."""
 
     def __getitem__(self, index: int) -> int:
         return index
@@ -166,18 +164,13 @@ class ToyData(LightningDataModule):
             self.trainer.max_steps * per_step, self.consumed, self.trainer.global_rank, self.trainer.world_size
         )
         return DataLoader(
-            _Identity(),
+            Numbers(),
             self.batch_size,
             sampler=sampler,
-            collate_fn=toy_batch,
+            collate_fn=lambda seeds: toy_batch(seeds),
             num_workers=self.workers,
             multiprocessing_context="fork" if self.workers else None,
         )
-
-
-class _Identity(Numbers):
-    def __len__(self) -> int:
-        return 10**9
 
 
 class KillAt(Callback):
@@ -218,7 +211,8 @@ def train(
     """Train on the CPU, resuming if there is a checkpoint."""
     quiet_lightning()
     torch.manual_seed(1)  # initial weights; whatever follows must not depend on it
-    module = PretrainModule(ToyObjective(dropout, norm), learning_rate=0.05, warmup_steps=3, seed=5)
+    objective = ToyObjective(dropout, norm)
+    module = PretrainModule(objective, PEAK_LEARNING_RATE, warmup_steps=min(3, steps - 1), seed=5)
     resume = last_checkpoint(run / "checkpoints")
     if resume is not None:
         torch.manual_seed(2)

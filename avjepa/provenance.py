@@ -1,0 +1,104 @@
+"""What a result was made with, written beside it."""
+
+import hashlib
+import importlib.metadata
+import os
+import platform
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import avjepa
+from avjepa.errors import UserError
+from avjepa.files import write_json
+
+FILE_NAME = "provenance.json"
+
+PACKAGES = (
+    "torch", "lightning", "jsonargparse", "numpy", "scipy", "nuscenes-devkit", "open3d", "transformers", "safetensors",
+    "spconv-cu120", "spconv-cu126",
+)  # fmt: skip
+"""Packages whose version can change a result."""
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of those of ``PACKAGES`` that are installed."""
+    versions = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def hardware() -> dict[str, Any]:
+    """Processor, cores this process may use, memory in GiB, and CUDA devices."""
+    import torch
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    devices = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    return {
+        "machine": platform.machine(),
+        "processor": _processor(),
+        "cores": cores,
+        "memory_gib": round(memory, 1),
+        "cuda_devices": devices,
+    }
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor()
+
+
+def file_fingerprints(paths: Iterable[str | Path]) -> dict[str, dict[str, Any]]:
+    """Bytes and SHA-256 of files, such as the tables of a dataset, by file name.
+
+    Raises:
+        UserError: a file cannot be read.
+    """
+    fingerprints = {}
+    for path in sorted(map(Path, paths)):
+        try:
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            fingerprints[path.name] = {"bytes": path.stat().st_size, "sha256": digest}
+        except OSError as error:
+            raise UserError(f"{path}: cannot be read ({error.strerror}); restore the file") from error
+    return fingerprints
+
+
+def provenance(configuration: Mapping[str, Any], *, seed: int, data: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run is made with, at its start.
+
+    Args:
+        configuration: every option of the command, as plain values.
+        seed: of everything random.
+        data: fingerprint of the data, see ``file_fingerprints``.
+    """
+    return {
+        "avjepa": avjepa.__version__,
+        "configuration": dict(configuration),
+        "seed": seed,
+        "data": dict(data),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": package_versions(),
+        "hardware": hardware(),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def write_provenance(directory: str | Path, record: Mapping[str, Any], **results: Any) -> Path:
+    """Write ``provenance.json`` atomically; ``results`` (wall seconds, steps) are added to the record."""
+    path = Path(directory) / FILE_NAME
+    write_json(path, {**record, **results})
+    return path
