@@ -1,0 +1,139 @@
+"""The demo's page, gathered from what the commands left on disk."""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from avjepa.commands.demo import (
+    FINETUNE_STEPS,
+    KEYFRAMES,
+    LABELLED_SCENES,
+    METHODS,
+    SCENES,
+    VERSION,
+    finetune_folder,
+    pretrain_folder,
+)
+from avjepa.commands.steps import StepRecord
+from avjepa.data.annotations import AnnotationIndex
+from avjepa.data.collate import collate
+from avjepa.data.images import ImageTransform
+from avjepa.data.index import DatasetIndex
+from avjepa.data.loading import LidarView, RadarView, SampleLoader, SensorView
+from avjepa.data.sample import Sample
+from avjepa.encoders.bundle import build_encoder, load_bundle, read_manifest
+from avjepa.evaluate.predictions import read_detections
+from avjepa.evaluate.scores import DetectionScores
+from avjepa.provenance import hardware, package_versions
+from avjepa.report.curves import Curves
+from avjepa.report.demo_page import Pretraining, Scene, Score, write_demo_report
+from avjepa.report.features import FeatureMaps, features_figure
+from avjepa.training.metrics import read_rows
+
+SHOWN_SCORE = 0.2
+"""Detections below it are not drawn."""
+
+
+def write_report(out: Path, seed: int, sensors: Sequence[str], records: Sequence[StepRecord]) -> Path:
+    """Write ``report.html`` into ``out`` and return its path."""
+    dataset = DatasetIndex.open(out / "data", VERSION)
+    keyframes = dataset.moments(dataset.scenes_of("val"), keyframes_only=True).tolist()
+    shown = [keyframes[round(share * (len(keyframes) - 1))] for share in (0.2, 0.7)]
+    machine, versions = hardware(), package_versions()
+    facts = {
+        "data": f"{SCENES} synthetic scenes of {KEYFRAMES} keyframes, seed {seed}, {len(keyframes)} keyframes evaluated",
+        "labels": f"those of {LABELLED_SCENES} scenes for fine-tuning; none for pre-training",
+        "machine": f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB, "
+        + (", ".join(machine["cuda_devices"]) or "no GPU"),
+        "versions": ", ".join(f"{name} {versions[name]}" for name in ("torch", "lightning", "nuscenes-devkit")),
+        "seeds": f"one: {seed}. A difference between two runs of one seed may be chance",
+    }
+    pretraining = {sensor: gathered_pretraining(out, sensor, dataset, shown) for sensor in sensors}
+    path = out / "report.html"
+    write_demo_report(
+        path,
+        facts=facts,
+        timings=[(record.name, record.seconds, record.peak_mebibytes) for record in records],
+        pretraining=pretraining,
+        scores=[gathered_score(out, sensor, method, seed) for sensor in sensors for method in METHODS],
+        scenes=[gathered_scene(out, sensors[0], dataset, moment) for moment in shown],
+        finetuning={
+            sensor: {method: curves_of(finetune_folder(out, sensor, method)) for method in METHODS}
+            for sensor in sensors
+        },
+    )
+    return path
+
+
+def curves_of(run: Path) -> Curves:
+    """Every metric of a run, with the steps at which it was measured."""
+    curves: dict[str, tuple[list[int], list[float]]] = {}
+    for row in read_rows(run / "metrics.csv"):
+        for name, value in row.items():
+            if name != "step":
+                steps, values = curves.setdefault(name, ([], []))
+                steps.append(int(row["step"]))
+                values.append(value)
+    return curves
+
+
+def gathered_pretraining(out: Path, sensor: str, dataset: DatasetIndex, moments: Sequence[int]) -> Pretraining:
+    """Curves, facts and feature pictures of one sensor's pre-training."""
+    run = pretrain_folder(out, sensor)
+    record = json.loads((run / "provenance.json").read_text(encoding="utf-8"))
+    manifest = read_manifest(run / "backbone")
+    curves = curves_of(run)
+    speed = curves["samples_per_second"][1]
+    waiting = curves["data_wait_share"][1]
+    facts = {
+        "parameters": manifest.parameters,
+        "steps": record["steps"],
+        "time (s)": record["seconds"],
+        "samples per second": round(sum(speed) / len(speed), 2),
+        "time spent waiting for data (%)": round(100 * sum(waiting) / len(waiting), 1),
+    }
+    samples = [loaded(dataset, moment, sensor) for moment in moments]
+    trained = load_bundle(run / "backbone")
+    torch.manual_seed(record["seed"])
+    untrained = build_encoder(manifest.class_path, manifest.init_args, str(run)).eval()
+    columns = []
+    with torch.inference_mode():
+        for title, encoder in (("before", untrained), ("after", trained)):
+            bev = encoder(collate(samples))
+            columns.append(FeatureMaps(title, tuple(bev.features.float()), tuple(bev.occupied)))
+    return Pretraining(curves, manifest.out_channels, facts, features_figure(samples, trained.token_grid, columns))
+
+
+def gathered_score(out: Path, sensor: str, method: str, seed: int) -> Score:
+    """The official scores of one detector."""
+    scores = DetectionScores.load(finetune_folder(out, sensor, method) / "evaluation" / "val" / "metrics.json")
+    present = {name: value for name, value in scores.class_ap.items() if not math.isnan(value)}
+    return Score(sensor, method, seed, FINETUNE_STEPS, LABELLED_SCENES, scores.mean_ap, scores.nd_score, present)
+
+
+def gathered_scene(out: Path, sensor: str, dataset: DatasetIndex, moment: int) -> Scene:
+    """A keyframe with the predictions of the detector on the pre-trained backbone of ``sensor``."""
+    sample = loaded(dataset, moment, None)
+    predictions = finetune_folder(out, sensor, "jepa") / "evaluation" / "val" / "predictions.json"
+    found = read_detections(predictions, sample.token, sample.global_from_ego)
+    sure = found.scores >= SHOWN_SCORE
+    return Scene(
+        f"{sample.scene}, detections of the pre-trained {sensor} detector with a score of {SHOWN_SCORE} or more",
+        sample,
+        (found.boxes[sure], found.scores[sure], found.class_index[sure]),
+    )
+
+
+def loaded(dataset: DatasetIndex, moment: int, sensor: str | None) -> Sample:
+    """A keyframe with labels, as the tiny configurations load it: one sensor, or all of them for ``None``."""
+    view = SensorView(
+        LidarView() if sensor in ("lidar", None) else None,
+        RadarView() if sensor in ("radar", None) else None,
+        ImageTransform(128, 224) if sensor == "camera" else ImageTransform(225, 400) if sensor is None else None,
+    )
+    sample = SampleLoader(dataset).load(moment, view)
+    return replace(sample, labels=AnnotationIndex.open(dataset).labels(moment))
