@@ -31,12 +31,12 @@ def demo_steps(out: Path, seed: int, sensors: Sequence[str]) -> list[Step]:
         config = str(CONFIGS / "pretrain" / f"{sensor}_tiny.yaml")
         length = ("--steps", str(PRETRAIN_STEPS[sensor]))
         folder = pretrain_folder(out, sensor)
-        arguments = ("pretrain", "--config", config, *source, *length, "--out", str(folder), "--ckpt_path", "last")
-        steps.append(Step(f"pretrain {sensor}", arguments, needs=("synth",)))
+        pretrain = ("pretrain", "--config", config, *source, *length, "--out", str(folder), "--ckpt_path", "last")
+        steps.append(Step(f"pretrain {sensor}", pretrain, needs=("synth",)))
     for sensor in sensors:
         config = str(CONFIGS / "finetune" / f"{sensor}_tiny.yaml")
         for method in METHODS:
-            arguments = (
+            arguments: tuple[str, ...] = (
                 "finetune", "--config", config, *source, "--steps", str(FINETUNE_STEPS),
                 "--data.scenes", str(LABELLED_SCENES), "--out", str(finetune_folder(out, sensor, method)),
                 "--ckpt_path", "last",

@@ -45,7 +45,7 @@ def write_report(out: Path, seed: int, sensors: Sequence[str], records: Sequence
     shown = [keyframes[round(share * (len(keyframes) - 1))] for share in (0.2, 0.7)]
     machine, versions = hardware(), package_versions()
     facts = {
-        "data": f"{SCENES} synthetic scenes of {KEYFRAMES} keyframes, seed {seed}, {len(keyframes)} keyframes evaluated",
+        "data": f"{SCENES} synthetic scenes of {KEYFRAMES} keyframes, seed {seed}; {len(keyframes)} evaluated",
         "labels": f"those of {LABELLED_SCENES} scenes for fine-tuning; none for pre-training",
         "machine": f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB, "
         + (", ".join(machine["cuda_devices"]) or "no GPU"),
