@@ -29,7 +29,7 @@ class PretrainModule(LightningModule):
         weight_decay: of AdamW; biases and one-dimensional parameters are exempt.
         warmup_fraction: share of all steps that the linear warm-up takes.
         schedule: ``cosine``, or ``constant`` with a linear cool-down.
-        cooldown_steps: length of that cool-down.
+        cooldown_fraction: share of all steps that the cool-down takes.
         final_factor: share of the peak learning rate at the last step.
         seed: of everything random in the run.
     """
@@ -41,7 +41,7 @@ class PretrainModule(LightningModule):
         weight_decay: float = 0.05,
         warmup_fraction: float = 0.05,
         schedule: Schedule = "cosine",
-        cooldown_steps: int = 0,
+        cooldown_fraction: float = 0.0,
         final_factor: float = 0.0,
         seed: int = 0,
     ) -> None:
@@ -51,7 +51,7 @@ class PretrainModule(LightningModule):
         self.weight_decay = weight_decay
         self.warmup_fraction = warmup_fraction
         self.schedule: Schedule = schedule
-        self.cooldown_steps = cooldown_steps
+        self.cooldown_fraction = cooldown_fraction
         self.final_factor = final_factor
         self.seed = seed
         self.embeddings: Embeddings | None = None
@@ -66,7 +66,7 @@ class PretrainModule(LightningModule):
             max_steps=steps,
             warmup_steps=round(self.warmup_fraction * steps),
             schedule=self.schedule,
-            cooldown_steps=self.cooldown_steps,
+            cooldown_steps=round(self.cooldown_fraction * steps),
             final_factor=self.final_factor,
         )
 
