@@ -1,0 +1,142 @@
+"""Pinhole cameras: one ray through the middle of every pixel, shaded with sun, sky, shadow, texture and haze."""
+
+import io
+
+import numpy as np
+from PIL import Image
+
+from avjepa.synth.casting import Hits, Moment
+from avjepa.synth.lighting import Lighting
+from avjepa.synth.materials import OPTICS, FloatArray, Material
+from avjepa.synth.rig import ASPECT, Mount, RigidPose
+from avjepa.synth.texture import Textures
+
+_SHADOW_STRIDE = 2
+JPEG_QUALITY = 90
+
+
+def image_size(width: int) -> tuple[int, int]:
+    """(width, height) of the images."""
+    return width, round(width * ASPECT)
+
+
+def pixel_directions(mount: Mount, width: int, height: int) -> FloatArray:
+    """(height * width, 3) unit vectors in the camera frame (x right, y down, z forward), row by row.
+
+    The pixel in column c and row r covers [c, c + 1) × [r, r + 1) of the coordinates that the intrinsic matrix yields.
+    """
+    (focal_x, _, centre_x), (_, focal_y, centre_y), _ = mount.intrinsic
+    u, v = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
+    directions = np.stack(((u - centre_x) / focal_x, (v - centre_y) / focal_y, np.ones_like(u)), axis=-1).reshape(-1, 3)
+    return (directions / np.linalg.norm(directions, axis=1, keepdims=True)).astype(np.float32)
+
+
+class Camera:
+    """Renders what one camera sees.
+
+    Args:
+        mount: calibration.
+        width: image width in pixels.
+        lighting: of the scene.
+        textures: of the scene.
+    """
+
+    def __init__(self, mount: Mount, width: int, lighting: Lighting, textures: Textures) -> None:
+        self.width, self.height = image_size(width)
+        self._mount = mount
+        self._lighting = lighting
+        self._textures = textures
+        self._directions = pixel_directions(mount, self.width, self.height)
+
+    def render(self, moment: Moment, global_from_ego: RigidPose, rng: np.random.Generator) -> np.ndarray:
+        """An RGB image (height, width, 3), uint8."""
+        global_from_camera = global_from_ego.matrix @ RigidPose(self._mount.rotation, self._mount.translation).matrix
+        origin = global_from_camera[:3, 3].astype(np.float32)
+        directions = self._directions @ global_from_camera[:3, :3].T.astype(np.float32)
+        hits = moment.cast(origin, directions)
+        sky = self._sky(directions)
+        image = sky.copy()
+        found = np.flatnonzero(hits.found)
+        points = origin + directions[found] * hits.distance[found, None]
+        lit = self._shadows(moment, hits, origin, directions)[found]
+        image[found] = self._shaded(moment, hits, found, points, directions[found], lit, sky)
+        return self._exposed(image, rng)
+
+    def _sky(self, directions: FloatArray) -> FloatArray:
+        light = self._lighting
+        up = np.clip(directions[:, 2:], 0, 1)
+        sky = light.horizon + (light.zenith - light.horizon) * np.sqrt(up)
+        if light.clouds > 0:
+            cover = self._textures.clouds(directions) * light.clouds
+            sky += cover[:, None] * (0.75 * light.horizon.mean() - 0.6 * (sky - 0.25))
+        towards = np.clip(directions @ light.towards_sun, 0, 1)
+        sky += (towards**400)[:, None] * light.sun * 3 + (towards**8)[:, None] * light.sun * 0.12
+        return sky
+
+    def _shadows(self, moment: Moment, hits: Hits, origin: FloatArray, directions: FloatArray) -> np.ndarray:
+        """Which pixels the sun reaches, found at every second pixel of every second row."""
+        stride = _SHADOW_STRIDE
+        coarse = np.zeros((self.height, self.width), bool)
+        coarse[::stride, ::stride] = True
+        asked = np.flatnonzero(coarse.ravel() & hits.found)
+        towards = self._lighting.towards_sun
+        start = origin + directions[asked] * hits.distance[asked, None] + hits.normal[asked] * np.float32(0.03)
+        facing = hits.normal[asked] @ towards > 0
+        lit = np.zeros(len(directions), bool)
+        lit[asked[facing]] = moment.lit(start[facing], towards)
+        blocks = lit.reshape(self.height, self.width)[::stride, ::stride]
+        return np.repeat(np.repeat(blocks, stride, axis=0), stride, axis=1)[: self.height, : self.width].ravel()
+
+    def _shaded(
+        self,
+        moment: Moment,
+        hits: Hits,
+        found: np.ndarray,
+        points: FloatArray,
+        directions: FloatArray,
+        lit: np.ndarray,
+        sky: FloatArray,
+    ) -> FloatArray:
+        light = self._lighting
+        face, normal, distance = hits.face[found], hits.normal[found], hits.distance[found]
+        material = moment.surfaces.material[face]
+        albedo, material = self._textures.albedo(moment.surfaces.colour[face], material, face, points, normal, distance)
+        sunlit = np.clip(normal @ light.towards_sun, 0, 1) * lit
+        overhead = 0.7 + 0.3 * normal[:, 2]
+        radiance = albedo * (sunlit[:, None] * light.sun + overhead[:, None] * light.ambient)
+        gloss = OPTICS.gloss[material]
+        shiny = np.flatnonzero(gloss > 0)
+        cosine = np.einsum("ij,ij->i", normal[shiny], directions[shiny])
+        mirrored = directions[shiny] - 2 * cosine[:, None] * normal[shiny]
+        share = np.minimum(gloss[shiny] + (1 - gloss[shiny]) * (1 - np.abs(cosine)) ** 5 * 0.6, 0.9)
+        up = np.clip(mirrored[:, 2], -0.3, 1)[:, None]
+        reflection = np.where(
+            up > 0.05, light.horizon + (light.zenith - light.horizon) * np.sqrt(np.abs(up)), 0.35 * light.ambient
+        )
+        glint = np.clip(mirrored @ light.towards_sun, 0, 1) ** 60 * lit[shiny]
+        radiance[shiny] += (
+            share[:, None] * (reflection - 0.5 * radiance[shiny]) + (2.5 * glint * share)[:, None] * light.sun
+        )
+        lamp = material == Material.LAMP
+        radiance[lamp] += albedo[lamp] * light.lamps
+        clear = np.exp(-distance / light.visibility)[:, None]
+        return radiance * clear + light.horizon * (1 - clear)
+
+    def _exposed(self, radiance: FloatArray, rng: np.random.Generator) -> np.ndarray:
+        light = self._lighting
+        radiance *= np.float32(light.exposure)
+        signal = np.clip(radiance, 0, 4)
+        # shot noise grows with the square root of the light, read noise does not
+        noise = rng.standard_normal(signal.shape, dtype=np.float32)
+        signal = np.maximum(signal + noise * (light.noise * np.sqrt(0.15 + signal)), 0)
+        # a soft shoulder keeps the sky from burning out
+        curve = (signal * (1 + signal * 0.16)) / (1 + signal)
+        coded = np.sqrt(curve * 1.45) * 235
+        return np.clip(coded, 0, 255).astype(np.uint8).reshape(self.height, self.width, 3)
+
+
+def jpeg(image: np.ndarray) -> bytes:
+    """An RGB image as the bytes of a JPEG file."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "JPEG", quality=JPEG_QUALITY)
+    return buffer.getvalue()

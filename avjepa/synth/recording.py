@@ -1,0 +1,268 @@
+"""One scene from first to last sweep: sensor files and table rows."""
+
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from avjepa.data.fields import CAMERA_CHANNELS, LIDAR_CHANNEL, RADAR_CHANNELS
+from avjepa.synth.actors import attribute_of
+from avjepa.synth.camera import Camera, image_size, jpeg
+from avjepa.synth.lidar import Lidar
+from avjepa.synth.radar import Radar, radar_file
+from avjepa.synth.rig import CHANNELS, RigidPose
+from avjepa.synth.streets import Array, map_mask
+from avjepa.synth.tables import Row, Tables, linked, token
+from avjepa.synth.truth import Boxes, VisibilityProbe, boxes_at, count_points
+from avjepa.synth.world import World, build_world
+
+KEYFRAME_INTERVAL = 0.5
+"""Seconds between keyframes: 2 Hz, as nuScenes."""
+_LEAD = 0.3
+"""Seconds from the scene's beginning to its first LiDAR sweep; other sensors may fire a little earlier."""
+_EPOCH = 1_700_000_000_000_000
+_SCENE_SPACING = 600_000_000
+_LABEL_RANGE = 90.0
+"""Objects further from the vehicle than this are not looked at, m."""
+_ALWAYS_LABELLED = 50.0
+"""Within this distance an object that any keyframe has seen is labelled in every keyframe, m."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What determines the bytes of a dataset."""
+
+    scenes: int
+    seed: int
+    keyframes: int
+    image_width: int
+    sweep_rate: float
+    camera_sweeps: bool
+    val_fraction: float
+    test_fraction: float
+
+    @property
+    def sweeps_per_keyframe(self) -> int:
+        """LiDAR sweeps from one keyframe to the next, the keyframe's own included."""
+        return max(1, round(self.sweep_rate * KEYFRAME_INTERVAL))
+
+
+def scene_name(index: int) -> str:
+    """Name of a scene; unlike any name in the real nuScenes splits."""
+    return f"synth-{index:04d}"
+
+
+@dataclass(frozen=True)
+class _KeyframeTruth:
+    boxes: Boxes
+    velocity: Array
+    lidar_points: np.ndarray
+    radar_points: np.ndarray
+    visibility: np.ndarray
+    distance: Array
+
+
+class SceneRecorder:
+    """Drives through one scene and writes what the sensors give.
+
+    Args:
+        settings: of the dataset.
+        index: of the scene.
+        folder: receives ``samples/``, ``sweeps/`` and ``maps/``.
+    """
+
+    def __init__(self, settings: Settings, index: int, folder: Path) -> None:
+        self._settings = settings
+        self._index = index
+        self._name = scene_name(index)
+        self._folder = folder
+        duration = _LEAD + KEYFRAME_INTERVAL * settings.keyframes + 0.2
+        self._world = build_world(np.random.default_rng((settings.seed, index, 0)), duration, settings.image_width)
+        world = self._world
+        actors = world.cast.actors
+        self._sizes = np.round([actor.size for actor in actors], 3).reshape(-1, 3) + 0.02
+        self._size = image_size(settings.image_width)
+        self._lidar = Lidar(world.mounts[LIDAR_CHANNEL])
+        self._cameras = {
+            c: Camera(world.mounts[c], settings.image_width, world.lighting, world.textures) for c in CAMERA_CHANNELS
+        }
+        categories = tuple(actor.category for actor in actors)
+        self._radars = {c: Radar(world.mounts[c], categories, world.cast.moves) for c in RADAR_CHANNELS}
+        self._probe = VisibilityProbe(np.random.default_rng((settings.seed, index, 1)), actors)
+        self._data: dict[str, list[Row]] = {channel: [] for channel in CHANNELS}
+        self._poses: list[Row] = []
+
+    def record(self) -> Tables:
+        """Write all files of the scene and return its rows, by table."""
+        settings = self._settings
+        per_keyframe = settings.sweeps_per_keyframe
+        truths, samples = [], []
+        for moment in range((settings.keyframes - 1) * per_keyframe + 1):
+            is_key = moment % per_keyframe == 0
+            sample = token(settings.seed, self._name, "sample", -(-moment // per_keyframe))
+            lidar_time = self._stamp(LIDAR_CHANNEL, moment)
+            if is_key:
+                samples.append({"token": sample, "timestamp": lidar_time, "scene_token": self._token("scene")})
+                truths.append(self._keyframe(moment, sample))
+            else:
+                self._lidar_sweep(moment, sample, is_key)
+                for channel in RADAR_CHANNELS:
+                    self._radar_sweep(channel, moment, sample, is_key)
+                if settings.camera_sweeps:
+                    for channel in CAMERA_CHANNELS:
+                        self._image(channel, moment, sample, is_key, None)
+        return self._tables(samples, truths)
+
+    def _token(self, *parts: object) -> str:
+        return token(self._settings.seed, self._name, *parts)
+
+    def _rng(self, channel: str, moment: int) -> np.random.Generator:
+        return np.random.default_rng((self._settings.seed, self._index, 2, zlib.crc32(channel.encode()), moment))
+
+    def _stamp(self, channel: str, moment: int) -> int:
+        """Time of a sensor's sweep in microseconds; sensors are not quite regular."""
+        seconds = (
+            _LEAD + moment * KEYFRAME_INTERVAL / self._settings.sweeps_per_keyframe + self._world.mounts[channel].delay
+        )
+        jitter = np.random.default_rng(
+            (self._settings.seed, self._index, 3, zlib.crc32(channel.encode()), moment)
+        ).integers(-900, 900)
+        return _EPOCH + self._index * _SCENE_SPACING + round(seconds * 1e6) + int(jitter)
+
+    def _seconds(self, stamp: int) -> float:
+        return (stamp - _EPOCH - self._index * _SCENE_SPACING) * 1e-6
+
+    def _write(
+        self, channel: str, moment: int, sample: str, is_key: bool, content: bytes, suffix: str, size: tuple[int, int]
+    ) -> None:
+        stamp = self._stamp(channel, moment)
+        filename = f"{'samples' if is_key else 'sweeps'}/{channel}/{self._name}__{channel}__{stamp}.{suffix}"
+        path = self._folder / filename
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        this = self._token(channel, moment)
+        pose = self._world.global_from_ego(self._seconds(stamp))
+        self._poses.append(
+            {
+                "token": this,
+                "timestamp": stamp,
+                "rotation": list(map(float, pose.rotation.elements)),
+                "translation": list(pose.translation),
+            }
+        )
+        self._data[channel].append(
+            {"token": this, "sample_token": sample, "ego_pose_token": this, "calibrated_sensor_token": self._token("calibration", channel),
+             "timestamp": stamp, "fileformat": suffix.split(".")[0], "is_key_frame": is_key, "height": size[1], "width": size[0], "filename": filename}
+        )  # fmt: skip
+
+    def _lidar_sweep(self, moment: int, sample: str, is_key: bool) -> np.ndarray:
+        time = self._seconds(self._stamp(LIDAR_CHANNEL, moment))
+        points = self._lidar.sweep(
+            self._world.caster.at(time), self._world.global_from_ego(time), self._rng(LIDAR_CHANNEL, moment)
+        )
+        self._write(LIDAR_CHANNEL, moment, sample, is_key, points.tobytes(), "pcd.bin", (0, 0))
+        return points
+
+    def _radar_sweep(self, channel: str, moment: int, sample: str, is_key: bool) -> np.ndarray:
+        world = self._world
+        time = self._seconds(self._stamp(channel, moment))
+        velocity = world.sensor_velocity(channel, time)
+        records = self._radars[channel].sweep(
+            world.caster.at(time), world.global_from_ego(time), velocity, self._rng(channel, moment)
+        )
+        self._write(channel, moment, sample, is_key, radar_file(records), "pcd", (0, 0))
+        return records
+
+    def _image(self, channel: str, moment: int, sample: str, is_key: bool, candidates: np.ndarray | None) -> None:
+        world = self._world
+        time = self._seconds(self._stamp(channel, moment))
+        street, pose = world.caster.at(time), world.global_from_ego(time)
+        image = self._cameras[channel].render(street, pose, self._rng(channel, moment))
+        self._write(channel, moment, sample, is_key, jpeg(image), "jpg", self._size)
+        if candidates is not None:
+            self._probe.look(street, world.mounts[channel], self._size, pose, candidates)
+
+    def _keyframe(self, moment: int, sample: str) -> _KeyframeTruth:
+        world = self._world
+        actors = world.cast.actors
+        time = self._seconds(self._stamp(LIDAR_CHANNEL, moment))
+        pose, ego = world.cast.motion.at(time), world.global_from_ego(time)
+        boxes = boxes_at(actors, self._sizes, pose)
+        distance = np.hypot(*(boxes.centre[:, :2] - ego.translation[:2]).T)
+        candidates = np.flatnonzero(distance < _LABEL_RANGE)
+        lidar_points, radar_points = np.zeros(len(actors), np.int64), np.zeros(len(actors), np.int64)
+        points = self._lidar_sweep(moment, sample, True)
+        lidar_points[candidates] = count_points(
+            boxes, candidates, points[:, :3], self._global_from_sensor(LIDAR_CHANNEL, moment)
+        )
+        for channel in RADAR_CHANNELS:
+            records = self._radar_sweep(channel, moment, sample, True)
+            xyz = np.column_stack([records[axis] for axis in "xyz"])
+            radar_points[candidates] += count_points(boxes, candidates, xyz, self._global_from_sensor(channel, moment))
+        for channel in CAMERA_CHANNELS:
+            self._image(channel, moment, sample, True, candidates)
+        return _KeyframeTruth(boxes, pose.velocity, lidar_points, radar_points, self._probe.levels(), distance)
+
+    def _global_from_sensor(self, channel: str, moment: int) -> Array:
+        mount = self._world.mounts[channel]
+        global_from_ego = self._world.global_from_ego(self._seconds(self._stamp(channel, moment)))
+        return global_from_ego.matrix @ RigidPose(mount.rotation, mount.translation).matrix
+
+    def _tables(self, samples: list[Row], truths: list[_KeyframeTruth]) -> Tables:
+        world = self._world
+        instances, annotations = self._annotations(samples, truths)
+        mask = self._folder / "maps" / f"{self._token('map')}.png"
+        mask.parent.mkdir(parents=True, exist_ok=True)
+        map_mask(world.ground).save(mask)
+        calibrations = [
+            {"token": self._token("calibration", channel), "sensor_token": token("sensor", channel), "translation": list(mount.translation),
+             "rotation": list(map(float, mount.rotation.elements)), "camera_intrinsic": [list(row) for row in mount.intrinsic]}
+            for channel, mount in world.mounts.items()
+        ]  # fmt: skip
+        scene = {
+            "token": self._token("scene"), "log_token": self._token("log"), "nbr_samples": len(samples), "name": self._name,
+            "first_sample_token": samples[0]["token"], "last_sample_token": samples[-1]["token"],
+            "description": f"{world.layout.kind}, {world.lighting.kind}",
+        }  # fmt: skip
+        return {
+            "scene": [scene],
+            "sample": linked(samples),
+            "sample_data": [row for rows in self._data.values() for row in linked(rows)],
+            "ego_pose": self._poses,
+            "calibrated_sensor": calibrations,
+            "log": [{"token": self._token("log"), "logfile": self._name, "vehicle": "synthetic", "date_captured": "2023-11-14", "location": "synthetic"}],
+            "map": [{"token": self._token("map"), "category": "semantic_prior", "filename": f"maps/{mask.name}", "log_tokens": [self._token("log")]}],
+            "instance": instances,
+            "sample_annotation": annotations,
+        }  # fmt: skip
+
+    def _annotations(self, samples: list[Row], truths: list[_KeyframeTruth]) -> tuple[list[Row], list[Row]]:
+        instances, annotations = [], []
+        points = np.array([truth.lidar_points + truth.radar_points for truth in truths])
+        near = np.array([truth.distance < _ALWAYS_LABELLED for truth in truths])
+        for index, actor in enumerate(self._world.cast.actors):
+            seen = np.flatnonzero(points[:, index])
+            if len(seen) == 0:
+                continue
+            frames = np.arange(len(samples))
+            labelled = near[:, index] | ((frames >= seen[0]) & (frames <= seen[-1]))
+            instance = self._token("instance", index)
+            rows = []
+            for frame in np.flatnonzero(labelled):
+                truth = truths[frame]
+                attribute = attribute_of(actor, float(np.hypot(*truth.velocity[index])))
+                yaw = truth.boxes.yaw[index]
+                rows.append(
+                    {"token": self._token("annotation", index, frame), "sample_token": samples[frame]["token"], "instance_token": instance,
+                     "visibility_token": str(truth.visibility[index]), "attribute_tokens": [token("attribute", attribute)] if attribute else [],
+                     "translation": truth.boxes.centre[index].tolist(), "size": truth.boxes.size[index].tolist(),
+                     "rotation": [float(np.cos(yaw / 2)), 0.0, 0.0, float(np.sin(yaw / 2))],
+                     "num_lidar_pts": int(truth.lidar_points[index]), "num_radar_pts": int(truth.radar_points[index])}
+                )  # fmt: skip
+            annotations += linked(rows)
+            instances.append(
+                {"token": instance, "category_token": token("category", actor.category), "nbr_annotations": len(rows),
+                 "first_annotation_token": rows[0]["token"], "last_annotation_token": rows[-1]["token"]}
+            )  # fmt: skip
+        return instances, annotations

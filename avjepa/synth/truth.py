@@ -1,0 +1,119 @@
+"""Labels measured from what the sensors recorded: points in boxes, visible shares."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from avjepa.synth.actors import Actor, Pose
+from avjepa.synth.casting import Moment
+from avjepa.synth.materials import FloatArray
+from avjepa.synth.mesh import turned
+from avjepa.synth.rig import Mount, RigidPose
+from avjepa.synth.streets import Array
+
+_RAYS_PER_ACTOR = 64
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """Upright boxes of all actors at one time, global frame, rounded as they are written."""
+
+    centre: Array
+    """(actor, 3)."""
+    size: Array
+    """(actor, 3): width, length, height."""
+    yaw: Array
+
+
+def boxes_at(actors: tuple[Actor, ...], sizes: Array, pose: Pose) -> Boxes:
+    """Boxes that stand where the actors stand.
+
+    Args:
+        actors: who they are.
+        sizes: (actor, 3), width, length, height in metres.
+        pose: where they are.
+    """
+    centre = pose.xyz + np.column_stack((np.zeros((len(actors), 2)), sizes[:, 2] / 2))
+    return Boxes(np.round(centre, 4), sizes, np.round(pose.yaw, 6))
+
+
+def count_points(boxes: Boxes, which: np.ndarray, sensor_points: FloatArray, global_from_sensor: Array) -> np.ndarray:
+    """How many sensor points lie in each of the boxes ``which``; ``sensor_points`` (n, 3) are as written to file."""
+    points = sensor_points.astype(np.float64) @ global_from_sensor[:3, :3].T + global_from_sensor[:3, 3]
+    points = points[np.argsort(points[:, 0])]
+    counts = np.zeros(len(which), np.int64)
+    for number, index in enumerate(which):
+        width, length, height = boxes.size[index] / 2
+        x, y, z = boxes.centre[index]
+        reach = np.hypot(width, length) + 1e-6
+        first, last = np.searchsorted(points[:, 0], (x - reach, x + reach))
+        offset = points[first:last] - (x, y, z)
+        cos, sin = np.cos(boxes.yaw[index]), np.sin(boxes.yaw[index])
+        along, across = cos * offset[:, 0] + sin * offset[:, 1], cos * offset[:, 1] - sin * offset[:, 0]
+        counts[number] = np.count_nonzero(
+            (np.abs(along) <= length) & (np.abs(across) <= width) & (np.abs(offset[:, 2]) <= height)
+        )
+    return counts
+
+
+class VisibilityProbe:
+    """Measures which share of an actor the cameras see.
+
+    Rays go from a camera to points spread evenly over an actor's surface; each counts with the solid angle that its
+    piece of surface fills. The share is that of the rays that no other thing stops, among all rays that fall into an
+    image, over all cameras. nuScenes defines visibility in the same way by pixels.
+    """
+
+    def __init__(self, rng: np.random.Generator, actors: tuple[Actor, ...]) -> None:
+        points, normals = [], []
+        for actor in actors:
+            mesh = actor.poses[0]
+            corners = mesh.vertices[mesh.faces]
+            cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+            area = np.linalg.norm(cross, axis=1).astype(np.float64)
+            face = rng.choice(len(area), _RAYS_PER_ACTOR, p=area / area.sum())
+            u, v = np.sqrt(rng.random(_RAYS_PER_ACTOR)), rng.random(_RAYS_PER_ACTOR)
+            share = np.stack((1 - u, u * (1 - v), u * v), axis=1)[:, :, None]
+            points.append((corners[face] * share).sum(1))
+            normals.append(cross[face] / area[face, None])
+        self._points = np.array(points, np.float32).reshape(-1, _RAYS_PER_ACTOR, 3)
+        self._normals = np.array(normals, np.float32).reshape(-1, _RAYS_PER_ACTOR, 3)
+        self._seen = np.zeros(len(actors))
+        self._asked = np.zeros(len(actors))
+
+    def look(
+        self, moment: Moment, mount: Mount, size: tuple[int, int], global_from_ego: RigidPose, which: np.ndarray
+    ) -> None:
+        """Add what one camera of ``size`` (width, height) sees of the actors ``which``."""
+        global_from_camera = global_from_ego.matrix @ RigidPose(mount.rotation, mount.translation).matrix
+        rotation = global_from_camera[:3, :3].astype(np.float32)
+        origin = global_from_camera[:3, 3].astype(np.float32)
+        pose = moment.pose
+        towards = (pose.xyz[which, :2] - global_from_camera[:2, 3]) @ global_from_camera[:2, 2]
+        which = which[towards > -8]
+        if len(which) == 0:
+            return
+        points = np.concatenate([turned(self._points[i], pose.yaw[i]) + pose.xyz[i].astype(np.float32) for i in which])
+        normals = np.concatenate([turned(self._normals[i], pose.yaw[i]) for i in which])
+        owner = np.repeat(which, _RAYS_PER_ACTOR)
+        local = (points - origin) @ rotation
+        (focal, _, centre_x), (_, _, centre_y), _ = mount.intrinsic
+        depth = np.maximum(local[:, 2], 1e-3)
+        u, v = focal * local[:, 0] / depth + centre_x, focal * local[:, 1] / depth + centre_y
+        inside = np.flatnonzero((local[:, 2] > 0.3) & (u >= 0) & (u < size[0]) & (v >= 0) & (v < size[1]))
+        offset = points[inside] - origin
+        distance = np.linalg.norm(offset, axis=1)
+        direction = offset / distance[:, None]
+        hits = moment.cast(origin, direction)
+        hit_owner = np.where(hits.found, moment.surfaces.owner[np.maximum(hits.face, 0)], -1)
+        free = (hit_owner == owner[inside]) | (hits.distance > distance - 0.05)
+        weight = np.abs(np.einsum("ij,ij->i", normals[inside], direction)) / distance**2
+        self._asked += np.bincount(owner[inside], weight, len(self._asked))
+        self._seen += np.bincount(owner[inside], weight * free, len(self._seen))
+
+    def levels(self) -> np.ndarray:
+        """nuScenes visibility tokens 1-4 of all actors, 1 for what no camera frames; then starts anew."""
+        share = np.where(self._asked > 0, self._seen / np.maximum(self._asked, 1e-12), 0.0)
+        self._seen[:] = 0
+        self._asked[:] = 0
+        return 1 + np.searchsorted((0.4, 0.6, 0.8), share, side="right")

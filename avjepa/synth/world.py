@@ -1,0 +1,72 @@
+"""One scene's street, complete: roads, scenery, actors in motion, light, the vehicle that records."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from pyquaternion import Quaternion
+
+from avjepa.synth.casting import RayCaster
+from avjepa.synth.lighting import Lighting, choose_lighting
+from avjepa.synth.population import Cast, populate, set_in_motion
+from avjepa.synth.rig import Mount, RigidPose, mount_sensors
+from avjepa.synth.scenery import build_scenery, scenery_mesh
+from avjepa.synth.streets import Array, Ground, Layout, lay_out
+from avjepa.synth.texture import Textures
+from avjepa.synth.traffic import TIME_STEP
+
+
+@dataclass(frozen=True)
+class World:
+    """Everything that the sensors of one scene need to know."""
+
+    layout: Layout
+    ground: Ground
+    cast: Cast
+    caster: RayCaster
+    lighting: Lighting
+    textures: Textures
+    mounts: dict[str, Mount]
+
+    def global_from_ego(self, time: float) -> RigidPose:
+        """Pose of the recording vehicle (rear axle, on the ground) at a time in seconds since the scene began."""
+        times = TIME_STEP * np.arange(len(self.cast.ego_yaw))
+        xy = np.array([np.interp(time, times, self.cast.ego_xy[:, axis]) for axis in (0, 1)])
+        yaw = float(np.interp(time, times, self.cast.ego_yaw))
+        forward, left = np.array((np.cos(yaw), np.sin(yaw))), np.array((-np.sin(yaw), np.cos(yaw)))
+        height = self.ground.height(np.stack((xy, xy + 2.6 * forward, xy + 0.75 * left, xy - 0.75 * left)))
+        # the body sways a little on its springs
+        pitch = -np.arctan2(height[1] - height[0], 2.6) + 0.003 * np.sin(7.1 * time) + 0.002 * np.sin(2.3 * time)
+        roll = np.arctan2(height[2] - height[3], 1.5) + 0.002 * np.sin(5.3 * time + 1)
+        rotation = (
+            Quaternion(axis=(0, 0, 1), radians=yaw)
+            * Quaternion(axis=(0, 1, 0), radians=float(pitch))
+            * Quaternion(axis=(1, 0, 0), radians=float(roll))
+        )
+        return RigidPose(rotation, (float(xy[0]), float(xy[1]), float(height[0])))
+
+    def sensor_velocity(self, channel: str, time: float) -> Array:
+        """Velocity (3,) of a sensor over ground, global frame, m/s."""
+        mount = np.append(self.mounts[channel].translation, 1.0)
+        step = 0.05
+        before, after = (self.global_from_ego(max(time + d, 0.0)).matrix @ mount for d in (-step, step))
+        velocity: Array = (after - before)[:3] / (2 * step)
+        return velocity
+
+
+def build_world(rng: np.random.Generator, duration: float, image_width: int) -> World:
+    """A street with everybody's motion for ``duration`` seconds."""
+    layout = lay_out(rng)
+    ground = Ground(rng, layout)
+    scenery = build_scenery(rng, layout, ground)
+    cast = set_in_motion(rng, populate(rng, layout, scenery, duration), layout, ground, duration)
+    lighting = choose_lighting(rng)
+    textures = Textures(rng, ground, scenery.facades(), 0.25 if lighting.lamps > 0.5 else 0.02)
+    return World(
+        layout,
+        ground,
+        cast,
+        RayCaster(scenery_mesh(scenery), cast),
+        lighting,
+        textures,
+        mount_sensors(rng, image_width),
+    )
