@@ -30,7 +30,8 @@ class Invariance(Objective):
     Args:
         encoder: the encoder to pre-train.
         masks: hides cells of the context view as a further augmentation; only visible cells are compared.
-        comparison: the loss. VICReg's terms have the paper's weights 25, 25, 1, all divided by 25.
+        comparison: the loss. VICReg's terms have the paper's weights 25, 25, 1, all divided by 25, and the
+            variance is the mean of both views' as in the authors' code.
         drop: share of the raw input that is dropped in each view.
         width: channels of the projector's hidden layer and output.
         temperature: of InfoNCE.
@@ -85,7 +86,7 @@ class Invariance(Objective):
                 terms = {
                     "invariance": _mean_over_samples((ours - theirs).square().mean(1), cells[0], len(batch)),
                     "variance": (variance_term(ours) + variance_term(theirs)) / 2,
-                    "covariance": (covariance_term(ours) + covariance_term(theirs)) / 2 / 25,
+                    "covariance": (covariance_term(ours) + covariance_term(theirs)) / 25,
                 }
             else:
                 nce = (

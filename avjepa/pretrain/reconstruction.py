@@ -1,4 +1,4 @@
-"""What a generative objective reconstructs in a cell. One class per kind of content; the objective knows none of them."""
+"""What a generative objective reconstructs in a cell: one class per kind of content."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Content:
     occupied: Bool[Tensor, "batch y x"]
     """Cells in which there is something."""
     valid: Bool[Tensor, "batch y x"]
-    """Cells whose content is known; others do not count in the loss."""
+    """Cells whose content is known; others do not count in the loss, their values are any finite numbers."""
 
 
 class ReconstructionTarget(ABC):
@@ -44,7 +44,7 @@ class ReconstructionTarget(ABC):
 
 
 class PointColumns(ReconstructionTarget):
-    """Occupancy of height bins, density and heights of a cell's points (Occupancy-MAE, 2206.09900; BEV-MAE, 2212.05758).
+    """Occupancy of height bins, density and heights of points (Occupancy-MAE, 2206.09900; BEV-MAE, 2212.05758).
 
     Channels: logits of the bins' occupancy; log(1 + number of points); mean and greatest height above ``z_min`` in
     units of the range, which count in occupied cells only.

@@ -2,7 +2,7 @@
 
 import copy
 from abc import ABC, abstractmethod
-from typing import Literal, Self
+from typing import Literal, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -30,6 +30,9 @@ class TargetEncoder(nn.Module, ABC):
         """``Objective.after_step``."""
 
 
+Teacher = TypeVar("Teacher", bound="_Teacher")
+
+
 class _Teacher(TargetEncoder):
     """An encoder of its own that no gradient reaches and that stays in evaluation mode.
 
@@ -43,7 +46,7 @@ class _Teacher(TargetEncoder):
         self.teacher.requires_grad_(False)
         self.teacher.eval()
 
-    def train(self, mode: bool = True) -> Self:
+    def train(self: Teacher, mode: bool = True) -> Teacher:
         """Training mode for all but the teacher."""
         super().train(mode)
         if hasattr(self, "teacher"):
