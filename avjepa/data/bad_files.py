@@ -43,7 +43,8 @@ class BadFileLog:
         files = self.files()
         if not files:
             return ""
-        lines = [f"{len(files)} bad files were skipped ({self.replaced_draws()} draws replaced by others):"]
+        subject = "1 bad file was" if len(files) == 1 else f"{len(files)} bad files were"
+        lines = [f"{subject} skipped; draws replaced by others: {self.replaced_draws()}"]
         lines += [f"  {path}: {problem}" for path, problem in list(files.items())[:longest]]
         if len(files) > longest:
             lines.append(f"  … and {len(files) - longest} more")

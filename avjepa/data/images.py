@@ -9,7 +9,7 @@ from jaxtyping import Float64, UInt8
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from avjepa.errors import BadFileError
+from avjepa.errors import BadFileError, UserError
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,10 @@ class ImageTransform:
 
     height: int
     width: int
+
+    def __post_init__(self) -> None:
+        if self.height < 1 or self.width < 1:
+            raise UserError(f"image_size: {self.height} x {self.width} is no image; give height and width in pixels")
 
     def read(
         self, path: str | os.PathLike[str], size: tuple[int, int]
