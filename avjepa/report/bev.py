@@ -21,7 +21,7 @@ from avjepa.data.arrays import Array
 from avjepa.data.fields import CLASSES, RADAR_FIELDS
 from avjepa.data.sample import Sample
 from avjepa.geometry.boxes import box_corners
-from avjepa.report.style import CANVAS_INK, CANVAS_RULE, CLASS_COLOURS, picture
+from avjepa.report.style import CANVAS, CANVAS_INK, CANVAS_RULE, CLASS_COLOURS, picture
 
 Detections = tuple[Float[Tensor, "box 9"], Float[Tensor, "box"], Int64[Tensor, "box"]]
 """Predictions for one sample: boxes in the BEV frame (``geometry.boxes.BOX_FIELDS``), scores in [0, 1], index into
@@ -76,8 +76,6 @@ def draw_bev(
     sample: Sample,
     extent: Extent,
     detections: Detections | None = None,
-    *,
-    smallest_score: float = 0.1,
 ) -> None:
     """Draw a sample from above into ``axes``.
 
@@ -90,8 +88,7 @@ def draw_bev(
         axes: where to draw; its limits are set to ``extent``.
         sample: whatever sensors and labels it has are drawn.
         extent: part of the BEV frame to show.
-        detections: predictions in the BEV frame of the sample.
-        smallest_score: predictions below this score are left out.
+        detections: predictions in the BEV frame of the sample, all of which are drawn.
     """
     _prepare(axes, extent)
     if sample.lidar is not None:
@@ -106,17 +103,17 @@ def draw_bev(
     if sample.radar is not None:
         _draw_radar(axes, sample.radar)
     if detections is not None:
-        _draw_detections(axes, detections, smallest_score)
+        _draw_detections(axes, detections)
 
 
-def legend_handles(sample: Sample, detections: Detections | None = None, smallest_score: float = 0.1) -> list[Any]:
+def legend_handles(sample: Sample, detections: Detections | None = None) -> list[Any]:
     """Legend entries for what ``draw_bev`` draws of this sample: the classes that occur, then the styles."""
     seen: set[int] = set()
     handles: list[Any] = []
     if sample.labels is not None:
         seen |= set(sample.labels.class_index.tolist())
     if detections is not None:
-        seen |= set(detections[2][detections[1] >= smallest_score].tolist())
+        seen |= set(detections[2].tolist())
     for index in sorted(seen):
         handles.append(Patch(color=CLASS_COLOURS[CLASSES[index]], label=CLASSES[index].replace("_", " ")))
     if sample.labels is not None and len(sample.labels):
@@ -135,6 +132,7 @@ def _prepare(axes: Axes, extent: Extent) -> None:
     axes.set_xlim(y_max, y_min)  # reversed: left is left
     axes.set_ylim(x_min, x_max)
     axes.set_aspect("equal")
+    axes.set_facecolor(CANVAS)
     axes.set_xlabel("y, left (m)")
     axes.set_ylabel("x, forward (m)")
     reach = max(abs(edge) for edge in extent)
@@ -202,10 +200,9 @@ def _draw_truth(
     axes.add_collection(LineCollection(list(ticks), colors=edges, linewidths=0.9, zorder=2))
 
 
-def _draw_detections(axes: Axes, detections: Detections, smallest_score: float) -> None:
+def _draw_detections(axes: Axes, detections: Detections) -> None:
     boxes, scores, class_index = (part.detach().cpu() for part in detections)
-    order = scores.argsort()
-    order = order[scores[order] >= smallest_score]  # the surest on top
+    order = scores.argsort()  # the surest on top
     boxes, scores, class_index = boxes[order], scores[order], class_index[order]
     certainty = scores.clamp(0, 1).tolist()
     colours = class_rgba(class_index, [0.25 + 0.75 * s for s in certainty])

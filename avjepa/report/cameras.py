@@ -102,8 +102,6 @@ def draw_camera(
     view: int,
     sample: Sample,
     detections: Detections | None = None,
-    *,
-    smallest_score: float = 0.1,
 ) -> None:
     """Draw one image with the sample's ground truth (thin) and predictions (bold) in the colours of their classes."""
     image = cameras.images[view].permute(1, 2, 0).cpu().numpy()
@@ -130,9 +128,8 @@ def draw_camera(
         alpha = torch.where(seen, strength, 0.35).tolist()
         draw(sample.labels.boxes, sample.labels.class_index, alpha, 0.9, "solid" if detections is None else "dotted")
     if detections is not None:
-        sure = detections[1] >= smallest_score
-        alpha = (0.3 + 0.7 * detections[1][sure].clamp(0, 1)).tolist()
-        draw(detections[0][sure], detections[2][sure], alpha, 1.2, "solid")
+        alpha = (0.3 + 0.7 * detections[1].clamp(0, 1)).tolist()
+        draw(detections[0], detections[2], alpha, 1.2, "solid")
 
 
 @picture

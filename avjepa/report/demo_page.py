@@ -22,6 +22,9 @@ SENSOR_NAMES = {"lidar": "LiDAR", "camera": "Camera", "radar": "Radar"}
 
 SENSOR_COLOURS = {"LiDAR": "#2f7fd6", "Camera": "#e08a00", "Radar": "#c2559d"}
 
+_SMALLEST_SCORE = 0.15
+"""Predictions that score less would bury the picture of a scene."""
+
 _FINAL_MEASURES = (
     ("std of context embeddings", "collapse/context_std_occupied"),
     ("std of targets", "collapse/target_std_occupied"),
@@ -118,10 +121,16 @@ def write_demo_report(
         page.section("Scenes")
         page.add_text(
             "Six cameras, and the scene from above (forward is up) to 52 m and to 26 m. Ground truth is filled in the "
-            "views from above and dotted in the images; predictions are outlines, bolder the higher their score."
+            "views from above and dotted in the images; predictions are outlines, bolder the higher their score; those "
+            f"that score below {_SMALLEST_SCORE} are left out."
         )
         for scene in scenes:
-            figure = sample_figure(scene.sample, scene.detections)
+            detections = scene.detections
+            if detections is not None:
+                boxes, certainty, class_index = detections
+                likely = certainty >= _SMALLEST_SCORE
+                detections = (boxes[likely], certainty[likely], class_index[likely])
+            figure = sample_figure(scene.sample, detections)
             page.add_image(png_of(figure), scene.caption, f"Camera images and views from above: {scene.caption}")
     page.write(path)
 
@@ -224,7 +233,7 @@ def _add_pretraining(page: ReportPage, pretraining: Mapping[str, Pretraining]) -
         page.add_facts(run.facts)
         if run.features is not None:
             page.add_image(
-                png_of(run.features, dots_per_inch=110),
+                png_of(run.features, dots_per_inch=110.0),
                 "The input, and the BEV map before and after pre-training: the first three principal components as "
                 "red, green and blue. Each network has its own projection, shared by its rows, so colours compare "
                 "down a column and not across. Cells without data are dimmed; white outlines are the ground truth, "

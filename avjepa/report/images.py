@@ -16,7 +16,7 @@ _DARK_INK = "#e4e8ee"
 _DARK_RULE = "#39434f"
 
 
-def png_of(figure: Figure, dots_per_inch: float = 125) -> bytes:
+def png_of(figure: Figure, dots_per_inch: float = 125.0) -> bytes:
     """A figure of the world on its dark canvas as PNG."""
     buffer = io.BytesIO()
     with matplotlib.rc_context({"savefig.facecolor": CANVAS}):
@@ -56,7 +56,7 @@ def smallest_encoding(picture: bytes) -> tuple[str, bytes, int, int]:
         image = image.resize((_WIDEST, round(image.height * _WIDEST / image.width)), Image.Resampling.LANCZOS)
     encodings = []
     for media, options in (
-        ("image/jpeg", {"quality": _JPEG_QUALITY, "optimize": True, "progressive": True, "subsampling": 0}),
+        ("image/jpeg", {"quality": _JPEG_QUALITY, "subsampling": 0}),
         ("image/png", {"optimize": True}),
     ):
         buffer = io.BytesIO()
