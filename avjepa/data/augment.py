@@ -11,9 +11,8 @@ from avjepa.data.fields import RADAR_FIELDS
 from avjepa.data.sample import Sample
 from avjepa.errors import UserError
 from avjepa.geometry.boxes import transform_boxes
-from avjepa.geometry.transforms import apply, rotate
 
-_VELOCITY = RADAR_FIELDS.index("vx_comp")
+_VELOCITY = slice(RADAR_FIELDS.index("vx_comp"), RADAR_FIELDS.index("vy_comp") + 1)
 
 
 @dataclass(frozen=True)
@@ -66,12 +65,9 @@ def moved(sample: Sample, new_from_old: Float[Tensor, "4 4"]) -> Sample:
     """The sample in another BEV frame: ``new_from_old`` is a similarity of the old one."""
     lidar, radar, cameras, labels = sample.lidar, sample.radar, sample.cameras, sample.labels
     if lidar is not None:
-        lidar = torch.cat((apply(new_from_old, lidar[:, :3]), lidar[:, 3:]), dim=1)
+        lidar = _moved_points(lidar, new_from_old)
     if radar is not None:
-        velocity = radar.new_zeros(len(radar), 3)
-        velocity[:, :2] = radar[:, _VELOCITY : _VELOCITY + 2]
-        radar = torch.cat((apply(new_from_old, radar[:, :3]), radar[:, 3:]), dim=1)
-        radar[:, _VELOCITY : _VELOCITY + 2] = rotate(new_from_old, velocity)[:, :2]
+        radar = _moved_points(radar, new_from_old, _VELOCITY)
     if cameras is not None:
         cameras = replace(cameras, bev_from_camera=new_from_old @ cameras.bev_from_camera)
     if labels is not None:
@@ -84,3 +80,16 @@ def moved(sample: Sample, new_from_old: Float[Tensor, "4 4"]) -> Sample:
         cameras=cameras,
         labels=labels,
     )
+
+
+def _moved_points(
+    points: Float[Tensor, "point field"], new_from_old: Float[Tensor, "4 4"], velocity: slice | None = None
+) -> Float[Tensor, "point field"]:
+    """Positions (the first three columns) moved, velocities turned and scaled, everything else kept: one product."""
+    columns = torch.eye(points.shape[1])
+    columns[:3, :3] = new_from_old[:3, :3].T
+    if velocity is not None:
+        columns[velocity, velocity] = new_from_old[:2, :2].T
+    offset = torch.zeros(points.shape[1])
+    offset[:3] = new_from_old[:3, 3]
+    return torch.addmm(offset, points, columns)

@@ -216,16 +216,20 @@ class DatasetIndex:
 
     def ego_from_sensor(self, records: Int64[Array, "record"]) -> Float64[Tensor, "record 4 4"]:
         """Pose of each record's sensor on the vehicle."""
-        return _transforms(self._arrays["calibration_pose"][self.record_calibration[records]])
+        return self._calibrations[torch.from_numpy(self.record_calibration[records]).long()]
 
     def reference_from_sensor(self, records: Int64[Array, "record"], reference: int) -> Float64[Tensor, "record 4 4"]:
         """The ego frame at the time of the record ``reference`` from each record's sensor frame.
 
         The chain is ego(reference) <- global <- ego(record) <- sensor, with each record's own ego pose.
         """
-        reference_from_global = inverse(self.global_from_ego(np.array([reference])))
-        chain: Tensor = reference_from_global @ self.global_from_ego(records) @ self.ego_from_sensor(records)
+        global_from_ego = self.global_from_ego(np.append(records, reference))
+        chain: Tensor = inverse(global_from_ego[-1]) @ global_from_ego[:-1] @ self.ego_from_sensor(records)
         return chain
+
+    @cached_property
+    def _calibrations(self) -> Float64[Tensor, "calibration 4 4"]:
+        return _transforms(self._arrays["calibration_pose"])
 
     def intrinsic(self, record: int) -> Float64[Tensor, "3 3"]:
         """Camera matrix for the full-size image; zeros for a sensor that is no camera."""

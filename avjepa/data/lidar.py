@@ -6,6 +6,8 @@ from jaxtyping import Float, Float32, Float64
 from torch import Tensor
 
 from avjepa.data.arrays import Array
+from avjepa.data.fields import LIDAR_FIELDS
+from avjepa.data.pointfiles import LIDAR_FILE_FIELDS
 
 CLOSE = 1.0
 """Returns from the vehicle itself lie within this many metres of the sensor, along x and along y (devkit)."""
@@ -26,12 +28,13 @@ def lidar_in_bev(
     Returns:
         Columns ``LIDAR_FIELDS``.
     """
-    far = (np.abs(points[:, :2]) >= CLOSE).any(axis=1)
-    raw = torch.from_numpy(points[far])
-    result = raw.new_empty(len(raw), 6)
-    rotation, origin = bev_from_lidar[:3, :3].float(), bev_from_lidar[:3, 3].float()
-    torch.addmm(origin, raw[:, :3], rotation.T, out=result[:, :3])
-    result[:, 3] = raw[:, 3] / 255
-    result[:, 4] = time_lag
-    result[:, 5] = raw[:, 4]
-    return result
+    far = (np.abs(points[:, 0]) >= CLOSE) | (np.abs(points[:, 1]) >= CLOSE)
+    # One product writes all columns: several times as fast as filling them one after the other.
+    columns = torch.zeros(len(LIDAR_FILE_FIELDS), len(LIDAR_FIELDS))
+    columns[:3, :3] = bev_from_lidar[:3, :3].T
+    columns[3, 3] = 1 / 255
+    columns[4, 5] = 1.0
+    offset = torch.zeros(len(LIDAR_FIELDS))
+    offset[:3] = bev_from_lidar[:3, 3]
+    offset[4] = time_lag
+    return torch.addmm(offset, torch.from_numpy(points.compress(far, axis=0)), columns)

@@ -12,8 +12,9 @@ from avjepa.data.fields import RADAR_FIELDS
 from avjepa.data.pointfiles import RADAR_FILE_FIELDS
 
 _COLUMN = {name: column for column, name in enumerate(RADAR_FILE_FIELDS)}
-_STATES = RADAR_FIELDS[RADAR_FIELDS.index("dyn_prop") :]
-_STATE_COLUMNS = [_COLUMN[name] for name in _STATES]
+_VELOCITY = slice(_COLUMN["vx_comp"], _COLUMN["vy_comp"] + 1)
+_BEV_VELOCITY = slice(RADAR_FIELDS.index("vx_comp"), RADAR_FIELDS.index("vy_comp") + 1)
+_SAME_FIELDS = torch.tensor([[float(ours == theirs) for ours in RADAR_FIELDS] for theirs in RADAR_FILE_FIELDS])
 
 
 @dataclass(frozen=True)
@@ -66,18 +67,13 @@ def radar_in_bev(
     Returns:
         Columns ``RADAR_FIELDS``.
     """
-    raw = torch.from_numpy(points)
-    rotation, origin = bev_from_radar[:3, :3].float(), bev_from_radar[:3, 3].float()
-    velocity = raw[:, [_COLUMN["vx_comp"], _COLUMN["vy_comp"]]] @ rotation[:2, :2].T
-    position = raw[:, :3] @ rotation.T + origin
-    position[:, :2] += velocity * time_lag
-    return torch.cat(
-        (
-            position,
-            torch.full_like(position[:, :1], time_lag),
-            raw[:, _COLUMN["rcs"], None],
-            velocity,
-            raw[:, _STATE_COLUMNS],
-        ),
-        dim=1,
-    )
+    rotation = bev_from_radar[:3, :3].T
+    # One product writes all columns: several times as fast as filling them one after the other.
+    columns = _SAME_FIELDS.clone()
+    columns[:3, :3] = rotation
+    columns[_VELOCITY, _BEV_VELOCITY] = rotation[:2, :2].float()
+    columns[_VELOCITY, :2] = rotation[:2, :2].float() * time_lag
+    offset = torch.zeros(len(RADAR_FIELDS))
+    offset[:3] = bev_from_radar[:3, 3]
+    offset[RADAR_FIELDS.index("time_lag")] = time_lag
+    return torch.addmm(offset, torch.from_numpy(points), columns)

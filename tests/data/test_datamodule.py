@@ -264,12 +264,12 @@ def test_skip_ends_when_nothing_is_left(copy: Path) -> None:
 
 
 def test_real_recordings_of_which_most_files_are_missing(real_metadata: Path) -> None:
-    options = {"version": "v1.0-mini", "split": "mini_val", "steps": 2}
+    options = {"version": "v1.0-mini", "split": "mini_val", "steps": 3, "batch_size": 1}
     module = pretrain(real_metadata, **options, on_bad_file="skip")
     batches = list(module.train_dataloader())
     tokens = {token for batch in batches for token in batch.context.tokens}
     assert tokens <= {"9d64a4b6538e42d7b7f6a7273a631638", "fdc39b23ab4242eda6ec5e1e6574fe33"}
-    assert all(batch.context.lidar is not None and len(batch.context.lidar.features) > 60_000 for batch in batches)
+    assert all(batch.context.lidar is not None and len(batch.context.lidar.features) > 20_000 for batch in batches)
     with pytest.raises(BadFileError, match="the file is missing"):
         list(pretrain(real_metadata, **options).train_dataloader())
 
