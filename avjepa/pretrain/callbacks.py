@@ -15,7 +15,7 @@ from avjepa.training.screen import tell
 
 
 class CollapseMonitor(Callback):
-    """Measures collapse every so many steps, logs it as ``collapse/NAME``, and warns of it.
+    """Measures collapse after the first step and every so many steps, logs it as ``collapse/NAME``, and warns of it.
 
     Logged are ``diagnostics.collapse_measures``; ``rank_centred`` and ``rank_uncentred`` of the context embeddings of
     occupied, visible cells; ``probe_precision``, the average precision of a linear probe that tells from the context
@@ -42,13 +42,13 @@ class CollapseMonitor(Callback):
     ) -> None:
         if every_n_steps < 1 or not 1 <= queue_per_batch <= queue_size:
             raise UserError("CollapseMonitor: every_n_steps and queue_per_batch ≥ 1, queue_per_batch ≤ queue_size")
-        self.on_collapse = on_collapse
+        self.on_collapse, self.queue_per_batch = on_collapse, queue_per_batch
         self.alarm = CollapseAlarm(minimum_std, minimum_rank_share)
-        self.queue = FeatureQueue(queue_size, queue_per_batch)
+        self.queue = FeatureQueue(queue_size)
         self.probe: OccupancyProbe | None = None
         self.latest: Measures = {}
         """The newest measures; those that could not be taken are ``None``."""
-        self._turn = StepCadence(every_n_steps)
+        self._turn = StepCadence(every_n_steps, first=True)
         self._warned = False
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -80,13 +80,15 @@ class CollapseMonitor(Callback):
     def measured(self, embeddings: Embeddings) -> Measures:
         """All measures of one batch; queue and probe take it in."""
         measures = collapse_measures(embeddings)
-        self.queue.push(cells_of(embeddings.context, embeddings.occupied & ~embeddings.hidden))
+        seen = embeddings.occupied & ~embeddings.hidden
+        self.queue.push(cells_of(embeddings.context, seen, self.queue_per_batch))
         measures["rank_centred"] = self.queue.rank(centred=True)
         measures["rank_uncentred"] = self.queue.rank(centred=False)
-        answers = embeddings.occupied[embeddings.hidden]
         if self.probe is None:
             self.probe = OccupancyProbe(embeddings.context.shape[1])
-        measures["probe_precision"] = self.probe.learn(cells_of(embeddings.context, embeddings.hidden), answers)
+        features = cells_of(embeddings.context, embeddings.hidden)
+        answers = cells_of(embeddings.occupied[:, None].float(), embeddings.hidden)[:, 0] > 0
+        measures["probe_precision"] = self.probe.learn(features, answers)
         measures["probe_chance"] = float(answers.float().mean()) if len(answers) else None
         return measures
 

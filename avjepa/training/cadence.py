@@ -10,12 +10,13 @@ class StepCadence:
 
     Args:
         every_n_steps: at least 1.
+        first: also true for the first step of the training, so that there is a value to compare with.
     """
 
-    def __init__(self, every_n_steps: int) -> None:
+    def __init__(self, every_n_steps: int, first: bool = False) -> None:
         if every_n_steps < 1:
             raise ValueError(f"every_n_steps must be at least 1, got {every_n_steps}")
-        self.every_n_steps = every_n_steps
+        self.every_n_steps, self.first = every_n_steps, first
         self._seen = 0
 
     def start(self, steps_done: int) -> None:
@@ -26,7 +27,7 @@ class StepCadence:
         """Whether it is time, given the optimiser steps done so far."""
         stepped = steps_done != self._seen
         self._seen = steps_done
-        return stepped and steps_done % self.every_n_steps == 0
+        return stepped and (steps_done % self.every_n_steps == 0 or (self.first and steps_done == 1))
 
 
 def log_measures(trainer: Trainer, measures: Mapping[str, float]) -> None:

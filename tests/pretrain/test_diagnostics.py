@@ -11,6 +11,7 @@ from torch import Tensor
 from avjepa.pretrain.alarm import CollapseAlarm
 from avjepa.pretrain.diagnostics import (
     FeatureQueue,
+    cells_of,
     collapse_measures,
     loss_over_trivial,
     mean_cosine,
@@ -125,6 +126,21 @@ def embeddings(occupied_cells: int, batch: int = 2, channels: int = 8) -> Embedd
     return Embeddings(maps[0], hidden, occupied, maps[1], maps[2])
 
 
+class TestCells:
+    def test_values_follow_the_mask(self) -> None:
+        maps = torch.arange(2 * 3 * 4 * 5.0).reshape(2, 3, 4, 5)
+        mask = torch.zeros(2, 4, 5, dtype=torch.bool)
+        mask[0, 1, 2] = mask[1, 3, 0] = True
+        assert cells_of(maps, mask).tolist() == [maps[0, :, 1, 2].tolist(), maps[1, :, 3, 0].tolist()]
+
+    def test_a_sample_of_a_large_map_has_its_mean(self) -> None:
+        """Also where the map repeats itself along its rows, so that every n-th cell would not do."""
+        maps = torch.arange(128.0).expand(4, 1, 128, 128)
+        sample = cells_of(maps, torch.ones(4, 128, 128, dtype=torch.bool), limit=2048)
+        assert len(sample.unique(dim=0)) == 128 and len(sample) == 2048
+        assert float(sample.mean()) == pytest.approx(63.5, abs=3)
+
+
 class TestMeasures:
     def test_kinds_and_roles_are_kept_apart(self) -> None:
         """Occupied cells vary, empty ones are constant; so for the context only."""
@@ -169,17 +185,17 @@ class TestMeasures:
 
 
 class TestQueue:
-    def test_it_forgets_the_oldest_and_samples_evenly(self) -> None:
-        queue = FeatureQueue(size=6, per_batch=4)
-        queue.push(torch.arange(8.0)[:, None])
-        queue.push(torch.arange(100.0, 102.0)[:, None])
+    def test_it_forgets_the_oldest(self) -> None:
+        queue = FeatureQueue(size=6)
+        queue.push(torch.arange(4.0)[:, None])
+        queue.push(torch.arange(100.0, 103.0)[:, None])
         queue.push(torch.zeros(0, 1))
         queue.push(torch.tensor([[7.0]]))
         assert queue.features is not None
-        assert queue.features[:, 0].tolist() == [2, 4, 6, 100, 101, 7]
+        assert queue.features[:, 0].tolist() == [2, 3, 100, 101, 102, 7]
 
     def test_a_few_cells_at_a_time_add_up_to_a_rank(self) -> None:
-        queue = FeatureQueue(size=64, per_batch=16)
+        queue = FeatureQueue(size=64)
         cells = gaussian(64, 8)
         for batch in range(21):
             queue.push(cells[3 * batch : 3 * batch + 3])
@@ -187,7 +203,7 @@ class TestQueue:
         assert queue.rank(centred=False) == pytest.approx(rank_me(cells[:63], centred=False))
 
     def test_an_empty_queue_has_no_rank(self) -> None:
-        assert FeatureQueue(8, 4).rank(centred=True) is None
+        assert FeatureQueue(8).rank(centred=True) is None
 
 
 class TestAlarm:

@@ -113,10 +113,10 @@ def test_the_monitor_logs_what_it_measures(tmp_path: Path) -> None:
     curves = read_curves(tmp_path / "metrics.csv")
     for role in ("context", "prediction", "target"):
         for kind in ("occupied", "empty"):
-            assert curves[f"collapse/{role}_std_{kind}"][0] == [2, 5, 8]
-            assert curves[f"collapse/{role}_cosine_{kind}"][0] == [2, 5, 8]
-    assert curves["collapse/rank_centred"][0] == [2, 5, 8]
-    assert curves["collapse/probe_precision"][0] == [2, 5, 8]
+            assert curves[f"collapse/{role}_std_{kind}"][0] == [0, 2, 5, 8]
+            assert curves[f"collapse/{role}_cosine_{kind}"][0] == [0, 2, 5, 8]
+    assert curves["collapse/rank_centred"][0] == [0, 2, 5, 8]
+    assert curves["collapse/probe_precision"][0] == [0, 2, 5, 8]
     assert monitor.latest["rank_centred"] == curves["collapse/rank_centred"][1][-1]
 
 
