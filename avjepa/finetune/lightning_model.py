@@ -76,7 +76,12 @@ class FinetuneModule(LightningModule):
 
     def on_fit_start(self) -> None:
         """Load the pre-trained backbone, unless a checkpoint was restored just before."""
-        if self.weights is not None and not self._resumed:
+        if self._resumed:
+            return
+        if self.weights is None:
+            if self.frozen:
+                tell("mode is frozen and weights is not set: the heads learn on a backbone with random weights")
+        else:
             backbone = self.detector.backbone
             source = load_bundle(self.weights, expected_grid=backbone.token_grid)
             counts = load_strictly(backbone, source.state_dict(), self.weights)

@@ -19,13 +19,16 @@ def weights(module: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.clone() for name, tensor in module.state_dict().items()}
 
 
-def test_a_frozen_backbone_keeps_every_parameter_and_buffer_while_the_head_learns() -> None:
+def test_a_frozen_backbone_keeps_every_parameter_and_buffer_while_the_head_learns(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     module = toy_module(mode="frozen", dropout=0.5)
     backbone, head = state_hash(module.detector.backbone), state_hash(module.detector.heads)
     fit(module, 6)
     assert state_hash(module.detector.backbone) == backbone
     assert state_hash(module.detector.heads) != head
     assert all(parameter.grad is None for parameter in module.detector.backbone.parameters())
+    assert "random weights" in capsys.readouterr().err
 
 
 def test_a_frozen_backbone_that_changes_is_an_error() -> None:
