@@ -59,7 +59,9 @@ def rulebook(x: SparseTensor, kernel: Size3, stride: Size3, padding: Size3, subm
     """
     spconv = _spconv()
     shape = x.spatial_shape if submanifold else convolved_shape(x.spatial_shape, kernel, stride, padding)
-    if not submanifold and not reaches_an_output(x.indices, x.spatial_shape, kernel, stride, padding):
+    if len(x.indices) == 0 or not (
+        submanifold or reaches_an_output(x.indices, x.spatial_shape, kernel, stride, padding)
+    ):
         return SpconvRulebook(x.indices[:0], shape, None, ())  # spconv raises an error instead
     sizes = (list(kernel), list(stride), list(padding), [1, 1, 1], [0, 0, 0])
     volume = kernel[0] * kernel[1] * kernel[2]

@@ -1,0 +1,63 @@
+"""Time both sparse backends layer by layer: python tools/benchmark/sparse_backends.py [--device cuda] [--data ROOT]
+
+On the CPU spconv runs its native algorithm, the only one that it has there.
+"""
+
+from types import ModuleType
+from typing import Any
+
+import torch
+from clouds import lidar_batch
+from timing import argument_parser, describe, measure, print_table
+
+from avjepa.encoders.voxelise import VoxelGrid, voxelised
+from avjepa.geometry.grid import BEVGrid
+from avjepa.sparse import spconv_backend, torch_backend
+from avjepa.sparse.conv import SparseConv3d, SubmanifoldConv3d
+from avjepa.sparse.tensor import SparseTensor
+
+LAYERS = (
+    ("submanifold 3, 16 to 16", SubmanifoldConv3d(16, 16)),
+    ("submanifold 3, 32 to 32", SubmanifoldConv3d(32, 32)),
+    ("strided 3/2, 16 to 32", SparseConv3d(16, 32, 3, 2, 1)),
+    ("strided 2/2, 16 to 32", SparseConv3d(16, 32, 2, 2)),
+)
+COLUMNS = ("voxel", "layer", "backend", "ms/sample search", "ms/sample forward", "ms/sample forward+backward")
+
+
+def row(layer: SubmanifoldConv3d | SparseConv3d, backend: ModuleType, x: SparseTensor, options: Any) -> list[Any]:
+    geometry = (layer.kernel, layer.stride, layer.padding, layer.submanifold)
+    book = backend.rulebook(x, *geometry)
+    features = x.features.clone().requires_grad_()
+
+    def run() -> torch.Tensor:
+        result: torch.Tensor = backend.convolve(features, layer.weight, book)
+        return result
+
+    direction = torch.randn_like(run())
+    search = measure(lambda: backend.rulebook(x, *geometry), options.device, repeats=options.repeats)
+    forward = measure(run, options.device, repeats=options.repeats)
+    both = measure(lambda: run().backward(direction), options.device, repeats=options.repeats)
+    return [cost.milliseconds / options.batch_size for cost in (search, forward, both)]
+
+
+def main() -> None:
+    options = argument_parser(__doc__.splitlines()[0]).parse_args()
+    torch.set_num_threads(options.threads)
+    points = lidar_batch(options.data, options.batch_size, options.device).lidar
+    assert points is not None
+    backends = [torch_backend] + [spconv_backend] * spconv_backend.is_available()
+    rows = []
+    for size, height in ((0.2, 0.25), (0.1, 0.2)):
+        sites = voxelised(points, VoxelGrid(BEVGrid(-51.2, 51.2, -51.2, 51.2, size), -3.0, 5.0, height))
+        voxel = f"{size} m, {len(sites.indices) // options.batch_size:,} a sample"
+        for name, layer in LAYERS:
+            layer = layer.to(options.device)
+            x = sites.with_features(torch.randn(len(sites.indices), layer.in_channels, device=options.device))
+            for backend in backends:
+                rows.append((voxel, name, backend.__name__.split(".")[-1], *row(layer, backend, x, options)))
+    print_table(f"Sparse backends, batch {options.batch_size}: {describe(options.device)}", COLUMNS, rows)
+
+
+if __name__ == "__main__":
+    main()
