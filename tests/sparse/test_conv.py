@@ -99,7 +99,7 @@ channels = st.tuples(st.integers(1, 5), st.integers(1, 5))
 
 
 @pytest.mark.parametrize("chosen", BACKENDS)
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=25, deadline=None, derandomize=True)
 @given(scene=scenes, channels=channels, kernel=st.tuples(*[st.sampled_from([1, 3, 5])] * 3))
 def test_submanifold_equals_dense(chosen, scene, channels, kernel):
     with pytest.MonkeyPatch.context() as patch:
