@@ -38,6 +38,7 @@ HEIGHT_COLOURS = LinearSegmentedColormap.from_list(
 RADAR_COLOUR = "#a5f5ff"
 
 _SLOWEST_ARROW = 0.5  # m/s: Doppler noise below this would cover the picture with stubs
+_RADAR_PERIOD = 1 / 13  # s: returns older than this are of earlier sweeps
 _EGO_OUTLINE = ((2.9, 0.0), (2.3, 0.87), (-1.2, 0.87), (-1.2, -0.87), (2.3, -0.87))  # nuScenes' ego: rear axle at 0
 
 
@@ -79,10 +80,10 @@ def draw_bev(
 ) -> None:
     """Draw a sample from above into ``axes``.
 
-    LiDAR points are coloured by height, radar returns carry an arrow of one second of their compensated velocity. A
-    ground-truth box is a filled shape (faint where no LiDAR or radar point lies in it), a prediction an outline that is
-    bolder the higher its score; both have the colour of their class. A tick points forward from the box: of the
-    predictions where there are any, so that the two do not hide each other, else of the ground truth.
+    LiDAR points are coloured by height. Radar returns carry an arrow of one second of their compensated velocity; those
+    of earlier sweeps are dots. A ground-truth box is a filled shape (faint where no LiDAR or radar point lies in it), a
+    prediction an outline that is bolder the higher its score; both have the colour of their class. A tick shows the
+    heading: of the predictions where they are drawn, so that the two do not hide each other, else of the ground truth.
 
     Args:
         axes: where to draw; its limits are set to ``extent``.
@@ -178,9 +179,12 @@ def _draw_lidar(axes: Axes, lidar: Float[Tensor, "point 6"], extent: Extent) -> 
 
 def _draw_radar(axes: Axes, radar: Float[Tensor, "point 16"]) -> None:
     points = radar.detach().cpu().numpy()
+    older = points[:, RADAR_FIELDS.index("time_lag")] > _RADAR_PERIOD
+    axes.scatter(points[older, 1], points[older, 0], s=2.5, color=RADAR_COLOUR, alpha=0.35, linewidths=0, zorder=1.5)
+    points = points[~older]
     x, y = points[:, 0], points[:, 1]
     velocity = points[:, [RADAR_FIELDS.index("vx_comp"), RADAR_FIELDS.index("vy_comp")]]
-    axes.scatter(y, x, s=7, marker="D", facecolors="none", edgecolors=RADAR_COLOUR, linewidths=0.7, zorder=3)
+    axes.scatter(y, x, s=7, marker="D", facecolors="none", edgecolors=RADAR_COLOUR, linewidths=0.7, zorder=1.6)
     moving = np.hypot(velocity[:, 0], velocity[:, 1]) > _SLOWEST_ARROW
     axes.quiver(
         y[moving], x[moving], velocity[moving, 1], velocity[moving, 0],

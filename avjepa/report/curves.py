@@ -36,6 +36,8 @@ class Panel:
     """The first is drawn solid, the next dashed, then dotted."""
     reference: tuple[float, str] | None = None
     """A level that means something, and what it means."""
+    noisy: bool = True
+    """Whether long curves are smoothed."""
 
 
 PRETRAINING_PANELS = (
@@ -76,7 +78,10 @@ PRETRAINING_PANELS = (
 )
 """The loss, and what tells whether it means anything (``pretrain.diagnostics``)."""
 
-FINETUNING_PANELS = (Panel("Loss", (Line("train/loss"),)), Panel("Learning rate", (Line("learning_rate"),)))
+FINETUNING_PANELS = (
+    Panel("Loss", (Line("train/loss"),)),
+    Panel("Learning rate", (Line("learning_rate"),), noisy=False),
+)
 
 _LONG = 60
 """Values above which a curve is smoothed."""
@@ -149,7 +154,7 @@ def _draw_panel(axes: Axes, panel: Panel, runs: Mapping[str, Curves], colours: M
             if not len(steps):
                 continue
             drawn.add(line)
-            if len(values) > _LONG:
+            if panel.noisy and len(values) > _LONG:
                 axes.plot(steps, values, color=colours[run], linewidth=0.6, alpha=0.3)
                 values = smoothed(values, len(values) // 20)
             marker = "o" if len(values) == 1 else ""

@@ -114,7 +114,7 @@ def write_demo_report(
         page.section(f"Fine-tuning: {SENSOR_NAMES[sensor]}")
         page.add_figure(
             curves_figure(runs, FINETUNING_PANELS, colours=method_colours(list(runs)), columns=2),
-            "Training loss on the labelled scenes and the learning rate, which all methods share.",
+            "Loss on the labelled scenes, and the learning rate, by backbone.",
             f"Loss curves of fine-tuning on {SENSOR_NAMES[sensor]}",
         )
     if scenes:

@@ -69,7 +69,7 @@ def sample_figure(sample: Sample, detections: Detections | None = None, *, reach
         left = _AXIS_LABELS + column * (bev_side + _AXIS_LABELS)
         draw_bev(place(left, bev_top, bev_side, bev_side), sample, square_extent(half_side), detections)
     if sample.lidar is not None:
-        scale = place(_AXIS_LABELS + 0.70 * bev_side, bev_top + 0.965 * bev_side, 0.27 * bev_side, 0.08)
+        scale = place(_AXIS_LABELS, height - 0.32, 1.9, 0.08)
         bar = figure.colorbar(
             ScalarMappable(Normalize(*HEIGHT_RANGE), HEIGHT_COLOURS), cax=scale, orientation="horizontal"
         )
@@ -81,8 +81,11 @@ def sample_figure(sample: Sample, detections: Detections | None = None, *, reach
 
     handles = legend_handles(sample, detections)
     if handles:
-        rows = -(-len(handles) // 9)
-        figure.legend(handles=handles, loc="lower center", ncols=-(-len(handles) // rows), borderaxespad=0.4)
+        rows = -(-len(handles) // 7)
+        figure.legend(
+            handles=handles, loc="lower center", ncols=-(-len(handles) // rows), borderaxespad=0.4,
+            bbox_to_anchor=(0.5 + 1.3 / _WIDTH, 0.0),
+        )  # fmt: skip
     figure.text(
         0.5, 1 - _TITLE / 2 / height, f"{sample.scene}   ·   {sample.timestamp / 1e6:.3f} s   ·   {sample.token}",
         fontsize=10, fontfamily="monospace", ha="center", va="center",

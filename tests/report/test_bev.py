@@ -20,21 +20,21 @@ from avjepa.report.style import CLASS_COLOURS
 
 
 def rendered(sample: Sample, detections: Detections | None = None, half_side: float = 20.0) -> np.ndarray:
-    """The picture of a square about the ego that fills the whole image: 10 pixels a metre at 20 m."""
+    """The picture of a square about the ego that fills the whole image: 30 pixels a metre at 20 m."""
     figure = Figure(figsize=(4, 4))
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     draw_bev(axes, sample, square_extent(half_side), detections)
     for spine in axes.spines.values():
         spine.set_visible(False)
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=100)
+    figure.savefig(buffer, format="png", dpi=300)
     return np.asarray(Image.open(buffer).convert("RGB")).astype(float) / 255
 
 
 def where(picture: np.ndarray, colour: str, tolerance: float = 0.12) -> np.ndarray:
     """(x, y) in metres of the pixels of a colour, by the documented orientation: up is x, left is y."""
     row, column = np.nonzero(np.abs(picture - np.array(to_rgb(colour))).max(-1) < tolerance)
-    return np.stack((20 - (row + 0.5) / 10, 20 - (column + 0.5) / 10), -1)
+    return np.stack((20 - (row + 0.5) / 30, 20 - (column + 0.5) / 30), -1)
 
 
 def only(sample: Sample, **kept: object) -> Sample:
