@@ -3,7 +3,9 @@
 import json
 import os
 import tempfile
+import weakref
 from pathlib import Path
+from typing import Any
 
 from avjepa.errors import BadFileError
 
@@ -19,6 +21,10 @@ class BadFileLog:
         os.close(handle)
         self._path = Path(name)
         self._written: set[str] = set()
+        weakref.finalize(self, _delete, self._path, os.getpid())
+
+    def __getstate__(self) -> dict[str, Any]:  # a copy in a worker process writes to the same file
+        return {"_path": self._path, "_written": set()}
 
     def add(self, error: BadFileError) -> None:
         """Note a bad file; noting it again changes nothing."""
@@ -50,13 +56,14 @@ class BadFileLog:
             lines.append(f"  … and {len(files) - longest} more")
         return "\n".join(lines)
 
-    def close(self) -> None:
-        """Delete the temporary file."""
-        self._path.unlink(missing_ok=True)
-
     def _append(self, line: list[str]) -> None:
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 
     def _lines(self) -> list[list[str]]:
         return [json.loads(line) for line in self._path.read_text(encoding="utf-8").splitlines()]
+
+
+def _delete(path: Path, owner: int) -> None:
+    if os.getpid() == owner:  # a forked worker's copy must not take the file away
+        path.unlink(missing_ok=True)

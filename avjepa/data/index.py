@@ -242,5 +242,5 @@ def _text(row: Array) -> str:
 
 
 def _transforms(poses: Float64[Array, "record 7"]) -> Float64[Tensor, "record 4 4"]:
-    pose = torch.from_numpy(np.ascontiguousarray(poses))
+    pose = torch.from_numpy(poses.copy())  # the memory map is read-only
     return transform_from(pose[:, :4], pose[:, 4:])
