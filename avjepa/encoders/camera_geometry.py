@@ -1,11 +1,11 @@
 """Where the cells of the BEV grid fall in the images, and which image patches see them.
 
 **Pixels.** Intrinsics map a direction of the camera frame (x right, y down, z forward) to *continuous* image
-coordinates ``u = fx·x/z + cx`` in which the pixel of column i and row j is the square [i, i+1) × [j, j+1): the left edge of the
-image is u = 0, its right edge u = width, the centre of the first pixel 0.5. In these coordinates resizing an image (as
-PIL and ``interpolate(align_corners=False)`` do) by s is exactly ``diag(s, s, 1) @ K``, a crop subtracts its offset from
-(cx, cy), and a mirror image has u' = width − u. nuScenes does not say where in the first pixel its own origin lies; the
-two readings differ by half a pixel of the 1600×900 original, 0.02°, which is below the error of its calibration.
+coordinates ``u = fx·x/z + cx`` in which the pixel of column i and row j is the square [i, i+1) × [j, j+1): the left
+edge of the image is u = 0, its right edge u = width, the centre of the first pixel 0.5. In these coordinates resizing
+an image (as PIL and ``interpolate(align_corners=False)`` do) by s is exactly ``diag(s, s, 1) @ K``, a crop subtracts
+its offset from (cx, cy), and a mirror image has u' = width − u. nuScenes does not say where in the first pixel its own
+origin lies; the two readings differ by half a pixel of the 1600×900 original, 0.02°, below the error of its calibration.
 """
 
 from collections.abc import Callable
