@@ -4,19 +4,19 @@ from dataclasses import replace
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from avjepa.data.sample import PretrainBatch
-from avjepa.encoders.base import BEVMap, SensorEncoder
+from avjepa.encoders.base import SensorEncoder
 from avjepa.errors import UserError
-from avjepa.geometry.grid import BEVGrid
 from avjepa.geometry.transforms import inverse
 from avjepa.pretrain.cells import drawn_cells, tokens_at
 from avjepa.pretrain.masking import MaskGenerator
 from avjepa.pretrain.objective import Embeddings, Objective, ObjectiveOutput
 from avjepa.pretrain.reduce import TokenNorm
 from avjepa.pretrain.regularisers import covariance_term, variance_term
+from avjepa.pretrain.views import aligned
 
 _OTHER_DRAW = 0x5DEECE66D  # so that the two views drop different parts of the input
 
@@ -98,24 +98,6 @@ class Invariance(Objective):
 
         terms = {name: term.detach() for name, term in terms.items()}
         return ObjectiveOutput(loss, terms, Embeddings(first.features.detach(), hidden, seen))
-
-
-def aligned(map_: BEVMap, grid: BEVGrid, source_from_grid: Float[Tensor, "batch 4 4"]) -> BEVMap:
-    """A map seen in another BEV frame: features interpolated, occupancy of the nearest cell, nothing outside.
-
-    Args:
-        map_: on ``grid``, in its own frame.
-        grid: cells of both maps.
-        source_from_grid: the map's frame from the frame that is wanted.
-    """
-    xy = grid.centres(map_.features.device)
-    moved = torch.einsum("bij,yxj->byxi", source_from_grid[:, :2, :2], xy) + source_from_grid[:, None, None, :2, 3]
-    place = grid.normalised(moved)
-    features = nn.functional.grid_sample(map_.features.float(), place, align_corners=False)
-    cell, inside = grid.cell_of(moved)
-    sample = torch.arange(len(moved), device=moved.device)[:, None, None]
-    occupied: Bool[Tensor, "batch y x"] = map_.occupied[sample, cell[..., 0], cell[..., 1]] & inside
-    return BEVMap(features, occupied)
 
 
 def info_nce(

@@ -14,6 +14,7 @@ from avjepa.pretrain.objective import Embeddings, Objective, ObjectiveOutput
 from avjepa.pretrain.predictor import Predictor, PredictorOptions
 from avjepa.pretrain.regularisers import Regulariser
 from avjepa.pretrain.targets import TargetEncoder, TargetFeatures
+from avjepa.pretrain.views import require_equal_frames
 
 
 class JEPA(Objective):
@@ -61,7 +62,12 @@ class JEPA(Objective):
 
     def forward(self, batch: PretrainBatch) -> ObjectiveOutput:
         """Loss of one batch. The measure ``over_trivial`` is the loss on hidden occupied cells, divided by that of
-        predicting the mean target everywhere: 1 means that nothing was learned."""
+        predicting the mean target everywhere: 1 means that nothing was learned.
+
+        Raises:
+            UserError: the views are augmented differently.
+        """
+        require_equal_frames(batch, "JEPA")
         encoder, view = self.encoder, batch.context
         seen = encoder.occupied(view)
         sensor_xy = view.bev_from_ego[:, :2, 3]
@@ -104,9 +110,11 @@ def cell_distance(
     kind: Literal["cosine", "smooth_l1"],
 ) -> Float[Tensor, "batch y x"]:
     """1 - cosine of the angle, or the smooth L1 distance (beta 1) averaged over channels, of every cell."""
+    prediction, target = prediction.permute(0, 2, 3, 1), target.permute(0, 2, 3, 1)  # as they lie in memory
     if kind == "cosine":
-        return 1 - nn.functional.cosine_similarity(prediction, target, dim=1, eps=1e-6)
-    return nn.functional.smooth_l1_loss(prediction, target, reduction="none").mean(1)
+        unit, unit_target = (nn.functional.normalize(x, dim=-1, eps=1e-6) for x in (prediction, target))
+        return 1 - (unit * unit_target).sum(-1)
+    return nn.functional.smooth_l1_loss(prediction, target, reduction="none").mean(-1)
 
 
 @torch.no_grad()

@@ -9,6 +9,7 @@ from avjepa.pretrain.masking import MaskGenerator
 from avjepa.pretrain.objective import Embeddings, Objective, ObjectiveOutput
 from avjepa.pretrain.predictor import Predictor, PredictorOptions
 from avjepa.pretrain.reconstruction import ReconstructionTarget
+from avjepa.pretrain.views import require_equal_frames
 
 
 class OccupancyReconstruction(Objective):
@@ -40,7 +41,12 @@ class OccupancyReconstruction(Objective):
         self.drop, self.weights = drop, weights
 
     def forward(self, batch: PretrainBatch) -> ObjectiveOutput:
-        """Loss of one batch."""
+        """Loss of one batch.
+
+        Raises:
+            UserError: the views are augmented differently.
+        """
+        require_equal_frames(batch, "OccupancyReconstruction")
         encoder, view = self.encoder, batch.context
         seen = encoder.occupied(view)
         sensor_xy = view.bev_from_ego[:, :2, 3]

@@ -99,19 +99,16 @@ class RunningStandardiser(nn.Module):
         """The standardised map; in training the statistics take in the batch first."""
         if self.training:
             self._take_in(features.detach(), counted)
-        scale = self.weight.clamp(min=1e-12)
-        mean = self.first / scale
-        variance = (self.second / scale - mean.square()).clamp(min=0)
-        shape = (1, -1, 1, 1)
-        return (features - mean.view(shape)) * torch.rsqrt(variance + self.eps).view(shape)
+        weight = self.weight.clamp(min=1e-12)
+        mean = self.first / weight
+        variance = (self.second / weight - mean.square()).clamp(min=0)
+        scale = torch.rsqrt(variance + self.eps)[:, None, None]
+        return torch.addcmul(-mean[:, None, None] * scale, features, scale)
 
     @torch.no_grad()
     def _take_in(self, features: Tensor, counted: Tensor) -> None:
-        keep = counted[:, None].to(features.dtype)
-        packed = torch.cat(
-            ((features * keep).sum((0, 2, 3)), (features.square() * keep).sum((0, 2, 3)), keep.sum().reshape(1))
-        )
-        packed = summed(packed)
+        rows = features.permute(0, 2, 3, 1)[counted]
+        packed = summed(torch.cat((rows.sum(0), rows.square().sum(0), counted.sum().reshape(1).to(rows.dtype))))
         channels = self.first.shape[0]
         count = packed[-1]
         # A batch in which nobody counted a cell says nothing: it keeps the past as it is.

@@ -153,8 +153,8 @@ class TargetFeatures(nn.Module):
 
     def _normalised(self, depth: Float[Tensor, "batch channel y x"]) -> Float[Tensor, "batch channel y x"]:
         if self.normalisation == "layer":
-            centred = depth - depth.mean(1, keepdim=True)
-            return centred * torch.rsqrt(centred.square().mean(1, keepdim=True) + 1e-6)
+            last = depth.permute(0, 2, 3, 1)
+            return nn.functional.layer_norm(last, last.shape[3:], eps=1e-6).permute(0, 3, 1, 2)
         if self.normalisation == "l2":
             return nn.functional.normalize(depth, dim=1, eps=1e-6)
         return depth

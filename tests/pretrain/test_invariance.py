@@ -9,8 +9,13 @@ from avjepa.data.sample import PretrainBatch
 from avjepa.encoders.base import BEVMap
 from avjepa.errors import UserError
 from avjepa.geometry.transforms import apply, inverse
-from avjepa.pretrain.invariance import Invariance, aligned, info_nce
+from avjepa.pretrain.invariance import Invariance, info_nce
+from avjepa.pretrain.jepa import JEPA
 from avjepa.pretrain.masking import MultiBlock
+from avjepa.pretrain.occupancy import OccupancyReconstruction
+from avjepa.pretrain.reconstruction import PointColumns
+from avjepa.pretrain.targets import EMATarget
+from avjepa.pretrain.views import aligned
 from tests.pretrain.toys import GRID, ToyEncoder, batch_of, scene, toy_batch
 
 
@@ -117,6 +122,17 @@ def test_nothing_to_compare_is_no_nan(comparison: Literal["vicreg", "infonce"]) 
     output.loss.backward()
     assert output.loss.isfinite()
     assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
+
+
+def test_objectives_that_compare_cell_by_cell_refuse_views_in_different_frames() -> None:
+    views = two_views([1], augmentation(0.2), augmentation(-0.2))
+    masks = MultiBlock(sides=(1.0, 2.0))
+    for model in (
+        JEPA(ToyEncoder(), masks, EMATarget()),
+        OccupancyReconstruction(ToyEncoder(), masks, PointColumns("lidar")),
+    ):
+        with pytest.raises(UserError, match="independent_views"):
+            model(views)
 
 
 def test_equal_views_are_refused() -> None:
