@@ -61,6 +61,9 @@ class BadFileLog:
             file.write(json.dumps(line) + "\n")
 
     def _lines(self) -> list[list[str]]:
+        # Something that tidies the temporary folder may take the file away during a run of days; the run must not fail.
+        if not self._path.exists():
+            return []
         return [json.loads(line) for line in self._path.read_text(encoding="utf-8").splitlines()]
 
 
