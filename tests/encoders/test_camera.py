@@ -1,18 +1,20 @@
 """The camera encoder: what is hidden cannot reach the output, what is occupied, and batches that lack images."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from transformers import ResNetConfig, ResNetForImageClassification
 
 from avjepa.data.sample import Batch
 from avjepa.encoders.base import BEVMap
 from avjepa.encoders.bundle import load_bundle, save_bundle
 from avjepa.encoders.camera import CameraEncoder
 from avjepa.errors import UserError
-from tests.encoders.camera_rig import BILINEAR, DEPTH, GRID, HEIGHT, WIDTH, batch_of, encoder, rig
+from tests.encoders.camera_rig import BACKBONES, BILINEAR, DEPTH, GRID, HEIGHT, WIDTH, batch_of, encoder, rig
 from tests.encoders.test_camera_geometry import sampled_pixels
 
 ENCODERS = [("resnet", BILINEAR), ("convnextv2", BILINEAR), ("swin", BILINEAR), ("dinov2", BILINEAR), ("resnet", DEPTH)]
@@ -64,21 +66,15 @@ def test_hidden_columns_cannot_reach_the_output(architecture: str, lift: dict[st
             result: BEVMap = model(with_images(batch, images), hidden)
         return result
 
-    if training:
-        state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     assert same(run(images, HIDDEN), run(changed, HIDDEN))
     assert not torch.allclose(run(images, None).features, run(changed, None).features, atol=1e-4)
     # and what is not hidden still counts
     bottom_left = images.clone()
     bottom_left[0, 3, :, -16:, :16] = 255 - bottom_left[0, 3, :, -16:, :16]
     assert not same(run(images, HIDDEN), run(bottom_left, HIDDEN))
-    if training:
-        model.load_state_dict(state)
 
 
 def _without_dropout(architecture: str) -> dict[str, object]:
-    from tests.encoders.camera_rig import BACKBONES
-
     options = dict(BACKBONES[architecture])
     if architecture == "swin":
         assert isinstance(options["config"], dict)
@@ -234,11 +230,7 @@ def test_autocast_leaves_the_geometry_exact() -> None:
     assert correlation > 0.99  # a lift off by a cell or two falls far below
 
 
-def test_bundle_restores_the_encoder_without_the_folder_of_image_weights(tmp_path) -> None:
-    from transformers import ResNetConfig, ResNetForImageClassification
-
-    from tests.encoders.camera_rig import BACKBONES
-
+def test_bundle_restores_the_encoder_without_the_folder_of_image_weights(tmp_path: Path) -> None:
     config = {"layer_type": "basic", "embedding_size": 8, "hidden_sizes": [8, 12, 16, 20], "depths": [1, 2, 1, 1]}
     ResNetForImageClassification(ResNetConfig(**config)).save_pretrained(tmp_path / "resnet")
     backbone = {**BACKBONES["resnet"], "architecture": "resnet", "config": {}, "weights": str(tmp_path / "resnet")}

@@ -1,4 +1,4 @@
-"""A marked point is found in its BEV cell, for every camera, both lifts, any resize, crop, flip and BEV augmentation."""
+"""A marked point is found in its BEV cell: every camera, both lifts, any resize, crop, flip and BEV augmentation."""
 
 import json
 from dataclasses import replace
@@ -71,7 +71,7 @@ def test_bilinear_lift_finds_marked_points(view: int, augmented: bool) -> None:
 
 
 def coordinate_images(height: int, width: int) -> np.ndarray:
-    """Two channels whose value at a pixel is the (u, v) of its centre: linear, so bilinear resampling keeps it exact."""
+    """Two channels: the (u, v) of every pixel's centre. They are linear, so bilinear resampling keeps them."""
     u = np.broadcast_to(np.arange(width) + 0.5, (height, width))
     v = np.broadcast_to(np.arange(height)[:, None] + 0.5, (height, width))
     return np.stack((u, v)).astype(np.float32)
