@@ -47,6 +47,8 @@ class Camera:
         self._lighting = lighting
         self._textures = textures
         self._directions = pixel_directions(mount, self.width, self.height)
+        # drawn once and read from a random place for every image: drawing costs more than the shading's arithmetic
+        self._noise = np.random.default_rng(0).standard_normal(5 * self.width * self.height, dtype=np.float32)
 
     def render(self, moment: Moment, global_from_ego: RigidPose, rng: np.random.Generator) -> np.ndarray:
         """An RGB image (height, width, 3), uint8."""
@@ -54,12 +56,12 @@ class Camera:
         origin = global_from_camera[:3, 3].astype(np.float32)
         directions = self._directions @ global_from_camera[:3, :3].T.astype(np.float32)
         hits = moment.cast(origin, directions)
-        sky = self._sky(directions)
-        image = sky.copy()
-        found = np.flatnonzero(hits.found)
+        image = np.empty_like(directions)
+        missed, found = np.flatnonzero(~hits.found), np.flatnonzero(hits.found)
+        image[missed] = self._sky(directions[missed])
         points = origin + directions[found] * hits.distance[found, None]
         lit = self._shadows(moment, hits, origin, directions)[found]
-        image[found] = self._shaded(moment, hits, found, points, directions[found], lit, sky)
+        image[found] = self._shaded(moment, hits, found, points, directions[found], lit)
         return self._exposed(image, rng)
 
     def _sky(self, directions: FloatArray) -> FloatArray:
@@ -70,7 +72,8 @@ class Camera:
             cover = self._textures.clouds(directions) * light.clouds
             sky += cover[:, None] * (0.75 * light.horizon.mean() - 0.6 * (sky - 0.25))
         towards = np.clip(directions @ light.towards_sun, 0, 1)
-        sky += (towards**400)[:, None] * light.sun * 3 + (towards**8)[:, None] * light.sun * 0.12
+        disc, glow = np.exp(400 * (towards - 1)), np.exp(8 * (towards - 1))
+        sky += (3 * disc + 0.12 * glow)[:, None] * light.sun
         return sky
 
     def _shadows(self, moment: Moment, hits: Hits, origin: FloatArray, directions: FloatArray) -> np.ndarray:
@@ -95,39 +98,44 @@ class Camera:
         points: FloatArray,
         directions: FloatArray,
         lit: np.ndarray,
-        sky: FloatArray,
     ) -> FloatArray:
         light = self._lighting
         face, normal, distance = hits.face[found], hits.normal[found], hits.distance[found]
         material = moment.surfaces.material[face]
         albedo, material = self._textures.albedo(moment.surfaces.colour[face], material, face, points, normal, distance)
-        sunlit = np.clip(normal @ light.towards_sun, 0, 1) * lit
+        facing_sun = normal @ light.towards_sun
+        sunlit = np.maximum(facing_sun, 0) * lit
         overhead = 0.7 + 0.3 * normal[:, 2]
         radiance = albedo * (sunlit[:, None] * light.sun + overhead[:, None] * light.ambient)
         gloss = OPTICS.gloss[material]
         shiny = np.flatnonzero(gloss > 0)
         cosine = np.einsum("ij,ij->i", normal[shiny], directions[shiny])
-        mirrored = directions[shiny] - 2 * cosine[:, None] * normal[shiny]
-        share = np.minimum(gloss[shiny] + (1 - gloss[shiny]) * (1 - np.abs(cosine)) ** 5 * 0.6, 0.9)
-        up = np.clip(mirrored[:, 2], -0.3, 1)[:, None]
-        reflection = np.where(
-            up > 0.05, light.horizon + (light.zenith - light.horizon) * np.sqrt(np.abs(up)), 0.35 * light.ambient
-        )
-        glint = np.clip(mirrored @ light.towards_sun, 0, 1) ** 60 * lit[shiny]
-        radiance[shiny] += (
-            share[:, None] * (reflection - 0.5 * radiance[shiny]) + (2.5 * glint * share)[:, None] * light.sun
+        # of the mirrored ray, direction - 2 cosine normal, only its height and its angle to the sun matter
+        up = directions[shiny, 2] - 2 * cosine * normal[shiny, 2]
+        to_sun = np.clip(directions[shiny] @ light.towards_sun - 2 * cosine * facing_sun[shiny], 0, 1)
+        edge = 1 - np.abs(cosine)
+        share = np.minimum(gloss[shiny] + (1 - gloss[shiny]) * 0.6 * edge * edge * edge * edge, 0.9)
+        sky = light.horizon + (light.zenith - light.horizon) * np.sqrt(np.maximum(up, 0))[:, None]
+        reflection = np.where(up[:, None] > 0.05, sky, 0.35 * light.ambient)
+        glint = 2.5 * np.exp(60 * (to_sun - 1)) * share * lit[shiny]
+        radiance[shiny] = (
+            radiance[shiny] * (1 - 0.5 * share)[:, None] + share[:, None] * reflection + glint[:, None] * light.sun
         )
         lamp = material == Material.LAMP
-        radiance[lamp] += albedo[lamp] * light.lamps
+        radiance[lamp] += albedo[lamp] * np.float32(light.lamps)
         clear = np.exp(-distance / light.visibility)[:, None]
-        return radiance * clear + light.horizon * (1 - clear)
+        radiance -= light.horizon
+        radiance *= clear
+        radiance += light.horizon
+        return radiance
 
     def _exposed(self, radiance: FloatArray, rng: np.random.Generator) -> np.ndarray:
         light = self._lighting
         radiance *= np.float32(light.exposure)
         signal = np.clip(radiance, 0, 4)
         # shot noise grows with the square root of the light, read noise does not
-        noise = rng.standard_normal(signal.shape, dtype=np.float32)
+        start = int(rng.integers(len(self._noise) - signal.size))
+        noise = self._noise[start : start + signal.size].reshape(signal.shape)
         signal = np.maximum(signal + noise * (light.noise * np.sqrt(0.15 + signal)), 0)
         # a soft shoulder keeps the sky from burning out
         curve = (signal * (1 + signal * 0.16)) / (1 + signal)

@@ -6,10 +6,11 @@ import numpy as np
 import open3d as o3d
 from numpy.typing import NDArray
 
-from avjepa.synth.actors import Pose
-from avjepa.synth.materials import FloatArray
-from avjepa.synth.mesh import Mesh, merged
+from avjepa.synth.actors import Actor, Pose
+from avjepa.synth.materials import FloatArray, Material
+from avjepa.synth.mesh import Mesh, box, merged, turned
 from avjepa.synth.population import Cast
+from avjepa.synth.streets import Array
 
 NOTHING = -1
 
@@ -61,11 +62,19 @@ def first_hits(mesh: Mesh, rays: FloatArray) -> FloatArray:
 class RayCaster:
     """Casts rays into a street at any moment of the scene.
 
-    Only meshes that move are placed anew for every moment; their triangles are those of their first pose.
+    Only meshes that move are placed anew for every moment; their triangles are those of their first pose. Inside, all is
+    turned so that the main street runs along an axis: walls then fit their bounding volumes, which saves a fifth of the
+    time.
+
+    Args:
+        scenery: what never moves and is never labelled.
+        cast: the actors.
+        heading: direction of the main street in the global frame, radians.
     """
 
-    def __init__(self, scenery: Mesh, cast: Cast) -> None:
+    def __init__(self, scenery: Mesh, cast: Cast, heading: float) -> None:
         self._cast = cast
+        self._turn = -heading
         pose = cast.motion.at(0.0)
         still = np.flatnonzero(~cast.moves)
         placed = [cast.actors[i].poses[0].moved(pose.xyz[i], float(pose.yaw[i])) for i in still]
@@ -82,7 +91,7 @@ class RayCaster:
             np.concatenate(owners).astype(np.int32),
         )
         self._fixed_faces = len(fixed.faces)
-        self._fixed = _scene(fixed.vertices, fixed.faces)
+        self._fixed = _scene(turned(fixed.vertices, self._turn), fixed.faces)
         self._mobile_faces = mobile.faces
         self._moving = moving
         self._poses = np.array([len(poses) for poses in shapes])
@@ -92,22 +101,45 @@ class RayCaster:
         self._vertices = np.concatenate([pose.vertices for poses in shapes for pose in poses])
         self._vertex_mover = np.repeat(np.arange(len(moving)), self._count)
         self._vertex_rank = np.concatenate([np.arange(count) for count in self._count])
+        self._face_mover = np.repeat(np.arange(len(moving)), [len(poses[0].faces) for poses in shapes])
+        self._hulls = merged([_hull(cast.actors[i]) for i in moving])
 
-    def at(self, time: float) -> "Moment":
-        """The street at ``time`` seconds since the scene began."""
+    def at(self, time: float, around: Array, reach: float = 110.0) -> "Moment":
+        """The street at ``time`` seconds since the scene began; movers further than ``reach`` from ``around`` are left out."""
         pose = self._cast.motion.at(time)
         mine = self._moving
-        stage = pose.stage[mine] % self._poses
-        start = self._first + stage * self._count
+        start = self._first + pose.stage[mine] % self._poses * self._count
         local = self._vertices[start[self._vertex_mover] + self._vertex_rank]
-        cos = np.cos(pose.yaw[mine]).astype(np.float32)[self._vertex_mover]
-        sin = np.sin(pose.yaw[mine]).astype(np.float32)[self._vertex_mover]
-        shift = pose.xyz[mine].astype(np.float32)[self._vertex_mover]
-        vertices = np.empty_like(local)
-        vertices[:, 0] = cos * local[:, 0] - sin * local[:, 1] + shift[:, 0]
-        vertices[:, 1] = sin * local[:, 0] + cos * local[:, 1] + shift[:, 1]
-        vertices[:, 2] = local[:, 2] + shift[:, 2]
-        return Moment(self._fixed, _scene(vertices, self._mobile_faces), self._fixed_faces, self.surfaces, pose)
+        vertices = turned(_placed(local, self._vertex_mover, pose.yaw[mine], pose.xyz[mine]), self._turn)
+        close = np.linalg.norm(pose.xyz[mine, :2] - around[:2], axis=1) < reach
+        kept = np.flatnonzero(close[self._face_mover])
+        scene = _scene(vertices, self._mobile_faces[kept])
+        return Moment(self._fixed, scene, (kept + self._fixed_faces).astype(np.int32), self.surfaces, pose, self._turn)
+
+    def outlines_at(self, time: float) -> "Moment":
+        """The same with every mover as the box that holds it: enough for a radar, and much quicker to build."""
+        pose = self._cast.motion.at(time)
+        mine = self._moving
+        mover = np.repeat(np.arange(len(mine)), 8)
+        vertices = turned(_placed(self._hulls.vertices, mover, pose.yaw[mine], pose.xyz[mine]), self._turn)
+        first_face = np.searchsorted(self._face_mover, np.arange(len(mine)))
+        faces = np.repeat(first_face + self._fixed_faces, 12).astype(np.int32)
+        return Moment(self._fixed, _scene(vertices, self._hulls.faces), faces, self.surfaces, pose, self._turn)
+
+
+def _hull(actor: Actor) -> Mesh:
+    width, length, height = actor.size
+    return box((length, width, height - 0.15), (0, 0, height / 2 + 0.075), (0.5, 0.5, 0.5), Material.PAINT)
+
+
+def _placed(local: FloatArray, mover: NDArray[np.int64], yaw: Array, xyz: Array) -> FloatArray:
+    """Vertices (vertex, 3) turned and moved with the mover that each belongs to."""
+    cos, sin = np.cos(yaw).astype(np.float32)[mover], np.sin(yaw).astype(np.float32)[mover]
+    vertices = xyz.astype(np.float32)[mover]
+    vertices[:, 0] += cos * local[:, 0] - sin * local[:, 1]
+    vertices[:, 1] += sin * local[:, 0] + cos * local[:, 1]
+    vertices[:, 2] += local[:, 2]
+    return vertices
 
 
 @dataclass(frozen=True)
@@ -116,16 +148,22 @@ class Moment:
 
     _fixed: "o3d.t.geometry.RaycastingScene"
     _mobile: "o3d.t.geometry.RaycastingScene"
-    _fixed_faces: int
+    _mobile_face: NDArray[np.int32]
+    """Index into ``surfaces`` of each triangle of the mobile scene."""
     surfaces: Surfaces
     pose: Pose
+    _turn: float
+
+    def _rays(self, origins: FloatArray, directions: FloatArray) -> "o3d.core.Tensor":
+        rays = np.empty((len(directions), 6), np.float32)
+        matrix = turned(np.eye(3, dtype=np.float32), self._turn)
+        rays[:, :3] = origins @ matrix
+        rays[:, 3:] = directions @ matrix
+        return o3d.core.Tensor.from_numpy(rays)
 
     def cast(self, origin: FloatArray, directions: FloatArray) -> Hits:
         """First hits of rays from one point along unit directions (ray, 3), global frame."""
-        rays = np.empty((len(directions), 6), np.float32)
-        rays[:, :3] = origin
-        rays[:, 3:] = directions
-        tensor = o3d.core.Tensor.from_numpy(rays)
+        tensor = self._rays(origin, directions)
         fixed, mobile = self._fixed.cast_rays(tensor, nthreads=1), self._mobile.cast_rays(tensor, nthreads=1)
         distance, nearer = fixed["t_hit"].numpy(), mobile["t_hit"].numpy()
         face = fixed["primitive_ids"].numpy().astype(np.int32)
@@ -133,17 +171,16 @@ class Moment:
         normal = fixed["primitive_normals"].numpy()
         swap = np.flatnonzero(nearer < distance)
         distance[swap] = nearer[swap]
-        face[swap] = mobile["primitive_ids"].numpy()[swap].astype(np.int32) + self._fixed_faces
+        face[swap] = self._mobile_face[mobile["primitive_ids"].numpy()[swap]]
         normal[swap] = mobile["primitive_normals"].numpy()[swap]
-        normal *= -np.sign(np.einsum("ij,ij->i", normal, directions))[:, None]
+        normal = normal @ turned(np.eye(3, dtype=np.float32), -self._turn)
+        away = np.flatnonzero(np.einsum("ij,ij->i", normal, directions) > 0)
+        normal[away] *= -1
         return Hits(distance, face, normal)
 
     def lit(self, points: FloatArray, towards: FloatArray) -> NDArray[np.bool_]:
         """Whether nothing stands between each point (n, 3) and a light in the direction ``towards`` (3,)."""
-        rays = np.empty((len(points), 6), np.float32)
-        rays[:, :3] = points
-        rays[:, 3:] = towards
-        tensor = o3d.core.Tensor.from_numpy(rays)
+        tensor = self._rays(points, np.broadcast_to(towards, points.shape))
         dark = (
             self._fixed.test_occlusions(tensor, nthreads=1).numpy()
             | self._mobile.test_occlusions(tensor, nthreads=1).numpy()

@@ -9,7 +9,7 @@ import numpy as np
 
 from avjepa.synth.casting import Hits, Moment, first_hits
 from avjepa.synth.materials import OPTICS, FloatArray, Material
-from avjepa.synth.mesh import box, extruded, merged
+from avjepa.synth.mesh import ellipsoid
 from avjepa.synth.rig import Mount, RigidPose
 
 BEAMS = 32
@@ -41,14 +41,14 @@ class Lidar:
         self._own_roof = self._ranges_to_own_vehicle()
 
     def _ranges_to_own_vehicle(self) -> FloatArray:
-        outline = [(-0.75, 0.3), (-0.75, 0.9), (-0.45, 1.5), (1.1, 1.56), (2.1, 1.0), (3.2, 0.8), (3.35, 0.3)]
-        body = extruded(outline, 1.7, (0.7, 0.7, 0.7), Material.PAINT, bevel=0.1)
-        rack = box((1.1, 1.3, 0.1), (0.3, 0, 1.6), (0.1, 0.1, 0.1), Material.BARE_METAL)
+        # the roof under the sensor: it hides most of the lowest beam and little of the eighth, as in nuScenes
+        x, y, z = self._mount.translation
+        roof = ellipsoid((0.95, 0.6, 0.12), (x, y, z - 0.44), (0.7, 0.7, 0.7), Material.PAINT, detail=2)
         rotation = self._mount.rotation.rotation_matrix.astype(np.float32)
         rays = np.column_stack(
             (np.tile(np.float32(self._mount.translation), (len(self._beams), 1)), self._beams @ rotation.T)
         )
-        return first_hits(merged((body, rack)), rays)
+        return first_hits(roof, rays)
 
     def sweep(self, moment: Moment, global_from_ego: RigidPose, rng: np.random.Generator) -> FloatArray:
         """One sweep.

@@ -1,5 +1,7 @@
 """Coloured triangle meshes and the few primitives that every object of the street is built from."""
 
+import functools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -53,9 +55,9 @@ class Mesh:
         return self.moved((-(low[0] + high[0]) / 2, -(low[1] + high[1]) / 2, -low[2]))
 
 
-def turned(points: FloatArray, yaw: float) -> FloatArray:
-    """(n, 3) points turned about the z axis by ``yaw`` radians."""
-    cos, sin = np.float32(np.cos(yaw)), np.float32(np.sin(yaw))
+def turned(points: FloatArray, yaw: ArrayLike) -> FloatArray:
+    """(n, 3) points turned about the z axis by ``yaw`` radians, one angle or (n,) of them."""
+    cos, sin = np.cos(yaw, dtype=np.float64).astype(np.float32), np.sin(yaw, dtype=np.float64).astype(np.float32)
     x, y, z = points.T
     return np.stack((cos * x - sin * y, sin * x + cos * y, z), axis=1)
 
@@ -107,29 +109,36 @@ def tube(
     *,
     end_radius: float | None = None,
     segments: int = 6,
+    closed: bool = True,
 ) -> Mesh:
-    """A closed cylinder, or a frustum when ``end_radius`` differs, between two points."""
+    """A cylinder, or a frustum when ``end_radius`` differs, between two points; ``closed`` by a disc at both ends."""
     first, last = np.asarray(start, np.float64), np.asarray(end, np.float64)
-    axis = (last - first) / np.linalg.norm(last - first)
-    side = np.cross(axis, (0.0, 0.0, 1.0) if abs(axis[2]) < 0.9 else (1.0, 0.0, 0.0))
-    side /= np.linalg.norm(side)
-    other = np.cross(axis, side)
-    angles = (np.arange(segments) + 0.5) * (2 * np.pi / segments)
-    ring = np.cos(angles)[:, None] * side + np.sin(angles)[:, None] * other
+    x, y, z = (float(value) for value in last - first)
+    length, flat = math.sqrt(x * x + y * y + z * z), math.hypot(x, y)
+    # two unit vectors across the axis: one of them level
+    side = (y / flat, -x / flat, 0.0) if flat > 1e-9 else (1.0, 0.0, 0.0)
+    other = (-side[1] * z / length, side[0] * z / length, (x * side[1] - y * side[0]) / length)
+    circle, faces = _tube_template(segments, closed)
+    around = circle @ np.array((side, other))
     last_radius = radius if end_radius is None else end_radius
-    vertices = np.concatenate((first + radius * ring, last + last_radius * ring, first[None], last[None]))
+    vertices = np.concatenate((first + radius * around, last + last_radius * around, first[None], last[None]))
+    return painted(vertices, faces, colour, material)
+
+
+@functools.cache
+def _tube_template(segments: int, closed: bool) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+    """Unit circle (segment, 2) and triangles of a tube: one ring of vertices, the other, then the two middles."""
+    angles = (np.arange(segments) + 0.5) * (2 * np.pi / segments)
     here = np.arange(segments)
     following = (here + 1) % segments
     low, high = np.full(segments, 2 * segments), np.full(segments, 2 * segments + 1)
-    faces = np.concatenate(
-        (
-            np.stack((here, following, following + segments), 1),
-            np.stack((here, following + segments, here + segments), 1),
-            np.stack((following, here, low), 1),
-            np.stack((here + segments, following + segments, high), 1),
-        )
-    )
-    return painted(vertices, faces, colour, material)
+    faces = [
+        np.stack((here, following, following + segments), 1),
+        np.stack((here, following + segments, here + segments), 1),
+    ]
+    if closed:
+        faces += [np.stack((following, here, low), 1), np.stack((here + segments, following + segments, high), 1)]
+    return np.column_stack((np.cos(angles), np.sin(angles))), np.concatenate(faces).astype(np.int32)
 
 
 def ring(

@@ -53,7 +53,7 @@ class Looks:
 
 def _head(looks: Looks, at: np.ndarray, scale: float) -> list[Mesh]:
     radius = 0.105 * scale
-    parts = [ellipsoid((radius, 0.85 * radius, 1.2 * radius), at, looks.skin, Material.SKIN)]
+    parts = [ellipsoid((radius, 0.85 * radius, 1.2 * radius), at, looks.skin, Material.SKIN, detail=0)]
     colour, material = (looks.helmet, Material.PLASTIC) if looks.helmet else (looks.hair, Material.CLOTH)
     parts.append(
         ellipsoid((1.12 * radius, radius, 0.85 * radius), at + (-0.02, 0, 0.5 * radius), colour, material, detail=0)
@@ -80,10 +80,28 @@ def person(looks: Looks, phase: float = 0.0, stride: float = 0.0) -> Mesh:
         knee = top + 0.43 * scale * np.array((np.sin(swing), 0, -np.cos(swing)))
         foot = knee + 0.42 * scale * np.array((np.sin(swing - bend), 0, -np.cos(swing - bend)))
         parts.append(
-            tube(top, knee, 0.085 * girth, looks.trousers, Material.CLOTH, end_radius=0.06 * girth, segments=5)
+            tube(
+                top,
+                knee,
+                0.085 * girth,
+                looks.trousers,
+                Material.CLOTH,
+                end_radius=0.06 * girth,
+                segments=5,
+                closed=False,
+            )
         )
         parts.append(
-            tube(knee, foot, 0.06 * girth, looks.trousers, Material.CLOTH, end_radius=0.045 * girth, segments=5)
+            tube(
+                knee,
+                foot,
+                0.06 * girth,
+                looks.trousers,
+                Material.CLOTH,
+                end_radius=0.045 * girth,
+                segments=5,
+                closed=False,
+            )
         )
         parts.append(
             box((0.25 * scale, 0.09 * scale, 0.07 * scale), foot + (0.06 * scale, 0, 0), _TYRE, Material.RUBBER)
@@ -92,8 +110,19 @@ def person(looks: Looks, phase: float = 0.0, stride: float = 0.0) -> Mesh:
         opposite = -0.7 * swing + (0.5 if looks.umbrella and side > 0 else 0.0)
         elbow = arm + 0.30 * scale * np.array((np.sin(opposite), 0.1 * side, -np.cos(opposite)))
         hand = elbow + 0.27 * scale * np.array((np.sin(opposite + 0.4), 0, -np.cos(opposite + 0.4)))
-        parts.append(tube(arm, elbow, 0.05 * girth, looks.top, Material.CLOTH, segments=5))
-        parts.append(tube(elbow, hand, 0.042 * girth, looks.top, Material.CLOTH, end_radius=0.035 * girth, segments=5))
+        parts.append(tube(arm, elbow, 0.05 * girth, looks.top, Material.CLOTH, segments=5, closed=False))
+        parts.append(
+            tube(
+                elbow,
+                hand,
+                0.042 * girth,
+                looks.top,
+                Material.CLOTH,
+                end_radius=0.035 * girth,
+                segments=5,
+                closed=False,
+            )
+        )
         if looks.bag and side > 0:
             parts.append(
                 box(
@@ -175,13 +204,24 @@ def seated(
             )
         )
         parts.append(
-            tube(knee, foot, 0.06 * girth, looks.trousers, Material.CLOTH, end_radius=0.045 * girth, segments=5)
+            tube(
+                knee,
+                foot,
+                0.06 * girth,
+                looks.trousers,
+                Material.CLOTH,
+                end_radius=0.045 * girth,
+                segments=5,
+                closed=False,
+            )
         )
         parts.append(box((0.25 * scale, 0.09, 0.08), foot + (0.05, 0, 0), _TYRE, Material.RUBBER))
         joint = shoulder + (0, side * 0.2 * girth, -0.05)
         elbow = (joint + hands + (0, side * 0.2, 0)) / 2 + (0, side * 0.06, -0.08)
-        parts.append(tube(joint, elbow, 0.05 * girth, looks.top, Material.CLOTH, segments=5))
-        parts.append(tube(elbow, hands + (0, side * 0.22, 0), 0.042 * girth, looks.top, Material.CLOTH, segments=5))
+        parts.append(tube(joint, elbow, 0.05 * girth, looks.top, Material.CLOTH, segments=5, closed=False))
+        parts.append(
+            tube(elbow, hands + (0, side * 0.22, 0), 0.042 * girth, looks.top, Material.CLOTH, segments=5, closed=False)
+        )
     chest = hip + (shoulder - hip) * 0.52
     parts.append(
         tube(hip, shoulder + (0, 0, 0.02), 0.17 * girth, looks.top, Material.CLOTH, end_radius=0.15 * girth, segments=7)

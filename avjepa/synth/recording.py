@@ -90,6 +90,9 @@ class SceneRecorder:
         categories = tuple(actor.category for actor in actors)
         self._radars = {c: Radar(world.mounts[c], categories, world.cast.moves) for c in RADAR_CHANNELS}
         self._probe = VisibilityProbe(np.random.default_rng((settings.seed, index, 1)), actors)
+        moments = settings.keyframes * settings.sweeps_per_keyframe
+        self._jitter = {c: self._rng(c + " clock", 0).integers(-900, 900, moments) for c in CHANNELS}
+        self._ego_poses: dict[int, RigidPose] = {}
         self._data: dict[str, list[Row]] = {channel: [] for channel in CHANNELS}
         self._poses: list[Row] = []
 
@@ -122,16 +125,18 @@ class SceneRecorder:
 
     def _stamp(self, channel: str, moment: int) -> int:
         """Time of a sensor's sweep in microseconds; sensors are not quite regular."""
-        seconds = (
+        regular = (
             _LEAD + moment * KEYFRAME_INTERVAL / self._settings.sweeps_per_keyframe + self._world.mounts[channel].delay
         )
-        jitter = np.random.default_rng(
-            (self._settings.seed, self._index, 3, zlib.crc32(channel.encode()), moment)
-        ).integers(-900, 900)
-        return _EPOCH + self._index * _SCENE_SPACING + round(seconds * 1e6) + int(jitter)
+        return _EPOCH + self._index * _SCENE_SPACING + round(regular * 1e6) + int(self._jitter[channel][moment])
 
     def _seconds(self, stamp: int) -> float:
         return (stamp - _EPOCH - self._index * _SCENE_SPACING) * 1e-6
+
+    def _ego(self, stamp: int) -> RigidPose:
+        if stamp not in self._ego_poses:
+            self._ego_poses[stamp] = self._world.global_from_ego(self._seconds(stamp))
+        return self._ego_poses[stamp]
 
     def _write(
         self, channel: str, moment: int, sample: str, is_key: bool, content: bytes, suffix: str, size: tuple[int, int]
@@ -142,7 +147,7 @@ class SceneRecorder:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
         this = self._token(channel, moment)
-        pose = self._world.global_from_ego(self._seconds(stamp))
+        pose = self._ego(stamp)
         self._poses.append(
             {
                 "token": this,
@@ -157,27 +162,28 @@ class SceneRecorder:
         )  # fmt: skip
 
     def _lidar_sweep(self, moment: int, sample: str, is_key: bool) -> np.ndarray:
-        time = self._seconds(self._stamp(LIDAR_CHANNEL, moment))
-        points = self._lidar.sweep(
-            self._world.caster.at(time), self._world.global_from_ego(time), self._rng(LIDAR_CHANNEL, moment)
-        )
+        stamp = self._stamp(LIDAR_CHANNEL, moment)
+        time, pose = self._seconds(stamp), self._ego(stamp)
+        street = self._world.caster.at(time, np.array(pose.translation))
+        points = self._lidar.sweep(street, pose, self._rng(LIDAR_CHANNEL, moment))
         self._write(LIDAR_CHANNEL, moment, sample, is_key, points.tobytes(), "pcd.bin", (0, 0))
         return points
 
     def _radar_sweep(self, channel: str, moment: int, sample: str, is_key: bool) -> np.ndarray:
         world = self._world
-        time = self._seconds(self._stamp(channel, moment))
+        stamp = self._stamp(channel, moment)
+        time, pose = self._seconds(stamp), self._ego(stamp)
         velocity = world.sensor_velocity(channel, time)
-        records = self._radars[channel].sweep(
-            world.caster.at(time), world.global_from_ego(time), velocity, self._rng(channel, moment)
-        )
+        street = world.caster.outlines_at(time)
+        records = self._radars[channel].sweep(street, pose, velocity, self._rng(channel, moment))
         self._write(channel, moment, sample, is_key, radar_file(records), "pcd", (0, 0))
         return records
 
     def _image(self, channel: str, moment: int, sample: str, is_key: bool, candidates: np.ndarray | None) -> None:
         world = self._world
-        time = self._seconds(self._stamp(channel, moment))
-        street, pose = world.caster.at(time), world.global_from_ego(time)
+        stamp = self._stamp(channel, moment)
+        time, pose = self._seconds(stamp), self._ego(stamp)
+        street = world.caster.at(time, np.array(pose.translation))
         image = self._cameras[channel].render(street, pose, self._rng(channel, moment))
         self._write(channel, moment, sample, is_key, jpeg(image), "jpg", self._size)
         if candidates is not None:
@@ -186,28 +192,29 @@ class SceneRecorder:
     def _keyframe(self, moment: int, sample: str) -> _KeyframeTruth:
         world = self._world
         actors = world.cast.actors
-        time = self._seconds(self._stamp(LIDAR_CHANNEL, moment))
-        pose, ego = world.cast.motion.at(time), world.global_from_ego(time)
+        stamp = self._stamp(LIDAR_CHANNEL, moment)
+        pose, ego = world.cast.motion.at(self._seconds(stamp)), self._ego(stamp)
         boxes = boxes_at(actors, self._sizes, pose)
         distance = np.hypot(*(boxes.centre[:, :2] - ego.translation[:2]).T)
         candidates = np.flatnonzero(distance < _LABEL_RANGE)
         lidar_points, radar_points = np.zeros(len(actors), np.int64), np.zeros(len(actors), np.int64)
-        points = self._lidar_sweep(moment, sample, True)
-        lidar_points[candidates] = count_points(
-            boxes, candidates, points[:, :3], self._global_from_sensor(LIDAR_CHANNEL, moment)
-        )
+        points = self._in_global(LIDAR_CHANNEL, moment, self._lidar_sweep(moment, sample, True)[:, :3])
+        returns = []
         for channel in RADAR_CHANNELS:
             records = self._radar_sweep(channel, moment, sample, True)
-            xyz = np.column_stack([records[axis] for axis in "xyz"])
-            radar_points[candidates] += count_points(boxes, candidates, xyz, self._global_from_sensor(channel, moment))
+            returns.append(self._in_global(channel, moment, np.column_stack([records[axis] for axis in "xyz"])))
+        lidar_points[candidates] = count_points(boxes, candidates, points)
+        radar_points[candidates] = count_points(boxes, candidates, np.concatenate(returns))
         for channel in CAMERA_CHANNELS:
             self._image(channel, moment, sample, True, candidates)
         return _KeyframeTruth(boxes, pose.velocity, lidar_points, radar_points, self._probe.levels(), distance)
 
-    def _global_from_sensor(self, channel: str, moment: int) -> Array:
+    def _in_global(self, channel: str, moment: int, points: np.ndarray) -> Array:
+        """Points as written to file, in the global frame."""
         mount = self._world.mounts[channel]
-        global_from_ego = self._world.global_from_ego(self._seconds(self._stamp(channel, moment)))
-        return global_from_ego.matrix @ RigidPose(mount.rotation, mount.translation).matrix
+        pose = self._ego(self._stamp(channel, moment)).matrix @ RigidPose(mount.rotation, mount.translation).matrix
+        placed: Array = points.astype(np.float64) @ pose[:3, :3].T + pose[:3, 3]
+        return placed
 
     def _tables(self, samples: list[Row], truths: list[_KeyframeTruth]) -> Tables:
         world = self._world

@@ -5,6 +5,7 @@ calibration differs.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from pyquaternion import Quaternion
@@ -86,7 +87,7 @@ class RigidPose:
     rotation: Quaternion
     translation: tuple[float, float, float]
 
-    @property
+    @cached_property
     def matrix(self) -> Array:
         """4 x 4, ``dst_from_src``."""
         matrix = np.eye(4)

@@ -1,5 +1,6 @@
 """Everything beside the road that never moves and is never annotated: houses, walls, hedges, trees, street furniture."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -43,10 +44,14 @@ class Plot:
 
     def take(self, centre: Sequence[float] | Array, yaw: float, length: float, width: float) -> bool:
         """Claim a rectangle (m); false, and nothing claimed, when it overlaps an earlier one."""
-        x, y = float(centre[0]), float(centre[1])
-        if any(_overlap((x, y, yaw, length, width), other) for other in self.rectangles):
-            return False
-        self.rectangles.append((x, y, yaw, length, width))
+        claimed = (float(centre[0]), float(centre[1]), yaw, length, width)
+        if self.rectangles:
+            others = np.array(self.rectangles)
+            reach = np.hypot(others[:, 3], others[:, 4]) + math.hypot(length, width)
+            close = np.hypot(others[:, 0] - claimed[0], others[:, 1] - claimed[1]) < reach / 2
+            if any(_overlap(claimed, self.rectangles[index]) for index in np.flatnonzero(close)):
+                return False
+        self.rectangles.append(claimed)
         return True
 
 
@@ -59,9 +64,6 @@ def _corners(rectangle: tuple[float, float, float, float, float]) -> Array:
 
 
 def _overlap(first: tuple[float, float, float, float, float], second: tuple[float, float, float, float, float]) -> bool:
-    reach = (np.hypot(first[3], first[4]) + np.hypot(second[3], second[4])) / 2
-    if np.hypot(first[0] - second[0], first[1] - second[1]) > reach:
-        return False
     a, b = _corners(first), _corners(second)
     for yaw in (first[2], first[2] + np.pi / 2, second[2], second[2] + np.pi / 2):
         axis = np.array((np.cos(yaw), np.sin(yaw)))

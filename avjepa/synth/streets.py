@@ -280,19 +280,23 @@ def map_mask(ground: Ground) -> Image.Image:
 
 
 def ground_mesh_arrays(ground: Ground, layout: Layout) -> tuple[FloatArray, NDArray[np.int32]]:
-    """Vertices and triangles of the ground: a 4 m grid, a far apron, raised pavements with their kerbs."""
-    steps = np.concatenate(([-900.0], np.arange(0.0, WORLD_SIZE + 1, 4.0), [WORLD_SIZE + 900.0]))
+    """Vertices and triangles of the ground: a 6 m grid, a far plain, raised pavements with their kerbs."""
+    steps = np.linspace(0.0, WORLD_SIZE, 51)
     x, y = np.meshgrid(steps, steps)
     flat = np.column_stack((x.ravel(), y.ravel()))
-    vertices = [np.column_stack((flat, ground.height(flat)))]
+    apron = np.array(
+        [(-900, -900), (WORLD_SIZE + 900, -900), (WORLD_SIZE + 900, WORLD_SIZE + 900), (-900, WORLD_SIZE + 900)]
+    )
+    vertices = [np.column_stack((flat, ground.height(flat))), np.column_stack((apron, np.full(4, -0.6)))]
     index = np.arange(len(flat)).reshape(x.shape)
     a, b, c, d = index[:-1, :-1].ravel(), index[:-1, 1:].ravel(), index[1:, 1:].ravel(), index[1:, :-1].ravel()
-    faces = [np.column_stack((a, b, c)), np.column_stack((a, c, d))]
+    faces = [np.column_stack((a, b, c)), np.column_stack((a, c, d)), len(flat) + np.array([[0, 1, 2], [0, 2, 3]])]
+    flat = np.concatenate((flat, apron))
     total = len(flat)
     for number, road in enumerate(layout.roads):
         others = [other for other_number, other in enumerate(layout.roads) if other_number != number]
         for side in (1, -1):
-            s = np.arange(0.0, road.length + 0.01, 1.0)
+            s = np.arange(0.0, road.length + 0.01, 2.0)
             inner, outer = road.at(s, side * road.kerb(side))[0], road.at(s, side * road.edge(side))[0]
             blocked = np.zeros(len(s), bool)
             for other in others:

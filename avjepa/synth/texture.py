@@ -84,8 +84,9 @@ class Textures:
             | (material == Material.FACADE)
         )
         if len(rough):
-            at = points[rough]
-            grain[rough] += 0.22 * near[rough] * self._sample((at[:, 0] + at[:, 1]) * 18, at[:, 2] * 18)
+            at, side = points[rough], normal[rough]
+            along = at[:, 0] * side[:, 1] - at[:, 1] * side[:, 0]
+            grain[rough] += 0.2 * near[rough] * self._sample(along * 18, at[:, 2] * 18)
         albedo *= np.clip(grain, 0.3, 1.8)[:, None]
         is_facade = np.flatnonzero((material == Material.FACADE) & (np.abs(normal[:, 2]) < 0.5))
         if len(is_facade):
@@ -94,23 +95,23 @@ class Textures:
 
     def _paved(self, xy: FloatArray, distance: FloatArray) -> FloatArray:
         """Ground colour; close to the camera it is interpolated, so that markings have straight edges."""
-        raster = self._ground.raster
-        last = len(raster) - 2
-        cell = np.clip(xy / np.float32(RASTER_CELL) - np.float32(0.5), 0, last)
+        raster = self._ground.raster.ravel()
+        side = len(self._ground.raster)
+        cell = np.clip(xy * np.float32(1 / RASTER_CELL) - np.float32(0.5), 0, side - 2)
         low = cell.astype(np.int32)
-        colour = self._palette[raster[low[:, 1], low[:, 0]]]
-        close = np.flatnonzero(distance < 25)
-        column, row = low[close, 0], low[close, 1]
-        share = (cell[close] - low[close])[:, :, None]
-        below = (
-            self._palette[raster[row, column]] * (1 - share[:, 0])
-            + self._palette[raster[row, column + 1]] * share[:, 0]
+        index = low[:, 1] * side + low[:, 0]
+        surface = raster.take(index)
+        colour = self._palette.take(surface, axis=0)
+        # only next to the edge of a marking does interpolation change anything
+        close = np.flatnonzero(
+            (distance < 30)
+            & ((raster.take(index + side + 1) != surface) | (raster.take(index + 1) != raster.take(index + side)))
         )
-        above = (
-            self._palette[raster[row + 1, column]] * (1 - share[:, 0])
-            + self._palette[raster[row + 1, column + 1]] * share[:, 0]
-        )
-        colour[close] = below * (1 - share[:, 1]) + above * share[:, 1]
+        index, share = index[close], (cell[close] - low[close])[:, :, None]
+        corner = [self._palette.take(raster.take(index + shift), axis=0) for shift in (0, 1, side, side + 1)]
+        below = corner[0] + (corner[1] - corner[0]) * share[:, 0]
+        above = corner[2] + (corner[3] - corner[2]) * share[:, 0]
+        colour[close] = below + (above - below) * share[:, 1]
         return colour
 
     def _glaze(

@@ -71,14 +71,16 @@ def simulate(drivers: list[Driver], obstacles: Obstacles, signals: Signals, dura
     owner = np.repeat(np.arange(count), discs)
     spread = np.concatenate([np.linspace(-0.5, 0.5, number) for number in discs]) * (length - width)[owner]
     ahead = np.arange(0.0, 46.0, 1.0)
+    half_base = 0.3 * length
     steps = round((WARM_UP + duration) / TIME_STEP) + 2
     trace_xy, trace_heading = np.empty((steps, count, 2)), np.empty((steps, count))
 
     for tick in range(steps):
         time = tick * TIME_STEP - WARM_UP
-        half_base = 0.3 * length
-        front = np.stack([driver.route.at(position[i : i + 1] + half_base[i])[0] for i, driver in enumerate(drivers)])
-        rear = np.stack([driver.route.at(position[i : i + 1] - half_base[i])[0] for i, driver in enumerate(drivers)])
+        axles = np.stack(
+            [d.route.at(np.array((p + h, p - h))) for d, p, h in zip(drivers, position, half_base, strict=True)]
+        )
+        front, rear = axles[:, 0], axles[:, 1]
         heading = np.arctan2(front[:, 1] - rear[:, 1], front[:, 0] - rear[:, 0])
         middle = (front + rear) / 2
         trace_xy[tick], trace_heading[tick] = middle, heading
@@ -93,9 +95,12 @@ def simulate(drivers: list[Driver], obstacles: Obstacles, signals: Signals, dura
             driver = drivers[i]
             nose = position[i] + length[i] / 2
             path = driver.route.at(nose + ahead)
-            near = (np.abs(disc_xy - middle[i]).max(1) < 60) & (disc_train != i)
-            distance = np.linalg.norm(path[:, None] - disc_xy[near][None], axis=-1)
-            blocked = distance < width[i] / 2 + disc_radius[near] + 0.15
+            # what lies beside or behind the stretch ahead cannot block it
+            low, high = path.min(0) - 4.0, path.max(0) + 4.0
+            near = ((disc_xy > low) & (disc_xy < high)).all(1) & (disc_train != i)
+            offset = path[:, None] - disc_xy[near][None]
+            squared = offset[..., 0] ** 2 + offset[..., 1] ** 2
+            blocked = squared < (width[i] / 2 + disc_radius[near] + 0.15) ** 2
             gap, leader_speed = np.inf, 0.0
             if blocked.any():
                 first = int(np.argmax(blocked.any(1)))

@@ -11,7 +11,7 @@ from avjepa.synth.mesh import turned
 from avjepa.synth.rig import Mount, RigidPose
 from avjepa.synth.streets import Array
 
-_RAYS_PER_ACTOR = 64
+_RAYS_PER_ACTOR = 40
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,8 @@ def boxes_at(actors: tuple[Actor, ...], sizes: Array, pose: Pose) -> Boxes:
     return Boxes(np.round(centre, 4), sizes, np.round(pose.yaw, 6))
 
 
-def count_points(boxes: Boxes, which: np.ndarray, sensor_points: FloatArray, global_from_sensor: Array) -> np.ndarray:
-    """How many sensor points lie in each of the boxes ``which``; ``sensor_points`` (n, 3) are as written to file."""
-    points = sensor_points.astype(np.float64) @ global_from_sensor[:3, :3].T + global_from_sensor[:3, 3]
+def count_points(boxes: Boxes, which: np.ndarray, points: Array) -> np.ndarray:
+    """How many points (n, 3) lie in each of the boxes ``which``; global frame, double precision."""
     points = points[np.argsort(points[:, 0])]
     counts = np.zeros(len(which), np.int64)
     for number, index in enumerate(which):
@@ -93,9 +92,10 @@ class VisibilityProbe:
         which = which[towards > -8]
         if len(which) == 0:
             return
-        points = np.concatenate([turned(self._points[i], pose.yaw[i]) + pose.xyz[i].astype(np.float32) for i in which])
-        normals = np.concatenate([turned(self._normals[i], pose.yaw[i]) for i in which])
         owner = np.repeat(which, _RAYS_PER_ACTOR)
+        yaw = pose.yaw[owner]
+        points = turned(self._points[which].reshape(-1, 3), yaw) + pose.xyz[owner].astype(np.float32)
+        normals = turned(self._normals[which].reshape(-1, 3), yaw)
         local = (points - origin) @ rotation
         (focal, _, centre_x), (_, _, centre_y), _ = mount.intrinsic
         depth = np.maximum(local[:, 2], 1e-3)

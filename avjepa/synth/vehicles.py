@@ -39,9 +39,9 @@ def _lorry_paint(rng: np.random.Generator) -> Colour:
 
 def wheel(x: float, y: float, radius: float, width: float) -> Mesh:
     """A tyre with a brighter rim that stands on z = 0, its axis along y."""
-    tyre = tube((x, y - width / 2, radius), (x, y + width / 2, radius), radius, TYRE, Material.RUBBER, segments=10)
+    tyre = tube((x, y - width / 2, radius), (x, y + width / 2, radius), radius, TYRE, Material.RUBBER, segments=9)
     half = width / 2 + 0.006
-    rim = tube((x, y - half, radius), (x, y + half, radius), 0.6 * radius, _RIM, Material.BARE_METAL, segments=8)
+    rim = tube((x, y - half, radius), (x, y + half, radius), 0.6 * radius, _RIM, Material.BARE_METAL, segments=6)
     return merged((tyre, rim))
 
 

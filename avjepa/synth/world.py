@@ -37,12 +37,7 @@ class World:
         # the body sways a little on its springs
         pitch = -np.arctan2(height[1] - height[0], 2.6) + 0.003 * np.sin(7.1 * time) + 0.002 * np.sin(2.3 * time)
         roll = np.arctan2(height[2] - height[3], 1.5) + 0.002 * np.sin(5.3 * time + 1)
-        rotation = (
-            Quaternion(axis=(0, 0, 1), radians=yaw)
-            * Quaternion(axis=(0, 1, 0), radians=float(pitch))
-            * Quaternion(axis=(1, 0, 0), radians=float(roll))
-        )
-        return RigidPose(rotation, (float(xy[0]), float(xy[1]), float(height[0])))
+        return RigidPose(_quaternion(yaw, float(pitch), float(roll)), (float(xy[0]), float(xy[1]), float(height[0])))
 
     def sensor_velocity(self, channel: str, time: float) -> Array:
         """Velocity (3,) of a sensor over ground, global frame, m/s."""
@@ -51,6 +46,14 @@ class World:
         before, after = (self.global_from_ego(max(time + d, 0.0)).matrix @ mount for d in (-step, step))
         velocity: Array = (after - before)[:3] / (2 * step)
         return velocity
+
+
+def _quaternion(yaw: float, pitch: float, roll: float) -> Quaternion:
+    """Turn about z, then about the new y, then about the new x, radians."""
+    (cy, cp, cr), (sy, sp, sr) = np.cos((yaw / 2, pitch / 2, roll / 2)), np.sin((yaw / 2, pitch / 2, roll / 2))
+    return Quaternion(
+        cr * cp * cy + sr * sp * sy, sr * cp * cy - cr * sp * sy, cr * sp * cy + sr * cp * sy, cr * cp * sy - sr * sp * cy
+    )  # fmt: skip
 
 
 def build_world(rng: np.random.Generator, duration: float, image_width: int) -> World:
@@ -65,7 +68,7 @@ def build_world(rng: np.random.Generator, duration: float, image_width: int) -> 
         layout,
         ground,
         cast,
-        RayCaster(scenery_mesh(scenery), cast),
+        RayCaster(scenery_mesh(scenery), cast, float(layout.roads[0].heading[140])),
         lighting,
         textures,
         mount_sensors(rng, image_width),
