@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from avjepa.errors import UserError
+
 _STREAM = 0x63656C6C  # keeps these random numbers apart from others drawn from the same seed
 
 
@@ -27,7 +29,7 @@ class CellWeights:
 
     def __post_init__(self) -> None:
         if min(self.occupied, self.empty, self.visible) < 0 or self.occupied + self.empty <= 0:
-            raise ValueError(f"CellWeights: weights must not be negative, nor all of them 0, got {self}")
+            raise UserError(f"CellWeights: weights must not be negative, nor all of them 0, got {self}")
 
 
 def cell_loss(

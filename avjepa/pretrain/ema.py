@@ -7,6 +7,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from avjepa.errors import UserError
+
 
 @dataclass(frozen=True)
 class Momentum:
@@ -30,9 +32,9 @@ class Momentum:
 
     def __post_init__(self) -> None:
         if not (0 <= self.start <= 1 and 0 <= self.end <= 1):
-            raise ValueError(f"Momentum: start and end must lie in [0, 1], got {self.start} and {self.end}")
+            raise UserError(f"Momentum: start and end must lie in [0, 1], got {self.start} and {self.end}")
         if self.steps < 1:
-            raise ValueError(f"Momentum: steps must be at least 1, got {self.steps}")
+            raise UserError(f"Momentum: steps must be at least 1, got {self.steps}")
 
     def at(self, step: int) -> float:
         """Momentum of the update that follows optimiser step number ``step`` (the first is 0)."""

@@ -85,7 +85,8 @@ class FrozenTarget(_Teacher):
     """A trained encoder that stays as it is; of the same sensor or of another one on the same token grid.
 
     Args:
-        encoder: the trained encoder.
+        encoder: the trained encoder. In YAML, a bundle's: ``class_path: avjepa.encoders.bundle.load_bundle`` with
+            ``init_args: {directory: DIR}``.
     """
 
     def __init__(self, encoder: SensorEncoder) -> None:

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from avjepa.errors import UserError
 from avjepa.pretrain.ema import Momentum, update_teacher
 from avjepa.pretrain.targets import EMATarget
 from tests.pretrain.toys import ToyEncoder, toy_batch
@@ -100,5 +101,5 @@ def test_a_step_moves_the_teacher_once() -> None:
 
 @pytest.mark.parametrize("wrong", [{"start": 1.5}, {"end": -0.1}, {"steps": 0}])
 def test_a_momentum_that_is_none_is_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="Momentum"):
+    with pytest.raises(UserError, match="Momentum"):
         Momentum(**wrong)  # type: ignore[arg-type]

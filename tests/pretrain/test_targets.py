@@ -1,13 +1,16 @@
 import copy
+from pathlib import Path
 
 import pytest
 import torch
+from jsonargparse import ArgumentParser
 from torch.nn import functional
 
 from avjepa.encoders.base import BEVMap
+from avjepa.encoders.bundle import save_bundle
 from avjepa.errors import UserError
 from avjepa.geometry.grid import BEVGrid
-from avjepa.pretrain.targets import EMATarget, FrozenTarget, SharedTarget, TargetFeatures
+from avjepa.pretrain.targets import EMATarget, FrozenTarget, SharedTarget, TargetEncoder, TargetFeatures
 from tests.pretrain.toys import ToyEncoder, toy_batch
 
 
@@ -59,6 +62,18 @@ def test_frozen_target_is_frozen_and_may_be_another_encoder() -> None:
     assert not out.features.requires_grad
     for name, tensor in target.state_dict().items():
         assert torch.equal(tensor, before[name]), name
+
+
+def test_frozen_target_comes_from_a_bundle_by_yaml(tmp_path: Path) -> None:
+    trained = ToyEncoder(channels=4)
+    save_bundle(trained, tmp_path, {})
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(TargetEncoder, "target")
+    encoder = {"class_path": "avjepa.encoders.bundle.load_bundle", "init_args": {"directory": str(tmp_path)}}
+    parsed = parser.parse_object({"target": {"class_path": "FrozenTarget", "init_args": {"encoder": encoder}}})
+    target = parser.instantiate_classes(parsed).target
+    batch = toy_batch([1]).context
+    torch.testing.assert_close(target(ToyEncoder(), batch).features, trained(batch).features.detach())
 
 
 def test_frozen_target_on_another_grid_is_refused() -> None:
