@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from avjepa.synth.mesh import Mesh
 from avjepa.synth.streets import Array
@@ -25,14 +26,14 @@ class Actor:
 
     @property
     def size(self) -> tuple[float, float, float]:
-        """Width, length, height (m) of the box that holds every pose; the mesh stands on and is centred on the origin."""
+        """Width, length, height (m) of the box that holds every pose; the origin is the middle of its foot."""
         vertices = np.concatenate([pose.vertices for pose in self.poses])
         length, width = 2 * np.abs(vertices[:, :2]).max(0)
         return float(width), float(length), float(vertices[:, 2].max())
 
 
 def attribute_of(actor: Actor, speed: float) -> str | None:
-    """nuScenes attribute name of an actor that moves at ``speed`` m/s."""
+    """Name of the nuScenes attribute of an actor that moves at ``speed`` m/s."""
     names = {"parked": "vehicle.parked", "ridden": "cycle.with_rider", "unridden": "cycle.without_rider",
              "sitting": "pedestrian.sitting_lying_down"}  # fmt: skip
     if actor.behaviour == "driven":
@@ -52,7 +53,7 @@ class Pose:
     """(actor,)."""
     velocity: Array
     """(actor, 2): global."""
-    stage: np.ndarray
+    stage: NDArray[np.int64]
     """(actor,): progress through the walking cycle in whole poses, counted on without end."""
 
 

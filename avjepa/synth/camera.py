@@ -3,6 +3,7 @@
 import io
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from avjepa.synth.casting import Hits, Moment
@@ -28,7 +29,8 @@ def pixel_directions(mount: Mount, width: int, height: int) -> FloatArray:
     (focal_x, _, centre_x), (_, focal_y, centre_y), _ = mount.intrinsic
     u, v = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
     directions = np.stack(((u - centre_x) / focal_x, (v - centre_y) / focal_y, np.ones_like(u)), axis=-1).reshape(-1, 3)
-    return (directions / np.linalg.norm(directions, axis=1, keepdims=True)).astype(np.float32)
+    unit: FloatArray = (directions / np.linalg.norm(directions, axis=1, keepdims=True)).astype(np.float32)
+    return unit
 
 
 class Camera:
@@ -50,7 +52,7 @@ class Camera:
         # drawn once and read from a random place for every image: drawing costs more than the shading's arithmetic
         self._noise = np.random.default_rng(0).standard_normal(5 * self.width * self.height, dtype=np.float32)
 
-    def render(self, moment: Moment, global_from_ego: RigidPose, rng: np.random.Generator) -> np.ndarray:
+    def render(self, moment: Moment, global_from_ego: RigidPose, rng: np.random.Generator) -> NDArray[np.uint8]:
         """An RGB image (height, width, 3), uint8."""
         global_from_camera = global_from_ego.matrix @ RigidPose(self._mount.rotation, self._mount.translation).matrix
         origin = global_from_camera[:3, 3].astype(np.float32)
@@ -67,7 +69,7 @@ class Camera:
     def _sky(self, directions: FloatArray) -> FloatArray:
         light = self._lighting
         up = np.clip(directions[:, 2:], 0, 1)
-        sky = light.horizon + (light.zenith - light.horizon) * np.sqrt(up)
+        sky: FloatArray = light.horizon + (light.zenith - light.horizon) * np.sqrt(up)
         if light.clouds > 0:
             cover = self._textures.clouds(directions) * light.clouds
             sky += cover[:, None] * (0.75 * light.horizon.mean() - 0.6 * (sky - 0.25))
@@ -76,7 +78,7 @@ class Camera:
         sky += (3 * disc + 0.12 * glow)[:, None] * light.sun
         return sky
 
-    def _shadows(self, moment: Moment, hits: Hits, origin: FloatArray, directions: FloatArray) -> np.ndarray:
+    def _shadows(self, moment: Moment, hits: Hits, origin: FloatArray, directions: FloatArray) -> NDArray[np.bool_]:
         """Which pixels the sun reaches, found at every second pixel of every second row."""
         stride = _SHADOW_STRIDE
         coarse = np.zeros((self.height, self.width), bool)
@@ -94,10 +96,10 @@ class Camera:
         self,
         moment: Moment,
         hits: Hits,
-        found: np.ndarray,
+        found: NDArray[np.int64],
         points: FloatArray,
         directions: FloatArray,
-        lit: np.ndarray,
+        lit: NDArray[np.bool_],
     ) -> FloatArray:
         light = self._lighting
         face, normal, distance = hits.face[found], hits.normal[found], hits.distance[found]
@@ -106,7 +108,7 @@ class Camera:
         facing_sun = normal @ light.towards_sun
         sunlit = np.maximum(facing_sun, 0) * lit
         overhead = 0.7 + 0.3 * normal[:, 2]
-        radiance = albedo * (sunlit[:, None] * light.sun + overhead[:, None] * light.ambient)
+        radiance: FloatArray = albedo * (sunlit[:, None] * light.sun + overhead[:, None] * light.ambient)
         gloss = OPTICS.gloss[material]
         shiny = np.flatnonzero(gloss > 0)
         cosine = np.einsum("ij,ij->i", normal[shiny], directions[shiny])
@@ -129,7 +131,7 @@ class Camera:
         radiance += light.horizon
         return radiance
 
-    def _exposed(self, radiance: FloatArray, rng: np.random.Generator) -> np.ndarray:
+    def _exposed(self, radiance: FloatArray, rng: np.random.Generator) -> NDArray[np.uint8]:
         light = self._lighting
         radiance *= np.float32(light.exposure)
         signal = np.clip(radiance, 0, 4)
@@ -140,10 +142,11 @@ class Camera:
         # a soft shoulder keeps the sky from burning out
         curve = (signal * (1 + signal * 0.16)) / (1 + signal)
         coded = np.sqrt(curve * 1.45) * 235
-        return np.clip(coded, 0, 255).astype(np.uint8).reshape(self.height, self.width, 3)
+        image: NDArray[np.uint8] = np.clip(coded, 0, 255).astype(np.uint8).reshape(self.height, self.width, 3)
+        return image
 
 
-def jpeg(image: np.ndarray) -> bytes:
+def jpeg(image: NDArray[np.uint8]) -> bytes:
     """An RGB image as the bytes of a JPEG file."""
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, "JPEG", quality=JPEG_QUALITY)

@@ -6,10 +6,10 @@ import numpy as np
 import open3d as o3d
 from numpy.typing import NDArray
 
+from avjepa.synth.action import Cast
 from avjepa.synth.actors import Actor, Pose
 from avjepa.synth.materials import FloatArray, Material
 from avjepa.synth.mesh import Mesh, box, merged, turned
-from avjepa.synth.population import Cast
 from avjepa.synth.streets import Array
 
 NOTHING = -1
@@ -62,9 +62,8 @@ def first_hits(mesh: Mesh, rays: FloatArray) -> FloatArray:
 class RayCaster:
     """Casts rays into a street at any moment of the scene.
 
-    Only meshes that move are placed anew for every moment; their triangles are those of their first pose. Inside, all is
-    turned so that the main street runs along an axis: walls then fit their bounding volumes, which saves a fifth of the
-    time.
+    Only meshes that move are placed anew for every moment; their triangles are those of their first pose. Inside,
+    all is turned so that the main street runs along an axis: walls then fit their bounding volumes, and rays cost less.
 
     Args:
         scenery: what never moves and is never labelled.
@@ -105,7 +104,7 @@ class RayCaster:
         self._hulls = merged([_hull(cast.actors[i]) for i in moving])
 
     def at(self, time: float, around: Array, reach: float = 110.0) -> "Moment":
-        """The street at ``time`` seconds since the scene began; movers further than ``reach`` from ``around`` are left out."""
+        """The street at ``time`` seconds since the scene began; movers beyond ``reach`` of ``around`` are left out."""
         pose = self._cast.motion.at(time)
         mine = self._moving
         start = self._first + pose.stage[mine] % self._poses * self._count

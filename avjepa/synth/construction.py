@@ -5,9 +5,10 @@ Meshes look along +x, stand on z = 0 and are centred on their bounding box.
 
 import numpy as np
 
+from avjepa.synth.bodywork import axle, glazed_cabin
 from avjepa.synth.materials import Material
 from avjepa.synth.mesh import Colour, Mesh, box, extruded, merged, tube
-from avjepa.synth.vehicles import DARK, STEEL, TYRE, axle, glazed_cabin
+from avjepa.synth.palette import DARK, STEEL, TYRE
 
 
 def excavator(rng: np.random.Generator) -> Mesh:

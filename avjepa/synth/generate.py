@@ -79,7 +79,7 @@ def synthesise(
 
 
 def split_scenes(scenes: int, val_fraction: float, test_fraction: float) -> dict[str, list[str]]:
-    """Scene names by split. A scene's split depends on its number alone, but for one scene when a split would be empty."""
+    """Scene names by split. A scene's split depends on its number alone, save one where a split would be empty."""
     position = [math.modf(0.5 + index * (math.sqrt(5) - 1) / 2)[0] for index in range(scenes)]
     val = {index for index in range(scenes) if position[index] < val_fraction}
     test = {index for index in range(scenes) if position[index] >= 1 - test_fraction}
@@ -101,12 +101,19 @@ def _check(settings: Settings, workers: int) -> None:
         (settings.seed < 0, f"seed is {settings.seed}; it cannot be negative"),
         (settings.keyframes < 1, f"keyframes is {settings.keyframes}; ask for at least 1 per scene"),
         (settings.image_width < 16, f"image_width is {settings.image_width}; ask for at least 16 pixels"),
-        (sweeps < 0 or sweeps != int(sweeps) or sweeps > 10, f"sweep_rate is {settings.sweep_rate}; give 0 or an even number of Hz up to 20"),
+        (
+            sweeps < 0 or sweeps != int(sweeps) or sweeps > 10,
+            f"sweep_rate is {settings.sweep_rate}; give 0 or an even number of Hz up to 20",
+        ),
         (settings.camera_sweeps and sweeps < 2, "camera_sweeps needs sweeps: set sweep_rate to 4 or more"),
-        (settings.val_fraction < 0 or settings.test_fraction < 0 or settings.val_fraction + settings.test_fraction >= 1,
-         "val_fraction and test_fraction must not be negative and must leave scenes to train on"),
+        (
+            settings.val_fraction < 0
+            or settings.test_fraction < 0
+            or settings.val_fraction + settings.test_fraction >= 1,
+            "val_fraction and test_fraction must not be negative and must leave scenes to train on",
+        ),
         (workers < 1, f"workers is {workers}; ask for at least 1"),
-    )  # fmt: skip
+    )
     for wrong, text in problems:
         if wrong:
             raise UserError(f"synth: {text}")
@@ -171,7 +178,7 @@ def _record_all(out: Path, settings: Settings, missing: list[int], workers: int,
                 progress.advance(task)
         except BrokenProcessPool as error:
             raise UserError(
-                f"{out}: a worker process died, perhaps for lack of memory; run the same command again with fewer workers"
+                f"{out}: a worker process died, perhaps for lack of memory; run the same command with fewer workers"
             ) from error
         finally:
             pool.shutdown(cancel_futures=True)

@@ -24,7 +24,8 @@ def beam_directions() -> FloatArray:
     azimuth = -np.pi / 2 - np.arange(AZIMUTHS) * (2 * np.pi / AZIMUTHS)
     around, up = np.meshgrid(azimuth, elevation, indexing="ij")
     directions = np.stack((np.cos(up) * np.cos(around), np.cos(up) * np.sin(around), np.sin(up)), axis=-1)
-    return directions.reshape(-1, 3).astype(np.float32)
+    beams: FloatArray = directions.reshape(-1, 3).astype(np.float32)
+    return beams
 
 
 class Lidar:
@@ -46,7 +47,7 @@ class Lidar:
         roof = ellipsoid((0.95, 0.6, 0.12), (x, y, z - 0.44), (0.7, 0.7, 0.7), Material.PAINT, detail=2)
         rotation = self._mount.rotation.rotation_matrix.astype(np.float32)
         rays = np.column_stack(
-            (np.tile(np.float32(self._mount.translation), (len(self._beams), 1)), self._beams @ rotation.T)
+            (np.tile(np.array(self._mount.translation, np.float32), (len(self._beams), 1)), self._beams @ rotation.T)
         )
         return first_hits(roof, rays)
 
@@ -83,7 +84,7 @@ def _returns(
     face = np.where(hits.found, hits.face, 0)
     material = moment.surfaces.material[face]
     head_on = np.abs(np.einsum("ij,ij->i", hits.normal, directions))
-    brightness = moment.surfaces.colour[face] @ np.float32((0.3, 0.4, 0.3))
+    brightness = moment.surfaces.colour[face] @ np.array((0.3, 0.4, 0.3), np.float32)
     reflected = OPTICS.lidar_reflectivity[material] * (0.3 + 0.7 * np.sqrt(np.clip(brightness, 0, 1)))
     reflected = np.where(material == Material.RETROREFLECTOR, OPTICS.lidar_reflectivity[material], reflected)
     intensity = reflected * (0.2 + 0.8 * head_on) * speckle

@@ -221,8 +221,20 @@ def pane(
 
 def _icosphere(subdivisions: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     golden = (1 + 5**0.5) / 2
-    vertices = [(-1, golden, 0), (1, golden, 0), (-1, -golden, 0), (1, -golden, 0), (0, -1, golden), (0, 1, golden),
-                (0, -1, -golden), (0, 1, -golden), (golden, 0, -1), (golden, 0, 1), (-golden, 0, -1), (-golden, 0, 1)]  # fmt: skip
+    vertices = [
+        (-1, golden, 0),
+        (1, golden, 0),
+        (-1, -golden, 0),
+        (1, -golden, 0),
+        (0, -1, golden),
+        (0, 1, golden),
+        (0, -1, -golden),
+        (0, 1, -golden),
+        (golden, 0, -1),
+        (golden, 0, 1),
+        (-golden, 0, -1),
+        (-golden, 0, 1),
+    ]
     faces = [(0, 11, 5), (0, 5, 1), (0, 1, 7), (0, 7, 10), (0, 10, 11), (1, 5, 9), (5, 11, 4), (11, 10, 2), (10, 7, 6),
              (7, 1, 8), (3, 9, 4), (3, 4, 2), (3, 2, 6), (3, 6, 8), (3, 8, 9), (4, 9, 5), (2, 4, 11), (6, 2, 10),
              (8, 6, 7), (9, 8, 1)]  # fmt: skip

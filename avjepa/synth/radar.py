@@ -8,6 +8,7 @@ in steps of .2 m, relative velocities of .25 m/s, cross-sections of .5 dB, as in
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from avjepa.synth.casting import Moment
 from avjepa.synth.materials import OPTICS, Material
@@ -15,10 +16,27 @@ from avjepa.synth.rig import Mount, RigidPose
 from avjepa.synth.streets import Array
 
 RECORD = np.dtype(
-    [("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("dyn_prop", "i1"), ("id", "<i2"), ("rcs", "<f4"), ("vx", "<f4"), ("vy", "<f4"),
-     ("vx_comp", "<f4"), ("vy_comp", "<f4"), ("is_quality_valid", "i1"), ("ambig_state", "i1"), ("x_rms", "i1"), ("y_rms", "i1"),
-     ("invalid_state", "i1"), ("pdh0", "i1"), ("vx_rms", "i1"), ("vy_rms", "i1")]
-)  # fmt: skip
+    [
+        ("x", "<f4"),
+        ("y", "<f4"),
+        ("z", "<f4"),
+        ("dyn_prop", "i1"),
+        ("id", "<i2"),
+        ("rcs", "<f4"),
+        ("vx", "<f4"),
+        ("vy", "<f4"),
+        ("vx_comp", "<f4"),
+        ("vy_comp", "<f4"),
+        ("is_quality_valid", "i1"),
+        ("ambig_state", "i1"),
+        ("x_rms", "i1"),
+        ("y_rms", "i1"),
+        ("invalid_state", "i1"),
+        ("pdh0", "i1"),
+        ("vx_rms", "i1"),
+        ("vy_rms", "i1"),
+    ]
+)
 """One return: 43 bytes, 18 fields in the order of the nuScenes radar files."""
 
 MAX_RETURNS = 125
@@ -27,11 +45,20 @@ _HALF_FIELD = np.radians(60.0)
 _TRAILING_BYTES = 3726
 _CATEGORY_RCS = {
     # dB m²: mean cross-section of a well-seen target
-    "vehicle.car": 9.0, "vehicle.truck": 14.0, "vehicle.bus.rigid": 16.0, "vehicle.bus.bendy": 16.0, "vehicle.trailer": 15.0,
-    "vehicle.construction": 12.0, "vehicle.motorcycle": 3.0, "vehicle.bicycle": -1.0, "human.pedestrian.adult": -4.0,
-    "human.pedestrian.child": -7.0, "human.pedestrian.construction_worker": -4.0, "movable_object.barrier": 1.0,
+    "vehicle.car": 9.0,
+    "vehicle.truck": 14.0,
+    "vehicle.bus.rigid": 16.0,
+    "vehicle.bus.bendy": 16.0,
+    "vehicle.trailer": 15.0,
+    "vehicle.construction": 12.0,
+    "vehicle.motorcycle": 3.0,
+    "vehicle.bicycle": -1.0,
+    "human.pedestrian.adult": -4.0,
+    "human.pedestrian.child": -7.0,
+    "human.pedestrian.construction_worker": -4.0,
+    "movable_object.barrier": 1.0,
     "movable_object.trafficcone": -9.0,
-}  # fmt: skip
+}
 # share of returns by the sensor's own validity code (0 = valid) and by false-alarm class
 _INVALID_STATES, _INVALID_SHARE = np.array((4, 7, 9, 11, 16)), np.array((0.38, 0.02, 0.18, 0.26, 0.16))
 
@@ -46,9 +73,9 @@ class _Targets:
     """Speed over ground along the line of sight, m/s, away from the sensor positive."""
     speed: Array
     """Full speed over ground: decides the motion class only."""
-    could_move: np.ndarray
+    could_move: NDArray[np.bool_]
     """Belongs to something that moves at some time of the scene."""
-    false: np.ndarray
+    false: NDArray[np.bool_]
     """Is not where it claims to be: mirror images and clutter."""
 
 
@@ -61,7 +88,7 @@ class Radar:
         moves: which actors move at some time of the scene.
     """
 
-    def __init__(self, mount: Mount, categories: tuple[str, ...], moves: np.ndarray) -> None:
+    def __init__(self, mount: Mount, categories: tuple[str, ...], moves: NDArray[np.bool_]) -> None:
         self._mount = mount
         self._category_rcs = np.array([_CATEGORY_RCS[name] for name in categories])
         self._moves = moves
@@ -75,7 +102,7 @@ class Radar:
 
     def sweep(
         self, moment: Moment, global_from_ego: RigidPose, sensor_velocity: Array, rng: np.random.Generator
-    ) -> np.ndarray:
+    ) -> NDArray[np.void]:
         """Returns of one cycle as records.
 
         Args:
@@ -146,7 +173,7 @@ def _with_false_targets(targets: _Targets, rng: np.random.Generator) -> _Targets
     reach, bearing = _MAX_RANGE * np.sqrt(rng.uniform(0.01, 1, noise)), rng.uniform(-_HALF_FIELD, _HALF_FIELD, noise)
     clutter = np.column_stack((reach * np.cos(bearing), reach * np.sin(bearing)))
     wild = np.where(rng.random(noise) < 0.2, rng.normal(0, 5.0, noise), 0.0)
-    # a ghost's frame is as strong as it was received, hence stronger than its range suggests
+    # clutter is told to be as strong as it takes to be received at its range
     return _Targets(
         np.concatenate((targets.xy, targets.xy[ghosts] * stretch[:, None], clutter)),
         np.concatenate(
@@ -159,7 +186,7 @@ def _with_false_targets(targets: _Targets, rng: np.random.Generator) -> _Targets
     )
 
 
-def _records(targets: _Targets, seen: np.ndarray, own: Array, rng: np.random.Generator) -> np.ndarray:
+def _records(targets: _Targets, seen: NDArray[np.int64], own: Array, rng: np.random.Generator) -> NDArray[np.void]:
     count = len(seen)
     xy, reach = targets.xy[seen], np.linalg.norm(targets.xy[seen], axis=1)
     towards = xy / reach[:, None]
@@ -190,7 +217,7 @@ def _records(targets: _Targets, seen: np.ndarray, own: Array, rng: np.random.Gen
     return records
 
 
-def radar_file(records: np.ndarray) -> bytes:
+def radar_file(records: NDArray[np.void]) -> bytes:
     """The bytes of a nuScenes radar file: text header, records, and the zeros that its readers expect at the end."""
     header = (
         "# .PCD v0.7 - Point Cloud Data file format\nVERSION 0.7\n"

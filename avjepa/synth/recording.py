@@ -3,19 +3,22 @@
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from avjepa.data.fields import CAMERA_CHANNELS, LIDAR_CHANNEL, RADAR_CHANNELS
-from avjepa.synth.actors import attribute_of
 from avjepa.synth.camera import Camera, image_size, jpeg
+from avjepa.synth.ground import map_mask
+from avjepa.synth.labels import KeyframeTruth, label_rows
 from avjepa.synth.lidar import Lidar
 from avjepa.synth.radar import Radar, radar_file
 from avjepa.synth.rig import CHANNELS, RigidPose
-from avjepa.synth.streets import Array, map_mask
+from avjepa.synth.streets import Array
 from avjepa.synth.tables import Row, Tables, linked, token
-from avjepa.synth.truth import Boxes, VisibilityProbe, boxes_at, count_points
-from avjepa.synth.world import World, build_world
+from avjepa.synth.truth import VisibilityProbe, boxes_at, count_points
+from avjepa.synth.world import build_world
 
 KEYFRAME_INTERVAL = 0.5
 """Seconds between keyframes: 2 Hz, as nuScenes."""
@@ -25,8 +28,6 @@ _EPOCH = 1_700_000_000_000_000
 _SCENE_SPACING = 600_000_000
 _LABEL_RANGE = 90.0
 """Objects further from the vehicle than this are not looked at, m."""
-_ALWAYS_LABELLED = 50.0
-"""Within this distance an object that any keyframe has seen is labelled in every keyframe, m."""
 
 
 @dataclass(frozen=True)
@@ -51,16 +52,6 @@ class Settings:
 def scene_name(index: int) -> str:
     """Name of a scene; unlike any name in the real nuScenes splits."""
     return f"synth-{index:04d}"
-
-
-@dataclass(frozen=True)
-class _KeyframeTruth:
-    boxes: Boxes
-    velocity: Array
-    lidar_points: np.ndarray
-    radar_points: np.ndarray
-    visibility: np.ndarray
-    distance: Array
 
 
 class SceneRecorder:
@@ -157,11 +148,21 @@ class SceneRecorder:
             }
         )
         self._data[channel].append(
-            {"token": this, "sample_token": sample, "ego_pose_token": this, "calibrated_sensor_token": self._token("calibration", channel),
-             "timestamp": stamp, "fileformat": suffix.split(".")[0], "is_key_frame": is_key, "height": size[1], "width": size[0], "filename": filename}
-        )  # fmt: skip
+            {
+                "token": this,
+                "sample_token": sample,
+                "ego_pose_token": this,
+                "calibrated_sensor_token": self._token("calibration", channel),
+                "timestamp": stamp,
+                "fileformat": suffix.split(".")[0],
+                "is_key_frame": is_key,
+                "height": size[1],
+                "width": size[0],
+                "filename": filename,
+            }
+        )
 
-    def _lidar_sweep(self, moment: int, sample: str, is_key: bool) -> np.ndarray:
+    def _lidar_sweep(self, moment: int, sample: str, is_key: bool) -> NDArray[Any]:
         stamp = self._stamp(LIDAR_CHANNEL, moment)
         time, pose = self._seconds(stamp), self._ego(stamp)
         street = self._world.caster.at(time, np.array(pose.translation))
@@ -169,7 +170,7 @@ class SceneRecorder:
         self._write(LIDAR_CHANNEL, moment, sample, is_key, points.tobytes(), "pcd.bin", (0, 0))
         return points
 
-    def _radar_sweep(self, channel: str, moment: int, sample: str, is_key: bool) -> np.ndarray:
+    def _radar_sweep(self, channel: str, moment: int, sample: str, is_key: bool) -> NDArray[Any]:
         world = self._world
         stamp = self._stamp(channel, moment)
         time, pose = self._seconds(stamp), self._ego(stamp)
@@ -179,7 +180,9 @@ class SceneRecorder:
         self._write(channel, moment, sample, is_key, radar_file(records), "pcd", (0, 0))
         return records
 
-    def _image(self, channel: str, moment: int, sample: str, is_key: bool, candidates: np.ndarray | None) -> None:
+    def _image(
+        self, channel: str, moment: int, sample: str, is_key: bool, candidates: NDArray[np.int64] | None
+    ) -> None:
         world = self._world
         stamp = self._stamp(channel, moment)
         time, pose = self._seconds(stamp), self._ego(stamp)
@@ -189,7 +192,7 @@ class SceneRecorder:
         if candidates is not None:
             self._probe.look(street, world.mounts[channel], self._size, pose, candidates)
 
-    def _keyframe(self, moment: int, sample: str) -> _KeyframeTruth:
+    def _keyframe(self, moment: int, sample: str) -> KeyframeTruth:
         world = self._world
         actors = world.cast.actors
         stamp = self._stamp(LIDAR_CHANNEL, moment)
@@ -207,69 +210,63 @@ class SceneRecorder:
         radar_points[candidates] = count_points(boxes, candidates, np.concatenate(returns))
         for channel in CAMERA_CHANNELS:
             self._image(channel, moment, sample, True, candidates)
-        return _KeyframeTruth(boxes, pose.velocity, lidar_points, radar_points, self._probe.levels(), distance)
+        return KeyframeTruth(boxes, pose.velocity, lidar_points, radar_points, self._probe.levels(), distance)
 
-    def _in_global(self, channel: str, moment: int, points: np.ndarray) -> Array:
+    def _in_global(self, channel: str, moment: int, points: NDArray[Any]) -> Array:
         """Points as written to file, in the global frame."""
         mount = self._world.mounts[channel]
         pose = self._ego(self._stamp(channel, moment)).matrix @ RigidPose(mount.rotation, mount.translation).matrix
         placed: Array = points.astype(np.float64) @ pose[:3, :3].T + pose[:3, 3]
         return placed
 
-    def _tables(self, samples: list[Row], truths: list[_KeyframeTruth]) -> Tables:
+    def _tables(self, samples: list[Row], truths: list[KeyframeTruth]) -> Tables:
         world = self._world
-        instances, annotations = self._annotations(samples, truths)
+        instances, annotations = label_rows(self._token, world.cast.actors, samples, truths)
         mask = self._folder / "maps" / f"{self._token('map')}.png"
         mask.parent.mkdir(parents=True, exist_ok=True)
         map_mask(world.ground).save(mask)
         calibrations = [
-            {"token": self._token("calibration", channel), "sensor_token": token("sensor", channel), "translation": list(mount.translation),
-             "rotation": list(map(float, mount.rotation.elements)), "camera_intrinsic": [list(row) for row in mount.intrinsic]}
+            {
+                "token": self._token("calibration", channel),
+                "sensor_token": token("sensor", channel),
+                "translation": list(mount.translation),
+                "rotation": list(map(float, mount.rotation.elements)),
+                "camera_intrinsic": [list(row) for row in mount.intrinsic],
+            }
             for channel, mount in world.mounts.items()
-        ]  # fmt: skip
+        ]
         scene = {
-            "token": self._token("scene"), "log_token": self._token("log"), "nbr_samples": len(samples), "name": self._name,
-            "first_sample_token": samples[0]["token"], "last_sample_token": samples[-1]["token"],
+            "token": self._token("scene"),
+            "log_token": self._token("log"),
+            "nbr_samples": len(samples),
+            "name": self._name,
+            "first_sample_token": samples[0]["token"],
+            "last_sample_token": samples[-1]["token"],
             "description": f"{world.layout.kind}, {world.lighting.kind}",
-        }  # fmt: skip
+        }
         return {
             "scene": [scene],
             "sample": linked(samples),
             "sample_data": [row for rows in self._data.values() for row in linked(rows)],
             "ego_pose": self._poses,
             "calibrated_sensor": calibrations,
-            "log": [{"token": self._token("log"), "logfile": self._name, "vehicle": "synthetic", "date_captured": "2023-11-14", "location": "synthetic"}],
-            "map": [{"token": self._token("map"), "category": "semantic_prior", "filename": f"maps/{mask.name}", "log_tokens": [self._token("log")]}],
+            "log": [
+                {
+                    "token": self._token("log"),
+                    "logfile": self._name,
+                    "vehicle": "synthetic",
+                    "date_captured": "2023-11-14",
+                    "location": "synthetic",
+                }
+            ],
+            "map": [
+                {
+                    "token": self._token("map"),
+                    "category": "semantic_prior",
+                    "filename": f"maps/{mask.name}",
+                    "log_tokens": [self._token("log")],
+                }
+            ],
             "instance": instances,
             "sample_annotation": annotations,
-        }  # fmt: skip
-
-    def _annotations(self, samples: list[Row], truths: list[_KeyframeTruth]) -> tuple[list[Row], list[Row]]:
-        instances, annotations = [], []
-        points = np.array([truth.lidar_points + truth.radar_points for truth in truths])
-        near = np.array([truth.distance < _ALWAYS_LABELLED for truth in truths])
-        for index, actor in enumerate(self._world.cast.actors):
-            seen = np.flatnonzero(points[:, index])
-            if len(seen) == 0:
-                continue
-            frames = np.arange(len(samples))
-            labelled = near[:, index] | ((frames >= seen[0]) & (frames <= seen[-1]))
-            instance = self._token("instance", index)
-            rows = []
-            for frame in np.flatnonzero(labelled):
-                truth = truths[frame]
-                attribute = attribute_of(actor, float(np.hypot(*truth.velocity[index])))
-                yaw = truth.boxes.yaw[index]
-                rows.append(
-                    {"token": self._token("annotation", index, frame), "sample_token": samples[frame]["token"], "instance_token": instance,
-                     "visibility_token": str(truth.visibility[index]), "attribute_tokens": [token("attribute", attribute)] if attribute else [],
-                     "translation": truth.boxes.centre[index].tolist(), "size": truth.boxes.size[index].tolist(),
-                     "rotation": [float(np.cos(yaw / 2)), 0.0, 0.0, float(np.sin(yaw / 2))],
-                     "num_lidar_pts": int(truth.lidar_points[index]), "num_radar_pts": int(truth.radar_points[index])}
-                )  # fmt: skip
-            annotations += linked(rows)
-            instances.append(
-                {"token": instance, "category_token": token("category", actor.category), "nbr_annotations": len(rows),
-                 "first_annotation_token": rows[0]["token"], "last_annotation_token": rows[-1]["token"]}
-            )  # fmt: skip
-        return instances, annotations
+        }

@@ -13,12 +13,30 @@ TABLE_NAMES = (
     "sample_data", "scene", "sensor", "visibility",
 )  # fmt: skip
 _CATEGORIES = (
-    "human.pedestrian.adult", "human.pedestrian.child", "human.pedestrian.wheelchair", "human.pedestrian.stroller",
-    "human.pedestrian.personal_mobility", "human.pedestrian.police_officer", "human.pedestrian.construction_worker", "animal",
-    "vehicle.car", "vehicle.motorcycle", "vehicle.bicycle", "vehicle.bus.bendy", "vehicle.bus.rigid", "vehicle.truck",
-    "vehicle.construction", "vehicle.emergency.ambulance", "vehicle.emergency.police", "vehicle.trailer", "movable_object.barrier",
-    "movable_object.trafficcone", "movable_object.pushable_pullable", "movable_object.debris", "static_object.bicycle_rack",
-)  # fmt: skip
+    "human.pedestrian.adult",
+    "human.pedestrian.child",
+    "human.pedestrian.wheelchair",
+    "human.pedestrian.stroller",
+    "human.pedestrian.personal_mobility",
+    "human.pedestrian.police_officer",
+    "human.pedestrian.construction_worker",
+    "animal",
+    "vehicle.car",
+    "vehicle.motorcycle",
+    "vehicle.bicycle",
+    "vehicle.bus.bendy",
+    "vehicle.bus.rigid",
+    "vehicle.truck",
+    "vehicle.construction",
+    "vehicle.emergency.ambulance",
+    "vehicle.emergency.police",
+    "vehicle.trailer",
+    "movable_object.barrier",
+    "movable_object.trafficcone",
+    "movable_object.pushable_pullable",
+    "movable_object.debris",
+    "static_object.bicycle_rack",
+)
 _ATTRIBUTES = (
     "vehicle.moving", "vehicle.stopped", "vehicle.parked", "cycle.with_rider", "cycle.without_rider",
     "pedestrian.sitting_lying_down", "pedestrian.standing", "pedestrian.moving",
@@ -44,11 +62,20 @@ def shared_tables() -> Tables:
         **dict.fromkeys(RADAR_CHANNELS, "radar"),
     }
     return {
-        "sensor": [{"token": token("sensor", channel), "channel": channel, "modality": kind} for channel, kind in modality.items()],
-        "category": [{"token": token("category", name), "name": name, "description": "", "index": i} for i, name in enumerate(_CATEGORIES)],
+        "sensor": [
+            {"token": token("sensor", channel), "channel": channel, "modality": kind}
+            for channel, kind in modality.items()
+        ],
+        "category": [
+            {"token": token("category", name), "name": name, "description": "", "index": i}
+            for i, name in enumerate(_CATEGORIES)
+        ],
         "attribute": [{"token": token("attribute", name), "name": name, "description": ""} for name in _ATTRIBUTES],
-        "visibility": [{"token": t, "level": level, "description": f"visibility of whole object is between {text}"} for t, level, text in _VISIBILITY],
-    }  # fmt: skip
+        "visibility": [
+            {"token": t, "level": level, "description": f"visibility of whole object is between {text}"}
+            for t, level, text in _VISIBILITY
+        ],
+    }
 
 
 def linked(rows: list[Row]) -> list[Row]:

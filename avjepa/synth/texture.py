@@ -1,11 +1,13 @@
 """Procedural textures: road surface, windows in facades, grain."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
+from avjepa.synth.ground import RASTER_CELL, Ground, Surface
 from avjepa.synth.materials import FloatArray, Material
 from avjepa.synth.scenery import Facades
-from avjepa.synth.streets import RASTER_CELL, Ground, Surface
 
 _NOISE_SIZE = 512
 
@@ -17,7 +19,8 @@ def _tileable_noise(rng: np.random.Generator) -> FloatArray:
     spectrum = np.fft.fft2(rng.standard_normal((_NOISE_SIZE, _NOISE_SIZE))) / frequency**0.4
     spectrum[0, 0] = 0
     noise = np.real(np.fft.ifft2(spectrum))
-    return (noise / (2 * noise.std())).astype(np.float32)
+    scaled: FloatArray = (noise / (2 * noise.std())).astype(np.float32)
+    return scaled
 
 
 class Textures:
@@ -50,12 +53,16 @@ class Textures:
     def clouds(self, directions: FloatArray) -> FloatArray:
         """Cloud cover in [0, 1] along unit directions."""
         up = np.maximum(directions[:, 2], 0.03)
-        scale = 60 / (up + 0.15)
+        scale = 22 / (up + 0.2)
         cover = self._sample(directions[:, 0] * scale, directions[:, 1] * scale)
-        return np.clip(1.4 * cover + 0.35, 0, 1) * np.clip(directions[:, 2] * 8, 0, 1)
+        covered: FloatArray = np.clip(0.9 * cover + 0.5, 0, 1).astype(np.float32)
+        covered *= np.minimum(np.maximum(directions[:, 2] * 8, 0), 1)
+        return covered
 
-    def _sample(self, x: FloatArray, y: FloatArray) -> FloatArray:
-        return self._noise[x.astype(np.int32) & (_NOISE_SIZE - 1), y.astype(np.int32) & (_NOISE_SIZE - 1)]
+    def _sample(self, x: NDArray[Any], y: NDArray[Any]) -> FloatArray:
+        cells = self._noise[x.astype(np.int32) & (_NOISE_SIZE - 1), y.astype(np.int32) & (_NOISE_SIZE - 1)]
+        noise: FloatArray = cells
+        return noise
 
     def albedo(
         self,

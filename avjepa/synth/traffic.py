@@ -1,4 +1,4 @@
-"""Vehicles that follow their routes: they keep their distance, wait at red lights and stops, and yield to who is in front."""
+"""Vehicles that follow their routes: they keep their distance, wait at lights and stops, yield to who is in front."""
 
 from dataclasses import dataclass, field
 

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from avjepa.synth.actors import Actor, Pose
 from avjepa.synth.casting import Moment
-from avjepa.synth.materials import FloatArray
 from avjepa.synth.mesh import turned
 from avjepa.synth.rig import Mount, RigidPose
 from avjepa.synth.streets import Array
@@ -37,7 +37,7 @@ def boxes_at(actors: tuple[Actor, ...], sizes: Array, pose: Pose) -> Boxes:
     return Boxes(np.round(centre, 4), sizes, np.round(pose.yaw, 6))
 
 
-def count_points(boxes: Boxes, which: np.ndarray, points: Array) -> np.ndarray:
+def count_points(boxes: Boxes, which: NDArray[np.int64], points: Array) -> NDArray[np.int64]:
     """How many points (n, 3) lie in each of the boxes ``which``; global frame, double precision."""
     points = points[np.argsort(points[:, 0])]
     counts = np.zeros(len(which), np.int64)
@@ -81,7 +81,7 @@ class VisibilityProbe:
         self._asked = np.zeros(len(actors))
 
     def look(
-        self, moment: Moment, mount: Mount, size: tuple[int, int], global_from_ego: RigidPose, which: np.ndarray
+        self, moment: Moment, mount: Mount, size: tuple[int, int], global_from_ego: RigidPose, which: NDArray[np.int64]
     ) -> None:
         """Add what one camera of ``size`` (width, height) sees of the actors ``which``."""
         global_from_camera = global_from_ego.matrix @ RigidPose(mount.rotation, mount.translation).matrix
@@ -111,9 +111,10 @@ class VisibilityProbe:
         self._asked += np.bincount(owner[inside], weight, len(self._asked))
         self._seen += np.bincount(owner[inside], weight * free, len(self._seen))
 
-    def levels(self) -> np.ndarray:
-        """nuScenes visibility tokens 1-4 of all actors, 1 for what no camera frames; then starts anew."""
+    def levels(self) -> NDArray[np.int64]:
+        """Visibility levels 1-4 of all actors, 1 for what no camera frames; then starts anew."""
         share = np.where(self._asked > 0, self._seen / np.maximum(self._asked, 1e-12), 0.0)
         self._seen[:] = 0
         self._asked[:] = 0
-        return 1 + np.searchsorted((0.4, 0.6, 0.8), share, side="right")
+        levels: NDArray[np.int64] = 1 + np.searchsorted((0.4, 0.6, 0.8), share, side="right")
+        return levels

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 from pyquaternion import Quaternion
 
+from avjepa.synth.action import Cast, populate, set_in_motion
 from avjepa.synth.casting import RayCaster
+from avjepa.synth.ground import Ground
 from avjepa.synth.lighting import Lighting, choose_lighting
-from avjepa.synth.population import Cast, populate, set_in_motion
+from avjepa.synth.lots import build_scenery, scenery_mesh
 from avjepa.synth.rig import Mount, RigidPose, mount_sensors
-from avjepa.synth.scenery import build_scenery, scenery_mesh
-from avjepa.synth.streets import Array, Ground, Layout, lay_out
+from avjepa.synth.streets import Array, Layout, lay_out
 from avjepa.synth.texture import Textures
 from avjepa.synth.traffic import TIME_STEP
 
@@ -52,8 +53,11 @@ def _quaternion(yaw: float, pitch: float, roll: float) -> Quaternion:
     """Turn about z, then about the new y, then about the new x, radians."""
     (cy, cp, cr), (sy, sp, sr) = np.cos((yaw / 2, pitch / 2, roll / 2)), np.sin((yaw / 2, pitch / 2, roll / 2))
     return Quaternion(
-        cr * cp * cy + sr * sp * sy, sr * cp * cy - cr * sp * sy, cr * sp * cy + sr * cp * sy, cr * cp * sy - sr * sp * cy
-    )  # fmt: skip
+        cr * cp * cy + sr * sp * sy,
+        sr * cp * cy - cr * sp * sy,
+        cr * sp * cy + sr * cp * sy,
+        cr * cp * sy - sr * sp * cy,
+    )
 
 
 def build_world(rng: np.random.Generator, duration: float, image_width: int) -> World:
