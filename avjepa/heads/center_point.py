@@ -1,5 +1,7 @@
 """CenterPoint: objects as peaks of class heatmaps, their boxes read off at the peak (Yin et al. 2021, section 4)."""
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -54,7 +56,7 @@ class CenterPointHead(Head):
         grid: the grid of that map.
         upsample: refines the map by this factor with a transposed convolution before the towers, so that small objects
             get cells of their own.
-        groups: class groups; classes that no group names are not detected.
+        groups: class groups; classes that no group names are not detected. ``null`` takes the six of nuScenes.
         shared_channels: width of the convolution that all groups share.
         channels: hidden width of every output field.
         heatmap_overlap: IoU of the heatmap's Gaussians, see ``gaussian_radius``.
@@ -74,7 +76,7 @@ class CenterPointHead(Head):
         in_channels: int,
         grid: BEVGrid,
         upsample: int = 1,
-        groups: tuple[ClassGroup, ...] = NUSCENES_GROUPS,
+        groups: Sequence[ClassGroup] | None = None,
         shared_channels: int = 64,
         channels: int = 64,
         heatmap_overlap: float = 0.1,
@@ -88,6 +90,7 @@ class CenterPointHead(Head):
         boxes_per_sample: int = 500,
     ) -> None:
         super().__init__()
+        groups = NUSCENES_GROUPS if groups is None else tuple(groups)
         names = [name for group in groups for name in group.classes]
         if unknown := sorted(set(names) - set(CLASSES)):
             raise UserError(f"CenterPointHead: unknown classes {unknown}; choose from {list(CLASSES)}")
