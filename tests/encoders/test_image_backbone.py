@@ -144,6 +144,19 @@ def test_tokens_dropped_in_one_image_do_not_touch_another() -> None:
     torch.testing.assert_close(everything[0], backbone.trunk.token[None, :, None, None].expand_as(everything[0]))
 
 
+@pytest.mark.parametrize("architecture", BACKBONES)
+def test_the_token_stands_where_patches_are_hidden_and_nowhere_else(architecture: str) -> None:
+    backbone = ImageBackbone(options(architecture)).eval()
+    hidden = torch.zeros(
+        2, *(-(-side // backbone.patch) for side in SIZES.get(architecture, (64, 96))), dtype=torch.bool
+    )
+    for some, trained in ((False, False), (True, True)):
+        hidden[1, 0, 0] = some
+        backbone.zero_grad()
+        sum(values.square().sum() for values in backbone(images(architecture), hidden)).backward()
+        assert bool(backbone.trunk.token.grad.any()) == trained
+
+
 def test_images_of_any_size_are_extended_to_whole_cells() -> None:
     backbone = ImageBackbone(options("resnet")).eval()
     odd = torch.randint(0, 256, (1, 3, 50, 75), dtype=torch.uint8)
