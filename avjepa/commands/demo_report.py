@@ -1,6 +1,5 @@
 """The demo's page, gathered from what the commands left on disk."""
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -29,10 +28,10 @@ from avjepa.encoders.bundle import build_encoder, load_bundle, read_manifest
 from avjepa.evaluate.predictions import read_detections
 from avjepa.evaluate.scores import DetectionScores
 from avjepa.provenance import hardware, package_versions
-from avjepa.report.curves import Curves
 from avjepa.report.demo_page import Pretraining, Scene, Score, write_demo_report
 from avjepa.report.features import FeatureMaps, features_figure
-from avjepa.training.metrics import read_rows
+from avjepa.training.metrics import read_curves
+from avjepa.training.provenance import read_provenance
 
 SHOWN_SCORE = 0.2
 """Detections below it are not drawn."""
@@ -62,37 +61,25 @@ def write_report(out: Path, seed: int, sensors: Sequence[str], records: Sequence
         scores=[gathered_score(out, sensor, method, seed) for sensor in sensors for method in METHODS],
         scenes=[gathered_scene(out, sensors[0], dataset, moment) for moment in shown],
         finetuning={
-            sensor: {method: curves_of(finetune_folder(out, sensor, method)) for method in METHODS}
+            sensor: {method: read_curves(finetune_folder(out, sensor, method) / "metrics.csv") for method in METHODS}
             for sensor in sensors
         },
     )
     return path
 
 
-def curves_of(run: Path) -> Curves:
-    """Every metric of a run, with the steps at which it was measured."""
-    curves: dict[str, tuple[list[int], list[float]]] = {}
-    for row in read_rows(run / "metrics.csv"):
-        for name, value in row.items():
-            if name != "step":
-                steps, values = curves.setdefault(name, ([], []))
-                steps.append(int(row["step"]))
-                values.append(value)
-    return curves
-
-
 def gathered_pretraining(out: Path, sensor: str, dataset: DatasetIndex, moments: Sequence[int]) -> Pretraining:
     """Curves, facts and feature pictures of one sensor's pre-training."""
     run = pretrain_folder(out, sensor)
-    record = json.loads((run / "provenance.json").read_text(encoding="utf-8"))
+    record = read_provenance(run)
     manifest = read_manifest(run / "backbone")
-    curves = curves_of(run)
+    curves = read_curves(run / "metrics.csv")
     speed = curves["samples_per_second"][1]
     waiting = curves["data_wait_share"][1]
     facts = {
         "parameters": manifest.parameters,
         "steps": record["steps"],
-        "time (s)": record["seconds"],
+        "time (s)": record["wall_seconds"],
         "samples per second": round(sum(speed) / len(speed), 2),
         "time spent waiting for data (%)": round(100 * sum(waiting) / len(waiting), 1),
     }

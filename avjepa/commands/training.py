@@ -1,6 +1,5 @@
 """What ``pretrain`` and ``finetune`` share: LightningCLI with one output folder and errors in one line."""
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,10 @@ from avjepa.commands.parsing import readable
 from avjepa.data.index_tables import INDEX_TABLES
 from avjepa.errors import UserError
 from avjepa.files import write_text
-from avjepa.provenance import file_fingerprints, provenance, write_provenance
+from avjepa.provenance import file_fingerprints, provenance
 from avjepa.training.checkpoints import last_checkpoint
 from avjepa.training.defaults import CHECKPOINTS, default_callbacks, default_loggers, default_plugins
+from avjepa.training.provenance import RecordProvenance
 from avjepa.training.screen import quiet_lightning
 
 SHORTHANDS = {
@@ -107,9 +107,11 @@ class TrainingCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """The trainer with what every run has beside what is configured; loggers give way to configured ones."""
+        self.datamodule.prepare_data()  # a bad dataset is an error before anything is written
         self.trainer_defaults["callbacks"] = [
             *default_callbacks(self.out, self.config.checkpoint_every),
             *self.callbacks(),
+            RecordProvenance(self.out, self.provenance()),
         ]
         configured = self.config_init.trainer
         plugins = configured.plugins if isinstance(configured.plugins, list) else [configured.plugins]
@@ -123,14 +125,12 @@ class TrainingCLI(LightningCLI):
         checkpoint = self.config.ckpt_path
         if checkpoint == "last":
             checkpoint = last_checkpoint(self.out / CHECKPOINTS)
-        self.datamodule.prepare_data()  # a bad dataset is an error before anything is written
         if self.trainer.is_global_zero:
             write_text(self.out / "config.yaml", self.yaml())
-        started = time.monotonic()
-        self.trainer.fit(self.model, self.datamodule, ckpt_path=checkpoint, weights_only=True)
-        if self.trainer.is_global_zero:
-            seconds = round(time.monotonic() - started, 1)
-            write_provenance(self.out, self.provenance(), steps=self.trainer.global_step, seconds=seconds)
+        try:
+            self.trainer.fit(self.model, self.datamodule, ckpt_path=checkpoint, weights_only=True)
+        except SystemExit as stop:  # Lightning's answer to Ctrl-C
+            raise KeyboardInterrupt from stop
 
     def yaml(self) -> str:
         """The full configuration."""

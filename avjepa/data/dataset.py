@@ -12,7 +12,7 @@ from avjepa.data.arrays import Array
 from avjepa.data.augment import BEVAugmentation
 from avjepa.data.bad_files import BadFileLog
 from avjepa.data.index import DatasetIndex
-from avjepa.data.loading import TIME_TOLERANCE, OnBadFile, SampleLoader, SensorView, stop_at_bad_file
+from avjepa.data.loading import TIME_TOLERANCE, SampleLoader, SensorView, stop_at_bad_file
 from avjepa.data.sample import Sample
 from avjepa.data.sampler import Draw
 from avjepa.errors import BadFileError, UserError
@@ -27,7 +27,8 @@ _CONTEXT_STREAM, _TARGET_STREAM = 0, 1
 class MomentDataset(ABC, Generic[Item]):
     """Items by ``Draw``. With ``on_bad_file="skip"``, a draw that meets a bad file is replaced by another one.
 
-    The replacement depends on the draw's seed and the files only, so a resumed run makes the same one.
+    A bad file among the further sweeps that thicken a cloud is left out of it, and the draw stays. The replacement
+    depends on the draw's seed and the files only, so a resumed run makes the same one.
     """
 
     def __init__(self, moments: Int64[Array, "item"], on_bad_file: OnBadFileOption, bad_files: BadFileLog) -> None:
@@ -58,6 +59,14 @@ class MomentDataset(ABC, Generic[Item]):
                 return item
         path = next(iter(self.bad_files.files()))
         raise UserError(f"{path}: this file and one of every other moment are bad; see 'avjepa inspect'")
+
+    def _leave_out_further_sweeps(self, error: BadFileError, of_the_moment: bool) -> None:
+        if of_the_moment:
+            raise error
+        self.bad_files.add(error)
+
+    def _leave_out(self, error: BadFileError, of_the_moment: bool) -> None:
+        self.bad_files.add(error)
 
     def _load_unless_bad(self, index: int, seed: int) -> Item | None:
         if index in self._bad_moments:
@@ -103,7 +112,8 @@ class PretrainDataset(MomentDataset[tuple[Sample, Sample]]):
         self.target = context if target is None else target
         self.augmentation = augmentation
         self.independent_views = independent_views
-        self._loader = SampleLoader(index)
+        skipping = self._leave_out_further_sweeps if on_bad_file == "skip" else stop_at_bad_file
+        self._loader = SampleLoader(index, skipping)
         moments = index.moments(scenes, keyframes_only)
         for channels in {*self.context.channels(), *self.target.channels()}:
             moments = moments[index.recorded(channels, TIME_TOLERANCE)[moments]]
@@ -159,8 +169,8 @@ class LabelledDataset(MomentDataset[Sample]):
         self.annotations = annotations
         self.view = view
         self.augmentation = augmentation
-        omit: OnBadFile = self.bad_files.add
-        self._loader = SampleLoader(index, omit if keep_every_keyframe and on_bad_file == "skip" else stop_at_bad_file)
+        skipping = self._leave_out if keep_every_keyframe else self._leave_out_further_sweeps
+        self._loader = SampleLoader(index, skipping if on_bad_file == "skip" else stop_at_bad_file)
 
     def load(self, moment: int, seed: int) -> Sample:
         """The sample of a keyframe."""

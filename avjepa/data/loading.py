@@ -105,11 +105,12 @@ class SensorView:
         return [channels for part, channels in parts if part is not None]
 
 
-OnBadFile: TypeAlias = Callable[[BadFileError], None]
-"""Called with every bad file; a handler that returns has the file left out of the sample."""
+OnBadFile: TypeAlias = Callable[[BadFileError, bool], None]
+"""Called with every bad file, and whether it is of the moment itself rather than one of the further sweeps that thicken
+a cloud. A handler that returns has the file left out of the sample."""
 
 
-def stop_at_bad_file(error: BadFileError) -> None:
+def stop_at_bad_file(error: BadFileError, of_the_moment: bool) -> None:
     """The handler that leaves nothing out."""
     raise error
 
@@ -157,18 +158,19 @@ class SampleLoader:
             try:
                 clouds.append(lidar_in_bev(read_lidar(self.index.file(record)), bev_from_lidar, lag))
             except BadFileError as error:
-                self.on_bad_file(error)
+                self.on_bad_file(error, bool(record == records[0]))
         return torch.cat(clouds)
 
     def _radar(self, moment: int, view: RadarView | None) -> Float[Tensor, "point 16"] | None:
         if view is None or not len(records := view.records(self.index, moment)):
             return None
+        newest = {self.index.at_moment(moment, channel, TIME_TOLERANCE) for channel in RADAR_CHANNELS}
         clouds = [torch.zeros(0, len(RADAR_FIELDS))]
         for record, bev_from_radar, lag in self._chain(records, moment):
             try:
                 points = read_radar(self.index.file(record))
             except BadFileError as error:
-                self.on_bad_file(error)
+                self.on_bad_file(error, record in newest)
             else:
                 clouds.append(radar_in_bev(points[view.keep.keeps(points)], bev_from_radar, lag))
         return torch.cat(clouds)
@@ -189,7 +191,7 @@ class SampleLoader:
                 height, width = self.index.record_size[record].tolist()
                 image, here_from_file = view.read(self.index.file(record), (height, width))
             except BadFileError as error:
-                self.on_bad_file(error)
+                self.on_bad_file(error, True)
                 continue
             images.append(image[None])
             intrinsics.append((here_from_file @ self.index.intrinsic(record)).float()[None])
