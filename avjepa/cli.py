@@ -18,6 +18,7 @@ COMMANDS = {
     "finetune": "train a detector on a pre-trained or a new backbone",
     "evaluate": "score a fine-tuned detector with the official nuScenes evaluation",
     "view": "draw a sample: bird's-eye view, six cameras, boxes, predictions",
+    "label-efficiency": "score against labels: a grid of methods, label amounts and seeds",
     "demo": "all of it on a small synthetic world, ending in report.html",
 }
 
@@ -43,7 +44,7 @@ def run_command(name: str, arguments: Sequence[str]) -> None:
         close = difflib.get_close_matches(name, COMMANDS, n=1)
         hint = f"did you mean '{close[0]}'?" if close else f"there are {', '.join(COMMANDS)}"
         raise UserError(f"unknown command '{name}'; {hint}")
-    module = importlib.import_module(f"avjepa.commands.{name}")
+    module = importlib.import_module(f"avjepa.commands.{name.replace('-', '_')}")
     module.run([underscored(argument) for argument in arguments])
 
 

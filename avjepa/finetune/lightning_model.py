@@ -79,7 +79,7 @@ class FinetuneModule(LightningModule):
         if self._resumed:
             return
         if self.weights is None:
-            if self.frozen:
+            if self.frozen and any(True for _ in self.detector.backbone.parameters()):
                 tell("mode is frozen and weights is not set: the heads learn on a backbone with random weights")
         else:
             backbone = self.detector.backbone

@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,9 +77,39 @@ def score_lines_figure(scores: Scores, *, horizontal: str, vertical: str, ticks:
             if len(runs) > 1:
                 axes.plot([quantity] * len(runs), runs, ".", color=colours[method], markersize=4, alpha=0.55)
     axes.set_xscale("log")
-    axes.xaxis.set_major_locator(FixedLocator(sorted({q for by_quantity in scores.values() for q in by_quantity})))
+    axes.xaxis.set_major_locator(FixedLocator(spaced({q for by_quantity in scores.values() for q in by_quantity})))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: ticks.format(value)))
+    axes.set(xlabel=horizontal, ylabel=vertical)
+    axes.legend()
+    return figure
+
+
+def spaced(quantities: Collection[float], ratio: float = 1.15) -> list[float]:
+    """Those quantities that are at least ``ratio`` apart, ascending, so that their labels do not touch."""
+    kept: list[float] = []
+    for quantity in sorted(quantities):
+        if not kept or quantity >= ratio * kept[-1]:
+            kept.append(quantity)
+    return kept
+
+
+@chart
+def score_scatter_figure(
+    points: Mapping[str, Sequence[tuple[float, float]]], *, horizontal: str, vertical: str
+) -> Figure:
+    """Score against a measure of the backbone, a dot for every run.
+
+    Args:
+        points: by method, (measure, score) of every run.
+        horizontal: title of the horizontal axis.
+        vertical: title of the vertical axis.
+    """
+    figure = Figure(figsize=(6.8, 4.2), layout="constrained")
+    axes = figure.add_subplot()
+    colours = method_colours(list(points))
+    for method, runs in points.items():
+        axes.plot(*zip(*runs, strict=True), "o", color=colours[method], markersize=5.5, label=method_name(method))
     axes.set(xlabel=horizontal, ylabel=vertical)
     axes.legend()
     return figure

@@ -1,0 +1,149 @@
+"""``avjepa label-efficiency``: score against labels for several ways of pre-training, and what follows from it."""
+
+import json
+import multiprocessing
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from avjepa.commands.parsing import run_function
+from avjepa.errors import UserError
+
+
+def label_efficiency(
+    config: Path,
+    data: Path,
+    out: Path,
+    version: str = "v1.0-trainval",
+    split: str = "test",
+    val_split: str = "val",
+    processes: int = 1,
+    threads: int = 1,
+    retry_failed: bool = False,
+    publish: Path | None = None,
+    on_bad_file: str = "stop",
+) -> None:
+    """Run a grid of methods, label amounts, modes and seeds; write table, plots and the answers they give.
+
+    Interrupted, it goes on where it stopped. Start it on several machines with one shared --out and they share the
+    work: each cell is done once, and the cell of a machine that dies is taken over.
+
+    Args:
+        config: the study, see configs/label_efficiency.
+        data: the dataset's root folder.
+        out: folder of records and results.
+        version: name of the folder of tables.
+        split: the split that is reported.
+        val_split: the split on which learning rates are chosen.
+        processes: workers on this machine.
+        threads: processor threads of each.
+        retry_failed: have cells done again that failed before.
+        publish: also copy the results there, into the table of all sensors.
+        on_bad_file: "stop" or "skip".
+    """
+    if processes < 1 or threads < 1:
+        raise UserError(f"--processes {processes} --threads {threads}: at least one of each is needed")
+    arguments: dict[str, Any] = dict(
+        config=config, data=data, out=out, version=version, split=split, val_split=val_split, threads=threads,
+        on_bad_file=on_bad_file,
+    )  # fmt: skip
+    if retry_failed:
+        from avjepa.evaluate.label_efficiency.store import Store
+
+        Store(out).forget_failures()
+    others = [
+        multiprocessing.get_context("spawn").Process(target=_help, kwargs=arguments) for _ in range(processes - 1)
+    ]
+    started = []
+    try:
+        worker = prepared(**arguments)  # what is wrong with the options is said once, before anything is started
+        for process in others:
+            process.start()
+            started.append(process)
+        worker.run()
+        for process in started:
+            process.join()
+    finally:
+        for process in started:
+            process.terminate()
+    from avjepa.evaluate.label_efficiency.results import publish_results, write_results
+
+    command = f"avjepa label-efficiency --config {config} --data DIR --version {version} --out DIR"
+    summary = write_results(worker.study, worker.store, out, command, _about_data(data, version))
+    if publish is not None:
+        publish_results(out, publish, worker.study.sensor)
+    print(summary)
+    failures = {name: worker.store.failure(name) for name in sorted(worker.store.failed() & worker.jobs.keys())}
+    if failures:
+        name, failure = next(iter(failures.items()))
+        reason = failure["reason"] if failure else ""
+        raise UserError(f"{len(failures)} jobs failed, the first: {name}: {reason}; --retry_failed tries them again")
+
+
+def prepared(
+    config: Path, data: Path, out: Path, version: str, split: str, val_split: str, threads: int, on_bad_file: str
+) -> Any:
+    """A worker that is ready to run. Parameters are those of the command."""
+    import torch
+
+    from avjepa.commands.study import ConfiguredBuilder, StudyConfig
+    from avjepa.data.index import DatasetIndex
+    from avjepa.evaluate.label_efficiency.store import Store
+    from avjepa.evaluate.label_efficiency.worker import Worker
+    from avjepa.provenance import hardware
+    from avjepa.training.screen import quiet_lightning, tell
+
+    torch.set_num_threads(threads)
+    quiet_lightning()
+    read = StudyConfig.read(config)
+    index = DatasetIndex.open(data, version)
+    for name in (split, val_split):
+        index.scenes_of(name)
+    train_split = read.finetune_overrides.get("data", {}).get("train_split", "train")
+    study = read.study(len(index.scenes_of(train_split)))
+    _require_same_study(out, read.definition() | {"splits": [split, val_split], "data": _about_data(data, version)})
+    machine = hardware()
+    devices = ", ".join(machine["cuda_devices"])
+    described = f"{machine['processor']}, {threads} thread{'s' if threads > 1 else ''}"
+    builder = ConfiguredBuilder(read, out, data, version, [f"--on_bad_file={on_bad_file}"])
+    return Worker(
+        study, Store(out), builder, validation=val_split, test=split, hardware=devices or described, tell=tell
+    )
+
+
+def _help(**arguments: Any) -> None:
+    """A further worker on this machine; what it cannot do, the first one does."""
+    prepared(**arguments).run()
+
+
+def _about_data(data: Path, version: str) -> dict[str, Any]:
+    """What tells a dataset from others: the seed and options of a synthetic one, the size of its tables."""
+    folder = data / version
+    synthetic = folder / "synth.json"
+    about = json.loads(synthetic.read_text(encoding="utf-8")) if synthetic.is_file() else {}
+    return {"version": version, "sample_bytes": (folder / "sample.json").stat().st_size, "synthetic": about}
+
+
+def _require_same_study(out: Path, definition: dict[str, Any]) -> None:
+    """Raise unless the records in ``out`` were made with the same configuration; methods may be added."""
+    from avjepa.files import write_json
+
+    path = out / "study.json"
+    definition = json.loads(json.dumps(definition))
+    known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    for name, value in {**definition, **{f"methods.{n}": m for n, m in definition["methods"].items()}}.items():
+        before = (
+            known.get("methods", {}).get(name[8:], value) if name.startswith("methods.") else known.get(name, value)
+        )
+        if name != "methods" and before != value:
+            raise UserError(
+                f"--out {out}: its records were made with another '{name}' (see {path}); choose another folder"
+            )
+    methods = known.get("methods", {}) | definition["methods"]
+    write_json(path, definition | {"methods": methods})
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Parse and run; ``--retry_failed`` needs no value."""
+    bare = ["--retry_failed=true" if argument == "--retry_failed" else argument for argument in arguments]
+    run_function("label-efficiency", label_efficiency, bare)

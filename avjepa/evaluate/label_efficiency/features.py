@@ -1,0 +1,134 @@
+"""A frozen backbone's maps, computed once for every keyframe and read by all detectors that are trained on them."""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from avjepa.data.collate import collate
+from avjepa.data.datamodule import DetectionDataModule
+from avjepa.data.dataset import LabelledDataset
+from avjepa.data.loader import BatchLoader
+from avjepa.data.loading import SensorView
+from avjepa.data.sample import Batch
+from avjepa.data.sampler import Draw
+from avjepa.encoders.base import BEVMap, SensorEncoder
+from avjepa.errors import UserError
+
+
+def keyframe_loader(
+    data: DetectionDataModule, scenes: Sequence[str], without: Callable[[str], bool] = lambda token: False
+) -> BatchLoader[Batch]:
+    """Every keyframe of some scenes once, as the sensors saw it: no augmentation, no labels.
+
+    Args:
+        data: gives the sensors, the batch size and the loading processes; set up.
+        scenes: names.
+        without: sample tokens to leave out.
+    """
+    assert data.index is not None, "setup() comes first"
+    dataset = LabelledDataset(
+        data.index, None, data.view, list(scenes), on_bad_file=data.on_bad_file, keep_every_keyframe=True,
+        bad_files=data.bad_files,
+    )  # fmt: skip
+    tokens = [data.index.moment_token(int(moment)) for moment in dataset.moments]
+    draws = [Draw(item, item) for item, token in enumerate(tokens) if not without(token)]
+    batches = [draws[first : first + data.batch_size] for first in range(0, len(draws), data.batch_size)]
+    return BatchLoader(dataset, batches.__getitem__, len(batches), collate, data.workers)
+
+
+class FeatureCache:
+    """Maps of one frozen encoder by sample token, half precision, in a file that vanishes with the process.
+
+    Without augmentation: a convolutional encoder does not commute with flips and rotations, so features of an
+    augmented input could not be had from features of the input.
+
+    Args:
+        encoder: on the device that it shall run on; put into evaluation mode.
+        folder: where the file lies, 2 bytes a number; needs room for every keyframe that is asked for.
+        autocast: the context that the encoder runs in.
+    """
+
+    def __init__(
+        self,
+        encoder: SensorEncoder,
+        folder: Path,
+        autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
+    ) -> None:
+        self.encoder = encoder.eval().requires_grad_(False)
+        self.autocast = autocast
+        self.shape = (encoder.out_channels, *encoder.token_grid.shape)
+        folder.mkdir(parents=True, exist_ok=True)
+        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (lives as long as the cache)
+        self._rows: dict[str, int] = {}
+        self._maps = np.empty((0, *self.shape), np.float16)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @torch.no_grad()
+    def add(self, data: DetectionDataModule, scenes: Sequence[str]) -> None:
+        """Compute the maps of every keyframe of some scenes that are not there yet.
+
+        Raises:
+            UserError: a feature is too large for half precision.
+        """
+        loader = keyframe_loader(data, scenes, self._rows.__contains__)
+        device = next(self.encoder.parameters()).device
+        size = int(np.prod(self.shape)) * 2
+        for batch in loader:
+            with self.autocast():
+                features = self.encoder(batch.to(device)).features.to("cpu", torch.float16)
+            if not torch.isfinite(features).all():
+                raise UserError("frozen features exceed the range of half precision; normalise the backbone's output")
+            for token, bev in zip(batch.tokens, features, strict=True):
+                self._file.seek(len(self._rows) * size)
+                self._file.write(bev.numpy().tobytes())
+                self._rows[token] = len(self._rows)
+        self._file.flush()
+        if self._rows:
+            self._maps = np.memmap(self._file, np.float16, "r", shape=(len(self._rows), *self.shape))
+
+    def maps(self, tokens: Sequence[str]) -> Float[Tensor, "batch channel y x"]:
+        """The maps of these samples in single precision, on the CPU."""
+        rows = [self._rows[token] for token in tokens]
+        return torch.from_numpy(np.stack([self._maps[row] for row in rows]).astype(np.float32))
+
+
+class CachedBackbone(SensorEncoder):
+    """Stands in for a frozen backbone: looks maps up instead of computing them. Has no parameters.
+
+    Args:
+        cache: holds every sample that will be asked for.
+    """
+
+    def __init__(self, cache: FeatureCache) -> None:
+        super().__init__()
+        self.cache = cache
+        self.token_grid = cache.encoder.token_grid
+        self.out_channels, self.level_channels = cache.encoder.out_channels, ()
+
+    def forward(self, batch: Batch, hidden: Bool[Tensor, "batch y x"] | None = None) -> BEVMap:
+        """The maps of the batch's samples. What was occupied is not kept."""
+        if hidden is not None:
+            raise ValueError("nothing can be hidden from features that are computed")
+        features = self.cache.maps(batch.tokens).to(batch.seeds.device)
+        return BEVMap(features, self.occupied(batch))
+
+    def occupied(self, batch: Batch) -> Bool[Tensor, "batch y x"]:
+        """Nowhere."""
+        return torch.zeros(len(batch), *self.token_grid.shape, dtype=torch.bool, device=batch.seeds.device)
+
+    def thinned(self, batch: Batch, drop: float) -> Batch:
+        """There is no raw input to thin."""
+        raise ValueError("features that are computed have no raw input")
+
+
+def read_labels_alone(data: DetectionDataModule) -> None:
+    """Have a datamodule open no sensor file: the backbone's maps are there, and nothing is augmented."""
+    data.view, data.augmentation, data.workers = SensorView(), None, 0

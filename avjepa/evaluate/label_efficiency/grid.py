@@ -1,0 +1,224 @@
+"""What a label-efficiency study consists of: pre-trainings, trials that choose settings, and the cells of the grid."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from avjepa.errors import UserError
+
+Mode = Literal["frozen", "end_to_end"]
+
+
+def labelled_scenes(labels: Sequence[int | str], total: int) -> tuple[int, ...]:
+    """Label amounts as numbers of scenes, ascending and without repetition.
+
+    Args:
+        labels: numbers of scenes, or shares such as ``"5%"``, of which the next larger number of scenes is taken.
+        total: scenes of the training split.
+
+    Raises:
+        UserError: an entry is neither, or asks for no scene or for more than there are.
+    """
+    counts = set()
+    for entry in labels:
+        try:
+            share = isinstance(entry, str) and entry.strip().endswith("%")
+            # so that 7 % of 100 scenes are 7 and not 8
+            wanted = math.ceil(round(float(str(entry).strip()[:-1]) / 100 * total, 9)) if share else int(entry)
+        except ValueError:
+            raise UserError(f"labels: {entry!r} is neither a number of scenes nor a share such as '5%'") from None
+        if not 1 <= wanted <= total:
+            raise UserError(f"labels: {entry!r} is {wanted} scenes; the training split has {total}")
+        counts.add(wanted)
+    return tuple(sorted(counts))
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How a detector is trained; which setting is chosen for a method is up to the validation split."""
+
+    learning_rate: float
+    backbone_learning_rate_factor: float = 1.0
+    head_first_steps: int = 0
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to come by a backbone.
+
+    Attributes:
+        name: in records and plots; ``scratch``, ``jepa`` and ``generative`` have a role in the claims.
+        pretrain_steps: lengths of pre-training, ascending; ``(0,)`` for none. The longest serves the grid, the shorter
+            ones the curve of score against compute.
+        scenes: label amounts of its cells, in scenes.
+        modes: of its cells.
+    """
+
+    name: str
+    pretrain_steps: tuple[int, ...]
+    scenes: tuple[int, ...]
+    modes: tuple[Mode, ...]
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """The search that every method is given, scratch included.
+
+    Attributes:
+        scenes: label amount at which it is made.
+        seed: of its trials.
+        frozen: settings that are tried where the backbone is frozen; one is taken without a trial.
+        end_to_end: settings that are tried where it is trained too.
+    """
+
+    scenes: int
+    frozen: tuple[Setting, ...]
+    end_to_end: tuple[Setting, ...]
+    seed: int = 0
+
+    def settings(self, mode: Mode) -> tuple[Setting, ...]:
+        """Those of a mode."""
+        return self.frozen if mode == "frozen" else self.end_to_end
+
+
+@dataclass(frozen=True)
+class Pretraining:
+    """One backbone. With 0 steps it has the random weights of its seed."""
+
+    method: str
+    seed: int
+    steps: int
+
+    @property
+    def name(self) -> str:
+        """Identifies it among all jobs and in file names."""
+        return f"pretrain-{self.method}-p{self.seed}-{self.steps}"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One detector, trained with the labels of some scenes and scored on the test split.
+
+    Attributes:
+        backbone: what it starts from.
+        mode: whether the backbone is trained too.
+        scenes: how many scenes' labels it sees: the first ones of an order that ``seed`` shuffles.
+        seed: of the choice of scenes, the order of the data, and the new weights.
+    """
+
+    backbone: Pretraining
+    mode: Mode
+    scenes: int
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Identifies it among all jobs and in file names."""
+        backbone = self.backbone.name.removeprefix("pretrain-")
+        return f"{self.mode}-{backbone}-{self.scenes}scenes-s{self.seed}"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One detector of a given setting, scored on the validation split."""
+
+    cell: Cell
+    setting: Setting
+
+    @property
+    def name(self) -> str:
+        """Identifies it among all jobs and in file names."""
+        setting = self.setting
+        rates = f"{setting.learning_rate:g}x{setting.backbone_learning_rate_factor:g}h{setting.head_first_steps}"
+        return f"tune-{self.cell.name}-{rates}"
+
+
+Job = Pretraining | Trial | Cell
+
+
+@dataclass(frozen=True)
+class Study:
+    """A grid for one sensor, or for several that are fused.
+
+    Attributes:
+        sensor: its name in the table.
+        methods: what is compared.
+        total_scenes: scenes of the training split: all labels.
+        steps: optimiser steps of every fine-tuning.
+        tuning: the search for a setting.
+        seeds: one run of every cell each.
+        pretrain_seeds: seed i of the cells uses backbone i (modulo their number), so that the spread over seeds holds
+            that of pre-training too.
+        compute_scenes: label amounts at which shorter pre-trainings are scored.
+        compute_modes: modes in which they are.
+    """
+
+    sensor: str
+    methods: tuple[Method, ...]
+    total_scenes: int
+    steps: int
+    tuning: Tuning
+    seeds: tuple[int, ...] = (0, 1, 2)
+    pretrain_seeds: tuple[int, ...] = (0, 1, 2)
+    compute_scenes: tuple[int, ...] = ()
+    compute_modes: tuple[Mode, ...] = field(default=("frozen",))
+
+    def __post_init__(self) -> None:
+        if not self.methods or not self.seeds or not self.pretrain_seeds:
+            raise UserError("label efficiency: methods, seeds and pretrain_seeds must not be empty")
+        for values, name in ((self.seeds, "seeds"), (self.pretrain_seeds, "pretrain_seeds")):
+            if len(set(values)) < len(values):
+                raise UserError(f"label efficiency: {name} {list(values)} holds one twice; every run needs its own")
+        if missing := [mode for mode in ("frozen", "end_to_end") if not self.tuning.settings(mode)]:
+            raise UserError(f"label efficiency: tune.{missing[0]} needs at least one setting")
+
+    def cells(self) -> list[Cell]:
+        """Of the grid and of the curve against compute; cells that share a backbone stand together."""
+        found: dict[Cell, None] = {}
+        for place, seed in enumerate(self.seeds):
+            backbone_seed = self.pretrain_seeds[place % len(self.pretrain_seeds)]
+            for method in self.methods:
+                for steps in reversed(method.pretrain_steps):
+                    longest = steps == max(method.pretrain_steps)
+                    for mode in method.modes if longest else self.compute_modes:
+                        for scenes in method.scenes if longest else self.compute_scenes:
+                            found[Cell(Pretraining(method.name, backbone_seed, steps), mode, scenes, seed)] = None
+        return list(found)
+
+    def trials(self, method: str, mode: Mode) -> list[Trial]:
+        """The search for a method's setting; empty where there is no choice."""
+        settings = self.tuning.settings(mode)
+        if len(settings) == 1:
+            return []
+        steps = max(next(m.pretrain_steps for m in self.methods if m.name == method))
+        backbone = Pretraining(method, self.pretrain_seeds[0], steps)
+        return [Trial(Cell(backbone, mode, self.tuning.scenes, self.tuning.seed), setting) for setting in settings]
+
+    def jobs(self) -> list[Job]:
+        """Everything there is to do, in a good order: what others need comes first."""
+        cells = self.cells()
+        trials = [trial for method in self.methods for mode in method.modes for trial in self.trials(method.name, mode)]
+        backbones = dict.fromkeys([*(trial.cell.backbone for trial in trials), *(cell.backbone for cell in cells)])
+        return [*backbones, *trials, *cells]
+
+    def needs(self, job: Job) -> list[Job]:
+        """What has to be done before."""
+        match job:
+            case Pretraining():
+                return []
+            case Trial():
+                return [job.cell.backbone]
+            case Cell():
+                return [job.backbone, *self.trials(job.backbone.method, job.mode)]
+
+
+def backbone_of(job: Job) -> Pretraining:
+    """The backbone that a job makes or uses."""
+    match job:
+        case Pretraining():
+            return job
+        case Trial():
+            return job.cell.backbone
+        case Cell():
+            return job.backbone

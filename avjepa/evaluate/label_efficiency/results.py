@@ -1,0 +1,251 @@
+"""A study's results as files: the table of cells, a page in Markdown, plots."""
+
+import shutil
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from avjepa.evaluate.label_efficiency.grid import Cell, Mode, Pretraining, Study
+from avjepa.evaluate.label_efficiency.store import Store
+from avjepa.evaluate.label_efficiency.summary import (
+    SCRATCH,
+    Curve,
+    Row,
+    claims,
+    compute_curves,
+    compute_place,
+    curve,
+    means,
+    needed,
+    read_table,
+    write_table,
+)
+from avjepa.files import replacing, write_text
+from avjepa.report.scores import Spread, score_lines_figure, score_scatter_figure
+from avjepa.report.style import method_name
+
+TABLE, PAGE = "label_efficiency.csv", "summary.md"
+MODES: tuple[Mode, ...] = ("frozen", "end_to_end")
+_TITLES = {"frozen": "Frozen backbone", "end_to_end": "End to end"}
+
+
+def write_results(study: Study, store: Store, out: Path, command: str, data: Mapping[str, Any]) -> Path:
+    """Write table, plots and page of what is done so far; returns the page's path.
+
+    Args:
+        study: the grid.
+        store: its records.
+        out: folder of the results.
+        command: reproduces them.
+        data: what the data are.
+    """
+    cells = [(job, store.record(job.name)) for job in study.jobs() if isinstance(job, Cell)]
+    rows = [Row.of(record) for _, record in cells if record is not None]
+    backbones = {
+        job: record
+        for job in study.jobs()
+        if isinstance(job, Pretraining) and (record := store.record(job.name)) is not None
+    }
+    write_table(out / TABLE, rows)
+    pictures = _draw(out, rows, backbones)
+    failures = [(name, store.failure(name)) for name in sorted(store.failed() & {job.name for job in study.jobs()})]
+    page = [
+        f"# Label efficiency: {study.sensor}",
+        "",
+        f"{len(rows)} of {len(cells)} cells. Command: `{command}`.",
+        f"Data: {', '.join(f'{name} {value}' for name, value in data.items() if value)}; "
+        f"{study.total_scenes} scenes with labels.",
+        f"Hardware: {'; '.join(sorted({row.hardware for row in rows})) or 'none yet'}.",
+        f"Every detector is trained for {study.steps} steps. Scores are mAP in per cent on scenes on which no choice "
+        "was made, mean ± standard deviation over seeds; a seed draws the labelled scenes, the order of the data and the "
+        "new weights, and has a pre-training of its own.",
+        *_score_tables(study, rows),
+        *_needed_table(study, rows),
+        "",
+        "## Claims",
+        "",
+        *_claim_lines(rows, study.sensor, backbones),
+        *_settings_table(study, store),
+        *_backbone_table(rows, backbones),
+        *(["", "## Failures", ""] if failures else []),
+        *(f"- `{name}`: {failure['reason']}" for name, failure in failures if failure is not None),
+        "",
+        *(f"![{title}]({file})" for title, file in pictures),
+    ]
+    write_text(out / PAGE, "\n".join(page) + "\n")
+    return out / PAGE
+
+
+def publish_results(out: Path, folder: Path, sensor: str) -> None:
+    """Copy page and plots to where the results of all sensors lie, and put the cells into their common table.
+
+    The claim about all sensors is answered by ``avjepa.evaluate.label_efficiency.summary.claims`` on that table.
+    """
+    own = read_table(out / TABLE)
+    others = [row for row in read_table(folder / TABLE) if row.sensor != sensor] if (folder / TABLE).is_file() else []
+    write_table(folder / TABLE, [*own, *others])
+    page = (out / PAGE).read_text(encoding="utf-8")
+    for picture in sorted(out.glob("*.png")):
+        name = f"label_efficiency_{sensor}_{picture.name}"
+        page = page.replace(f"]({picture.name})", f"]({name})")
+        with replacing(folder / name) as temporary:
+            shutil.copyfile(picture, temporary)
+    write_text(folder / f"label_efficiency_{sensor}.md", page)
+
+
+def _methods(study: Study, rows: Sequence[Row]) -> list[str]:
+    present = {row.method for row in rows}
+    return [method.name for method in study.methods if method.name in present]
+
+
+def _percent(scores: Mapping[int, float]) -> list[float]:
+    return [100 * score for score in scores.values()]
+
+
+def _markdown(header: Sequence[str], lines: Sequence[Sequence[str]]) -> list[str]:
+    ruler = ["---", *["---:"] * (len(header) - 1)]
+    return [f"| {' | '.join(cells)} |" for cells in (header, ruler, *lines)]
+
+
+def _score_tables(study: Study, rows: Sequence[Row]) -> list[str]:
+    page: list[str] = []
+    for mode in MODES:
+        curves = {method: curve(rows, method, mode) for method in _methods(study, rows)}
+        columns = sorted({scenes for scores in curves.values() for scenes in scores})
+        if not columns:
+            continue
+        lines = [
+            [method_name(method), *(Spread.of(_percent(scores.get(scenes, {}))).text() for scenes in columns)]
+            for method, scores in curves.items()
+            if scores
+        ]
+        header = ["scenes", *(f"{n} ({100 * n / study.total_scenes:.3g} %)" for n in columns)]
+        page += ["", f"## {_TITLES[mode]}", "", *_markdown(header, lines)]
+    return page
+
+
+def _needed_table(study: Study, rows: Sequence[Row]) -> list[str]:
+    lines = []
+    for mode in MODES:
+        scratch = curve(rows, SCRATCH, mode)
+        if not scratch:
+            continue
+        target = means(scratch)[max(scratch)]
+        for method in _methods(study, rows):
+            scores = curve(rows, method, mode)
+            if method != SCRATCH and scores:
+                scenes = needed(means(scores), target)
+                times = f"{max(scratch) / scenes.amount:.2g}" if scenes else "–"
+                lines.append(
+                    [
+                        method_name(method),
+                        _TITLES[mode].lower(),
+                        f"{100 * target:.1f}",
+                        str(scenes or "not reached"),
+                        times,
+                    ]
+                )
+    header = ["method", "mode", "scratch with all labels", "scenes needed for it", "times fewer"]
+    title = ["", "## Labels needed to reach scratch's score with all labels", ""]
+    return [*title, *_markdown(header, lines)] if lines else []
+
+
+def _claim_lines(rows: Sequence[Row], sensor: str, backbones: Mapping[Pretraining, Mapping[str, Any]]) -> list[str]:
+    answers = claims(rows, sensor, _costs(backbones, "pretrain_seconds"))
+    return [f"{n}. {claim.claim}: **{claim.answer}**. {claim.evidence}" for n, claim in enumerate(answers, 1)]
+
+
+def _costs(backbones: Mapping[Pretraining, Mapping[str, Any]], what: str) -> dict[tuple[str, int], float]:
+    """Mean over seeds, by method and steps."""
+    found: dict[tuple[str, int], list[float]] = {}
+    for job, record in backbones.items():
+        if job.steps:
+            cost = job.steps * record["batch_size"] if what == "samples" else record[what]
+            found.setdefault((job.method, job.steps), []).append(float(cost))
+    return {key: statistics.fmean(values) for key, values in found.items()}
+
+
+def _settings_table(study: Study, store: Store) -> list[str]:
+    lines = []
+    for method in study.methods:
+        for mode in method.modes:
+            trials = [(trial.setting, store.record(trial.name)) for trial in study.trials(method.name, mode)]
+            done = [(record["mAP"], setting) for setting, record in trials if record is not None]
+            if done:
+                best = max(score for score, _ in done)
+                setting = next(setting for score, setting in done if score == best)
+                listed = ", ".join(f"{100 * score:.1f}" for score, _ in done)
+                chosen = ", ".join(f"{name} {value:g}" for name, value in asdict(setting).items())
+                lines.append([method_name(method.name), _TITLES[mode].lower(), listed, chosen])
+    title = ["", f"## Settings, chosen on validation scenes with {study.tuning.scenes} labelled scenes", ""]
+    return [*title, *_markdown(["method", "mode", "mAP of the trials", "chosen"], lines)] if lines else []
+
+
+def _backbone_table(rows: Sequence[Row], backbones: Mapping[Pretraining, Mapping[str, Any]]) -> list[str]:
+    groups: dict[tuple[str, int], list[Mapping[str, Any]]] = {}
+    for job, record in backbones.items():
+        groups.setdefault((job.method, job.steps), []).append(record)
+    names = ("pretrain_seconds", "rank_centred", "rank_uncentred", "probe_precision", "probe_chance")
+    lines = []
+    for (method, steps), records in groups.items():
+        values = [[float(r[name]) for r in records if r.get(name) is not None] for name in names]
+        digits = (0, 1, 1, 3, 3)
+        shown = [Spread.of(v).text(d) for v, d in zip(values, digits, strict=True)]
+        lines.append([method_name(method), str(steps), *shown])
+    header = ["method", "steps", "time (s)", "RankMe centred", "uncentred", "probe (AP)", "chance"]
+    return ["", "## Backbones, without labels", "", *_markdown(header, lines)] if lines else []
+
+
+def _draw(out: Path, rows: Sequence[Row], backbones: Mapping[Pretraining, Mapping[str, Any]]) -> list[tuple[str, str]]:
+    pictures = []
+    methods = list(dict.fromkeys(job.method for job in backbones))
+    for mode in MODES:
+        curves: dict[str, Curve] = {method: curve(rows, method, mode) for method in methods}
+        scores = {
+            method: {float(scenes): _percent(by_seed) for scenes, by_seed in found.items()}
+            for method, found in curves.items()
+            if found
+        }
+        if scores:
+            figure = score_lines_figure(scores, horizontal="labelled scenes", vertical=f"mAP (%), {_name(mode)}")
+            pictures.append((f"Score against labels, {_name(mode)}", _save(figure, out / f"labels_{mode}.png")))
+    place = compute_place(rows)
+    if place is not None:
+        where = f"{_name(place[0])}, {place[1]} labelled scenes"
+        for what, title in (("pretrain_seconds", "seconds of pre-training"), ("samples", "samples of pre-training")):
+            by_cost = {
+                method: {cost: _percent(by_seed) for cost, by_seed in points.items()}
+                for method, points in compute_curves(rows, _costs(backbones, what), *place).items()
+            }
+            if by_cost:
+                figure = score_lines_figure(by_cost, horizontal=title, vertical=f"mAP (%), {where}", ticks="{:.0f}")
+                file = _save(figure, out / f"compute_{what.removeprefix('pretrain_')}.png")
+                pictures.append((f"Score against {title}, {where}", file))
+        for measure, title in (
+            ("rank_centred", "RankMe (centred)"),
+            ("probe_precision", "probe for hidden cells (AP)"),
+        ):
+            points: dict[str, list[tuple[float, float]]] = {}
+            for row in rows:
+                record = backbones.get(Pretraining(row.method, row.pretrain_seed, row.pretrain_steps), {})
+                if (row.mode, row.scenes) == place and record.get(measure) is not None:
+                    points.setdefault(row.method, []).append((float(record[measure]), 100 * row.mAP))
+            if points:
+                figure = score_scatter_figure(points, horizontal=title, vertical=f"mAP (%), {where}")
+                file = _save(figure, out / f"{measure.partition('_')[0]}.png")
+                pictures.append((f"Score against {title}, {where}", file))
+    return pictures
+
+
+def _name(mode: str) -> str:
+    return mode.replace("_", " ")
+
+
+def _save(figure: Figure, path: Path) -> str:
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=150, facecolor="white")
+    return path.name
