@@ -6,13 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avjepa.synth.actors import Actor, Motion
+from avjepa.synth.arrays import Array
 from avjepa.synth.commuters import add_traffic
 from avjepa.synth.crowd import add_people
 from avjepa.synth.ground import Ground
 from avjepa.synth.population import Population
 from avjepa.synth.roadside import add_road_works, drop_cones, park_vehicles, stand_cycles
 from avjepa.synth.scenery import Scenery
-from avjepa.synth.streets import Array, Layout
+from avjepa.synth.streets import Layout
 from avjepa.synth.traffic import TIME_STEP, WARM_UP, Obstacles, Signals, simulate
 
 

@@ -6,8 +6,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from avjepa.synth.arrays import Array
 from avjepa.synth.mesh import Mesh
-from avjepa.synth.streets import Array
 
 Behaviour = Literal["driven", "parked", "ridden", "unridden", "on_foot", "sitting", "placed"]
 """How an actor gets its attribute: a driven vehicle moves or stops, a parked one stays; a cycle has a rider or not;

@@ -117,11 +117,11 @@ def glazed_cabin(
     for side in range(4):
         following = (side + 1) % 4
         corners = np.array([lower[side], lower[following], upper[following], upper[side]])
-        parts.append(pane(corners, (0, 1), (0, 1), (0, 0, 0), colour, Material.PAINT))
+        parts.append(pane(corners, (0.0, 1.0), (0.0, 1.0), (0, 0, 0), colour, Material.PAINT))
         count = side_panes if side in (0, 2) else 1
         edges = np.linspace(0.04, 0.96, count + 1)
         for start, end in itertools.pairwise(edges):
             window = (float(start) + 0.02, float(end) - 0.02)
             parts.append(pane(corners, window, (margin, 1 - margin), outward[side], GLASS, Material.GLASS))
-    parts.append(pane(np.array(upper), (0, 1), (0, 1), (0, 0, 0), colour, Material.PAINT))
+    parts.append(pane(np.array(upper), (0.0, 1.0), (0.0, 1.0), (0, 0, 0), colour, Material.PAINT))
     return parts

@@ -2,12 +2,12 @@
 
 import numpy as np
 
+from avjepa.synth.arrays import Array
 from avjepa.synth.ground import Ground
 from avjepa.synth.materials import Material
 from avjepa.synth.mesh import Colour, box, painted
 from avjepa.synth.palette import VIVID
 from avjepa.synth.scenery import Scenery
-from avjepa.synth.streets import Array
 
 _WALLS: tuple[Colour, ...] = (
     (0.45, 0.40, 0.33),

@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from avjepa.synth.arrays import FloatArray
 from avjepa.synth.casting import Hits, Moment
 from avjepa.synth.lighting import Lighting
-from avjepa.synth.materials import OPTICS, FloatArray, Material
+from avjepa.synth.materials import OPTICS, Material
 from avjepa.synth.rig import ASPECT, Mount, RigidPose
 from avjepa.synth.texture import Textures
 

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from avjepa.synth.action import Cast
 from avjepa.synth.actors import Actor, Pose
-from avjepa.synth.materials import FloatArray, Material
+from avjepa.synth.arrays import Array, FloatArray
+from avjepa.synth.materials import Material
 from avjepa.synth.mesh import Mesh, box, merged, turned
-from avjepa.synth.streets import Array
 
 NOTHING = -1
 

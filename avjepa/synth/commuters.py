@@ -3,6 +3,7 @@
 import numpy as np
 
 from avjepa.synth.actors import Actor, Behaviour
+from avjepa.synth.arrays import Array
 from avjepa.synth.buses import bendy_bus, bus
 from avjepa.synth.cars import car
 from avjepa.synth.cycles import bicycle, motorcycle
@@ -11,7 +12,7 @@ from avjepa.synth.mesh import Mesh
 from avjepa.synth.population import EGO_LENGTH, EGO_WIDTH, Population
 from avjepa.synth.routes import LaneShift, Route, along_road, turning
 from avjepa.synth.scenery import Scenery
-from avjepa.synth.streets import Array, Layout
+from avjepa.synth.streets import Layout
 from avjepa.synth.traffic import WARM_UP, Driver
 
 

@@ -24,10 +24,10 @@ def bicycle(rng: np.random.Generator, *, rider: bool) -> Mesh:
         (saddle - (0, 0, 0.12), head),
         (rear, crank),
         (rear, saddle - (0, 0, 0.1)),
-        (front, shifted(head, -0.02, 0, 0.12)),
+        (front, shifted(head, -0.02, 0.0, 0.12)),
     ):
         parts.append(tube(start, end, 0.022, colour, Material.BARE_METAL, segments=5))
-    parts.append(box((0.26, 0.14, 0.06), shifted(saddle, 0, 0, 0.02), TYRE, Material.PLASTIC))
+    parts.append(box((0.26, 0.14, 0.06), shifted(saddle, 0.0, 0.0, 0.02), TYRE, Material.PLASTIC))
     parts.append(
         tube(
             shifted(head, 0.0, -0.27, 0.15),
@@ -39,9 +39,9 @@ def bicycle(rng: np.random.Generator, *, rider: bool) -> Mesh:
         )
     )
     if rng.random() < 0.4:
-        parts.append(box((0.3, 0.36, 0.25), shifted(head, 0.22, 0, 0.05), (0.2, 0.15, 0.1), Material.WOOD))
+        parts.append(box((0.3, 0.36, 0.25), shifted(head, 0.22, 0.0, 0.05), (0.2, 0.15, 0.1), Material.WOOD))
     if rng.random() < 0.2:
-        parts.append(box((0.25, 0.3, 0.45), shifted(rear, 0.08, 0, 0.6), pick(rng, CLOTHES), Material.PLASTIC))
+        parts.append(box((0.25, 0.3, 0.45), shifted(rear, 0.08, 0.0, 0.6), pick(rng, CLOTHES), Material.PLASTIC))
     if rider:
         body = seated(Looks(rng), 0.98, lean=float(rng.uniform(0.25, 0.8)), reach=(0.56, 1.02), feet=0.2)
         parts.append(body.moved((-0.22, 0, 0)))

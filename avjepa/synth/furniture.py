@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from avjepa.synth.arrays import Array
 from avjepa.synth.greenery import planter, tree
 from avjepa.synth.ground import Ground
 from avjepa.synth.mesh import Colour, Mesh
@@ -19,7 +20,7 @@ from avjepa.synth.props import (
     traffic_sign,
 )
 from avjepa.synth.scenery import Scenery, stand
-from avjepa.synth.streets import Array, Layout
+from avjepa.synth.streets import Layout
 
 
 def furnish(rng: np.random.Generator, scenery: Scenery, layout: Layout, ground: Ground, number: int, side: int) -> None:

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from enum import IntEnum
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from avjepa.synth.materials import FloatArray
-from avjepa.synth.streets import WORLD_SIZE, Array, Layout, Road
+from avjepa.synth.arrays import Array, FloatArray, Numbers
+from avjepa.synth.streets import WORLD_SIZE, Layout, Road
 
 RASTER_CELL = 0.1
 """Side of a cell of the ground raster, m: the resolution of nuScenes map masks."""
@@ -42,20 +42,20 @@ class Ground:
         self.raster = _rasterised(rng, layout)
         """(row, column) of ``Surface``; the row grows with y."""
 
-    def height(self, points: ArrayLike) -> Array:
+    def height(self, points: Numbers) -> Array:
         """Height of the bare ground at (n, 2) points."""
         xy = np.asarray(points, np.float64)
         height: Array = np.sin(xy @ self._wave.T + self._phase) @ self._amplitude
         return height
 
-    def surface(self, points: ArrayLike) -> NDArray[np.uint8]:
+    def surface(self, points: Numbers) -> NDArray[np.uint8]:
         """``Surface`` at (n, 2) points."""
         rows = len(self.raster)
         cell = np.clip(np.floor(np.asarray(points, np.float64) / RASTER_CELL).astype(np.int64), 0, rows - 1)
         surface: NDArray[np.uint8] = self.raster[cell[..., 1], cell[..., 0]]
         return surface
 
-    def standing_height(self, points: ArrayLike) -> Array:
+    def standing_height(self, points: Numbers) -> Array:
         """Height at which a thing stands at (n, 2) points: pavements included."""
         paved = np.isin(self.surface(points), (Surface.SIDEWALK, Surface.SIDEWALK_JOINT))
         return self.height(points) + KERB_HEIGHT * paved

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avjepa.synth.actors import Actor, attribute_of
-from avjepa.synth.streets import Array
+from avjepa.synth.arrays import Array
 from avjepa.synth.tables import Row, linked, token
 from avjepa.synth.truth import Boxes
 

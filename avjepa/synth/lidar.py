@@ -7,8 +7,9 @@ nuScenes.
 
 import numpy as np
 
+from avjepa.synth.arrays import FloatArray
 from avjepa.synth.casting import Hits, Moment, first_hits
-from avjepa.synth.materials import OPTICS, FloatArray, Material
+from avjepa.synth.materials import OPTICS, Material
 from avjepa.synth.mesh import ellipsoid
 from avjepa.synth.rig import Mount, RigidPose
 

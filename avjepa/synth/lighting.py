@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from avjepa.synth.materials import FloatArray
+from avjepa.synth.arrays import FloatArray
 
 
 @dataclass(frozen=True)

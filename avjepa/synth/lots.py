@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from avjepa.synth.arrays import Array
 from avjepa.synth.buildings import building, skyline
 from avjepa.synth.furniture import furnish, hang_signals
 from avjepa.synth.greenery import bush, hedge, hoarding, tree, wall
@@ -12,7 +13,7 @@ from avjepa.synth.materials import Material
 from avjepa.synth.mesh import Mesh, merged, painted
 from avjepa.synth.props import shipping_container, skip, tarpaulin_heap
 from avjepa.synth.scenery import Scenery, corners_of, stand
-from avjepa.synth.streets import Array, Layout, Road
+from avjepa.synth.streets import Layout, Road
 
 
 def build_scenery(rng: np.random.Generator, layout: Layout, ground: Ground) -> Scenery:

@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float32]
+from avjepa.synth.arrays import FloatArray
 
 
 class Material(IntEnum):

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from avjepa.synth.materials import FloatArray, Material
+from avjepa.synth.arrays import FloatArray, Numbers
+from avjepa.synth.materials import Material
 
 Colour = tuple[float, float, float]
 """Linear (not gamma-coded) albedo in [0, 1]."""
@@ -33,7 +34,7 @@ class Mesh:
         extent: FloatArray = self.vertices.max(0) - self.vertices.min(0)
         return extent
 
-    def moved(self, translation: ArrayLike, yaw: float = 0.0) -> "Mesh":
+    def moved(self, translation: Numbers, yaw: float = 0.0) -> "Mesh":
         """The mesh turned about z by ``yaw`` radians, then shifted."""
         return replace(self, vertices=turned(self.vertices, yaw) + np.asarray(translation, np.float32))
 
@@ -55,7 +56,7 @@ class Mesh:
         return self.moved((-(low[0] + high[0]) / 2, -(low[1] + high[1]) / 2, -low[2]))
 
 
-def turned(points: FloatArray, yaw: ArrayLike) -> FloatArray:
+def turned(points: FloatArray, yaw: Numbers) -> FloatArray:
     """(n, 3) points turned about the z axis by ``yaw`` radians, one angle or (n,) of them."""
     cos, sin = np.cos(yaw, dtype=np.float64).astype(np.float32), np.sin(yaw, dtype=np.float64).astype(np.float32)
     x, y, z = points.T
@@ -73,7 +74,7 @@ def merged(meshes: Sequence[Mesh]) -> Mesh:
     )
 
 
-def painted(vertices: ArrayLike, faces: ArrayLike, colour: Colour, material: Material) -> Mesh:
+def painted(vertices: Numbers, faces: Numbers, colour: Colour, material: Material) -> Mesh:
     """A mesh of one colour and one material."""
     triangles = np.asarray(faces, np.int32)
     return Mesh(
@@ -91,7 +92,7 @@ _BOX_FACES = np.array(
 
 
 def box(
-    size: ArrayLike, centre: ArrayLike, colour: Colour, material: Material, top: tuple[float, float] = (1.0, 1.0)
+    size: Numbers, centre: Numbers, colour: Colour, material: Material, top: tuple[float, float] = (1.0, 1.0)
 ) -> Mesh:
     """A cuboid; ``top`` scales its upper face along x and y."""
     length, width, height = np.asarray(size, np.float64) / 2
@@ -101,8 +102,8 @@ def box(
 
 
 def tube(
-    start: ArrayLike,
-    end: ArrayLike,
+    start: Numbers,
+    end: Numbers,
     radius: float,
     colour: Colour,
     material: Material,
@@ -142,7 +143,7 @@ def _tube_template(segments: int, closed: bool) -> tuple[NDArray[np.float64], ND
 
 
 def ring(
-    centre: ArrayLike, radius: float, width: float, thickness: float, colour: Colour, material: Material, segments: int
+    centre: Numbers, radius: float, width: float, thickness: float, colour: Colour, material: Material, segments: int
 ) -> Mesh:
     """A tyre: an open band about an axis along y, ``thickness`` deep in the radial direction."""
     angles = np.arange(segments) * (2 * np.pi / segments)
@@ -161,7 +162,7 @@ def ring(
 
 
 def extruded(
-    profile: Sequence[tuple[float, float]], width: float, colour: Colour, material: Material, bevel: float = 0.0
+    profile: Numbers, width: float, colour: Colour, material: Material, bevel: float = 0.0
 ) -> Mesh:
     """A side view (x, z), star-shaped about its mean, extruded along y; ``bevel`` metres round its long edges."""
     outline = np.asarray(profile, np.float64)
@@ -188,10 +189,10 @@ def extruded(
 
 
 def pane(
-    corners: ArrayLike,
+    corners: Numbers,
     across: tuple[float, float],
     along: tuple[float, float],
-    outward: ArrayLike,
+    outward: Numbers,
     colour: Colour,
     material: Material,
 ) -> Mesh:
@@ -261,13 +262,13 @@ def _icosphere(subdivisions: int) -> tuple[NDArray[np.float64], NDArray[np.int64
 _SPHERES = {level: _icosphere(level) for level in (0, 1, 2)}
 
 
-def ellipsoid(radii: ArrayLike, centre: ArrayLike, colour: Colour, material: Material, detail: int = 1) -> Mesh:
+def ellipsoid(radii: Numbers, centre: Numbers, colour: Colour, material: Material, detail: int = 1) -> Mesh:
     """An ellipsoid of 20, 80 or 320 triangles (``detail`` 0, 1, 2)."""
     vertices, faces = _SPHERES[detail]
     return painted(vertices * np.asarray(radii) + np.asarray(centre), faces, colour, material)
 
 
-def foliage(rng: np.random.Generator, radii: ArrayLike, centre: ArrayLike, colour: Colour, detail: int = 1) -> Mesh:
+def foliage(rng: np.random.Generator, radii: Numbers, centre: Numbers, colour: Colour, detail: int = 1) -> Mesh:
     """A leafy lump: an ellipsoid with dents, its triangles in slightly different greens."""
     vertices, faces = _SPHERES[detail]
     dented = vertices * rng.uniform(0.72, 1.0, (len(vertices), 1))

@@ -72,7 +72,7 @@ def _head(looks: Looks, at: NDArray[np.float64], scale: float) -> list[Mesh]:
     colour, material = (looks.helmet, Material.PLASTIC) if looks.helmet else (looks.hair, Material.CLOTH)
     parts.append(
         ellipsoid(
-            (1.12 * radius, radius, 0.85 * radius), shifted(at, -0.02, 0, 0.5 * radius), colour, material, detail=0
+            (1.12 * radius, radius, 0.85 * radius), shifted(at, -0.02, 0.0, 0.5 * radius), colour, material, detail=0
         )
     )
     return parts
@@ -121,7 +121,7 @@ def person(looks: Looks, phase: float = 0.0, stride: float = 0.0) -> Mesh:
             )
         )
         parts.append(
-            box((0.25 * scale, 0.09 * scale, 0.07 * scale), shifted(foot, 0.06 * scale, 0, 0), TYRE, Material.RUBBER)
+            box((0.25 * scale, 0.09 * scale, 0.07 * scale), shifted(foot, 0.06 * scale, 0.0, 0.0), TYRE, Material.RUBBER)
         )
         arm = np.array((0.0, side * 0.21 * girth, shoulder - 0.04))
         opposite = -0.7 * swing + (0.5 if looks.umbrella and side > 0 else 0.0)
@@ -144,17 +144,17 @@ def person(looks: Looks, phase: float = 0.0, stride: float = 0.0) -> Mesh:
             parts.append(
                 box(
                     (0.32 * scale, 0.12 * scale, 0.28 * scale),
-                    shifted(hand, 0, 0.02, -0.16 * scale),
+                    shifted(hand, 0.0, 0.02, -0.16 * scale),
                     looks.bag,
                     Material.CLOTH,
                 )
             )
         if looks.umbrella and side > 0:
-            parts.append(tube(hand, shifted(hand, 0, 0, 0.95 * scale), 0.012, STEEL, Material.BARE_METAL, segments=4))
-            canopy = shifted(hand, 0, 0, 0.8 * scale)
+            parts.append(tube(hand, shifted(hand, 0.0, 0.0, 0.95 * scale), 0.012, STEEL, Material.BARE_METAL, segments=4))
+            canopy = shifted(hand, 0.0, 0.0, 0.8 * scale)
             parts.append(
                 tube(
-                    canopy, shifted(canopy, 0, 0, 0.2), 0.5, looks.umbrella, Material.CLOTH, end_radius=0.05, segments=8
+                    canopy, shifted(canopy, 0.0, 0.0, 0.2), 0.5, looks.umbrella, Material.CLOTH, end_radius=0.05, segments=8
                 )
             )
     chest = np.array((0.02, 0, (hip + shoulder) / 2 + 0.03))
@@ -177,7 +177,7 @@ def person(looks: Looks, phase: float = 0.0, stride: float = 0.0) -> Mesh:
         parts.append(
             box(
                 (0.18 * scale, 0.3 * scale, 0.42 * scale),
-                shifted(chest, -0.2 * girth, 0, 0.04),
+                shifted(chest, -0.2 * girth, 0.0, 0.04),
                 looks.backpack,
                 Material.CLOTH,
             )
@@ -213,7 +213,7 @@ def seated(
         foot = np.array((0.42 * scale if reach is None else 0.25, side * 0.12, feet + 0.05))
         parts.append(
             tube(
-                shifted(hip, 0, side * 0.09, 0),
+                shifted(hip, 0.0, side * 0.09, 0.0),
                 knee,
                 0.085 * girth,
                 looks.trousers,
@@ -234,14 +234,14 @@ def seated(
                 closed=False,
             )
         )
-        parts.append(box((0.25 * scale, 0.09, 0.08), shifted(foot, 0.05, 0, 0), TYRE, Material.RUBBER))
-        joint = shifted(shoulder, 0, side * 0.2 * girth, -0.05)
-        elbow = (joint + shifted(hands, 0, side * 0.2, 0)) / 2 + (0, side * 0.06, -0.08)
+        parts.append(box((0.25 * scale, 0.09, 0.08), shifted(foot, 0.05, 0.0, 0.0), TYRE, Material.RUBBER))
+        joint = shifted(shoulder, 0.0, side * 0.2 * girth, -0.05)
+        elbow = (joint + shifted(hands, 0.0, side * 0.2, 0.0)) / 2 + (0, side * 0.06, -0.08)
         parts.append(tube(joint, elbow, 0.05 * girth, looks.top, Material.CLOTH, segments=5, closed=False))
         parts.append(
             tube(
                 elbow,
-                shifted(hands, 0, side * 0.22, 0),
+                shifted(hands, 0.0, side * 0.22, 0.0),
                 0.042 * girth,
                 looks.top,
                 Material.CLOTH,
@@ -253,7 +253,7 @@ def seated(
     parts.append(
         tube(
             hip,
-            shifted(shoulder, 0, 0, 0.02),
+            shifted(shoulder, 0.0, 0.0, 0.02),
             0.17 * girth,
             looks.top,
             Material.CLOTH,
@@ -262,8 +262,8 @@ def seated(
         )
     )
     if looks.backpack:
-        parts.append(box((0.16, 0.28, 0.4), shifted(chest, -0.22, 0, 0.08), looks.backpack, Material.CLOTH))
-    return merged(parts + _head(looks, shifted(shoulder, 0.04 + 0.1 * np.sin(lean), 0, 0.2 * scale), scale))
+        parts.append(box((0.16, 0.28, 0.4), shifted(chest, -0.22, 0.0, 0.08), looks.backpack, Material.CLOTH))
+    return merged(parts + _head(looks, shifted(shoulder, 0.04 + 0.1 * np.sin(lean), 0.0, 0.2 * scale), scale))
 
 
 def walking_poses(looks: Looks, speed: float) -> list[Mesh]:

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 
 from avjepa.synth.actors import Actor, Behaviour
+from avjepa.synth.arrays import Array
 from avjepa.synth.mesh import Mesh
 from avjepa.synth.routes import LaneShift
-from avjepa.synth.streets import Array
 from avjepa.synth.traffic import Driver
 from avjepa.synth.walking import Walk
 

@@ -6,14 +6,15 @@ in steps of .2 m, relative velocities of .25 m/s, cross-sections of .5 dB, as in
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from avjepa.synth.arrays import Array
 from avjepa.synth.casting import Moment
 from avjepa.synth.materials import OPTICS, Material
 from avjepa.synth.rig import Mount, RigidPose
-from avjepa.synth.streets import Array
 
 RECORD = np.dtype(
     [
@@ -102,7 +103,7 @@ class Radar:
 
     def sweep(
         self, moment: Moment, global_from_ego: RigidPose, sensor_velocity: Array, rng: np.random.Generator
-    ) -> NDArray[np.void]:
+    ) -> NDArray[Any]:
         """Returns of one cycle as records.
 
         Args:
@@ -186,7 +187,7 @@ def _with_false_targets(targets: _Targets, rng: np.random.Generator) -> _Targets
     )
 
 
-def _records(targets: _Targets, seen: NDArray[np.int64], own: Array, rng: np.random.Generator) -> NDArray[np.void]:
+def _records(targets: _Targets, seen: NDArray[np.int64], own: Array, rng: np.random.Generator) -> NDArray[Any]:
     count = len(seen)
     xy, reach = targets.xy[seen], np.linalg.norm(targets.xy[seen], axis=1)
     towards = xy / reach[:, None]
@@ -217,7 +218,7 @@ def _records(targets: _Targets, seen: NDArray[np.int64], own: Array, rng: np.ran
     return records
 
 
-def radar_file(records: NDArray[np.void]) -> bytes:
+def radar_file(records: NDArray[Any]) -> bytes:
     """The bytes of a nuScenes radar file: text header, records, and the zeros that its readers expect at the end."""
     header = (
         "# .PCD v0.7 - Point Cloud Data file format\nVERSION 0.7\n"

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avjepa.data.fields import CAMERA_CHANNELS, LIDAR_CHANNEL, RADAR_CHANNELS
+from avjepa.synth.arrays import Array
 from avjepa.synth.camera import Camera, image_size, jpeg
 from avjepa.synth.ground import map_mask
 from avjepa.synth.labels import KeyframeTruth, label_rows
 from avjepa.synth.lidar import Lidar
 from avjepa.synth.radar import Radar, radar_file
 from avjepa.synth.rig import CHANNELS, RigidPose
-from avjepa.synth.streets import Array
 from avjepa.synth.tables import Row, Tables, linked, token
 from avjepa.synth.truth import VisibilityProbe, boxes_at, count_points
 from avjepa.synth.world import build_world

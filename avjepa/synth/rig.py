@@ -11,7 +11,7 @@ import numpy as np
 from pyquaternion import Quaternion
 
 from avjepa.data.fields import CAMERA_CHANNELS, LIDAR_CHANNEL, RADAR_CHANNELS
-from avjepa.synth.streets import Array
+from avjepa.synth.arrays import Array
 
 ASPECT = 9 / 16
 _CAMERAS = {

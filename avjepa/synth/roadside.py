@@ -36,7 +36,7 @@ def add_road_works(
         (
             s
             for s in rng.uniform(70, 190, 12)
-            if all(_junction_free(layout, number, s + d, 8) for d in np.linspace(-12, length + 12, 9))
+            if all(_junction_free(layout, number, s + d, 8.0) for d in np.linspace(-12, length + 12, 9))
         ),
         None,
     )
@@ -149,7 +149,7 @@ def stand_cycles(rng: np.random.Generator, population: Population, layout: Layou
             for index in range(int(rng.integers(1, 4))):
                 xy, heading = road.at(s + 0.9 * index, side * (road.kerb(side) + 0.75))
                 yaw = float(heading[0]) + np.pi / 2 + rng.normal(0, 0.12)
-                if not _junction_free(layout, number, s, 5) or not scenery.plot.take(xy[0], yaw, 1.4, 0.6):
+                if not _junction_free(layout, number, s, 5.0) or not scenery.plot.take(xy[0], yaw, 1.4, 0.6):
                     continue
                 mesh = (
                     (motorcycle(rng, rider=False) if motor else bicycle(rng, rider=False))

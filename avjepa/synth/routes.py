@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from avjepa.synth.streets import Array, Layout, Road
+from avjepa.synth.arrays import Array
+from avjepa.synth.streets import Layout, Road
 
 STEP = 0.5
 """Distance between the points of a route, m."""

@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from avjepa.synth.arrays import Array, FloatArray
 from avjepa.synth.ground import Ground
-from avjepa.synth.materials import FloatArray
 from avjepa.synth.mesh import Mesh
-from avjepa.synth.streets import Array
 
 
 @dataclass(frozen=True)

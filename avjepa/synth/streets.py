@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from avjepa.synth.arrays import Array, Numbers
+
 WORLD_SIZE = 300.0
 """Side of the square world, m; its corner is the origin of the global frame."""
 PARKING_WIDTH = 2.4
@@ -41,7 +42,7 @@ class Road:
         """Distance of the outer edge of the pavement from the centreline."""
         return self.kerb(side) + self.sidewalk
 
-    def at(self, along: ArrayLike, left: ArrayLike) -> tuple[Array, Array]:
+    def at(self, along: Numbers, left: Numbers) -> tuple[Array, Array]:
         """Global xy (n, 2) and heading (n,) of points ``along`` metres from the start, ``left`` of the centreline."""
         s = np.atleast_1d(np.asarray(along, np.float64))
         index = np.arange(len(self.centre))
@@ -54,7 +55,7 @@ class Road:
         """Leftward offset of a lane's middle; ``direction`` 1 runs with the centreline, index 0 is the inner lane."""
         return -direction * (index + 0.5) * self.lane_width
 
-    def nearest(self, points: ArrayLike) -> tuple[Array, Array]:
+    def nearest(self, points: Numbers) -> tuple[Array, Array]:
         """Position along and signed offset to the left of the centreline's nearest point, for (n, 2) points."""
         xy = np.atleast_2d(np.asarray(points, np.float64))
         index = np.argmin(((xy[:, None] - self.centre[None]) ** 2).sum(-1), axis=1)
@@ -63,7 +64,7 @@ class Road:
         along = index + offset[:, 0] * np.cos(heading) + offset[:, 1] * np.sin(heading)
         return along, offset[:, 1] * np.cos(heading) - offset[:, 0] * np.sin(heading)
 
-    def within(self, points: ArrayLike, margin: float, *, of_kerb: bool = False) -> NDArray[np.bool_]:
+    def within(self, points: Numbers, margin: float, *, of_kerb: bool = False) -> NDArray[np.bool_]:
         """Which points lie less than ``margin`` metres outside the pavement (or outside the kerb)."""
         along, left = self.nearest(points)
         limit = self.kerb if of_kerb else self.edge
@@ -83,7 +84,7 @@ class Layout:
     """Zebra crossings: (road index, position along it)."""
 
 
-def _centreline(through: ArrayLike, heading: float, curvature: Array) -> tuple[Array, Array]:
+def _centreline(through: Numbers, heading: float, curvature: Array) -> tuple[Array, Array]:
     """A line of unit steps whose middle point is ``through``; ``curvature`` (1/m) is given per step."""
     headings = np.concatenate(([0.0], np.cumsum(curvature)))
     headings += heading - headings[len(headings) // 2]
@@ -92,7 +93,7 @@ def _centreline(through: ArrayLike, heading: float, curvature: Array) -> tuple[A
     return points - points[len(points) // 2] + np.asarray(through, np.float64), headings
 
 
-def _road(rng: np.random.Generator, through: ArrayLike, heading: float, curvature: Array, lanes: int) -> Road:
+def _road(rng: np.random.Generator, through: Numbers, heading: float, curvature: Array, lanes: int) -> Road:
     centre, headings = _centreline(through, heading, curvature)
     parking = (bool(rng.random() < 0.75), bool(rng.random() < 0.75))
     return Road(centre, headings, lanes, rng.uniform(3.2, 3.7), parking, rng.uniform(2.8, 5.0))

@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from avjepa.synth.arrays import FloatArray
 from avjepa.synth.ground import RASTER_CELL, Ground, Surface
-from avjepa.synth.materials import FloatArray, Material
+from avjepa.synth.materials import Material
 from avjepa.synth.scenery import Facades
 
 _NOISE_SIZE = 512
@@ -54,7 +55,7 @@ class Textures:
         """Cloud cover in [0, 1] along unit directions."""
         up = np.maximum(directions[:, 2], 0.03)
         scale = 22 / (up + 0.2)
-        cover = self._sample(directions[:, 0] * scale, directions[:, 1] * scale)
+        cover = self._smooth_sample(directions[:, 0] * scale, directions[:, 1] * scale)
         covered: FloatArray = np.clip(0.9 * cover + 0.5, 0, 1).astype(np.float32)
         covered *= np.minimum(np.maximum(directions[:, 2] * 8, 0), 1)
         return covered
@@ -63,6 +64,15 @@ class Textures:
         cells = self._noise[x.astype(np.int32) & (_NOISE_SIZE - 1), y.astype(np.int32) & (_NOISE_SIZE - 1)]
         noise: FloatArray = cells
         return noise
+
+    def _smooth_sample(self, x: FloatArray, y: FloatArray) -> FloatArray:
+        """Noise without visible cells, for where they would be larger than a pixel."""
+        left, under = np.floor(x), np.floor(y)
+        across, up = x - left, y - under
+        low = self._sample(left, under) * (1 - across) + self._sample(left + 1, under) * across
+        high = self._sample(left, under + 1) * (1 - across) + self._sample(left + 1, under + 1) * across
+        smooth: FloatArray = low + (high - low) * up
+        return smooth
 
     def albedo(
         self,

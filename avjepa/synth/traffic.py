@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from avjepa.synth.arrays import Array
 from avjepa.synth.routes import Route
-from avjepa.synth.streets import Array
 
 TIME_STEP = 0.1
 WARM_UP = 4.0

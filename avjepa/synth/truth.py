@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avjepa.synth.actors import Actor, Pose
+from avjepa.synth.arrays import Array
 from avjepa.synth.casting import Moment
 from avjepa.synth.mesh import turned
 from avjepa.synth.rig import Mount, RigidPose
-from avjepa.synth.streets import Array
 
 _RAYS_PER_ACTOR = 40
 

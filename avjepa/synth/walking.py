@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from avjepa.synth.arrays import Array
 from avjepa.synth.people import WALK_PHASES
-from avjepa.synth.streets import Array, Layout
+from avjepa.synth.streets import Layout
 
 STRIDE = 1.45
 """Metres that an adult covers in one walking cycle."""

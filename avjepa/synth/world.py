@@ -6,12 +6,13 @@ import numpy as np
 from pyquaternion import Quaternion
 
 from avjepa.synth.action import Cast, populate, set_in_motion
+from avjepa.synth.arrays import Array
 from avjepa.synth.casting import RayCaster
 from avjepa.synth.ground import Ground
 from avjepa.synth.lighting import Lighting, choose_lighting
 from avjepa.synth.lots import build_scenery, scenery_mesh
 from avjepa.synth.rig import Mount, RigidPose, mount_sensors
-from avjepa.synth.streets import Array, Layout, lay_out
+from avjepa.synth.streets import Layout, lay_out
 from avjepa.synth.texture import Textures
 from avjepa.synth.traffic import TIME_STEP
 
