@@ -5,7 +5,7 @@ coordinates ``u = fx·x/z + cx`` in which the pixel of column i and row j is the
 edge of the image is u = 0, its right edge u = width, the centre of the first pixel 0.5. In these coordinates resizing
 an image (as PIL and ``interpolate(align_corners=False)`` do) by s is exactly ``diag(s, s, 1) @ K``, a crop subtracts
 its offset from (cx, cy), and a mirror image has u' = width − u. nuScenes does not say where in the first pixel its own
-origin lies; the two readings differ by half a pixel of the 1600×900 original, 0.02°, below the error of its calibration.
+origin lies; the two readings differ by half a pixel of the 1600×900 original, 0.02°, less than its calibration errs.
 """
 
 from collections.abc import Callable
