@@ -1,6 +1,5 @@
 """The kinds of numbers that pass between the parts of the synthetic world."""
 
-
 from collections.abc import Sequence
 from typing import Any
 

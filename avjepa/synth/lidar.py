@@ -45,7 +45,7 @@ class Lidar:
     def _ranges_to_own_vehicle(self) -> FloatArray:
         # the roof under the sensor: it hides most of the lowest beam and little of the eighth, as in nuScenes
         x, y, z = self._mount.translation
-        roof = ellipsoid((0.95, 0.6, 0.12), (x, y, z - 0.44), (0.7, 0.7, 0.7), Material.PAINT, detail=2)
+        roof = ellipsoid((1.15, 0.64, 0.11), (x, y, z - 0.40), (0.7, 0.7, 0.7), Material.PAINT, detail=2)
         rotation = self._mount.rotation.rotation_matrix.astype(np.float32)
         rays = np.column_stack(
             (np.tile(np.array(self._mount.translation, np.float32), (len(self._beams), 1)), self._beams @ rotation.T)

@@ -161,9 +161,7 @@ def ring(
     return painted(vertices, np.concatenate(bands), colour, material)
 
 
-def extruded(
-    profile: Numbers, width: float, colour: Colour, material: Material, bevel: float = 0.0
-) -> Mesh:
+def extruded(profile: Numbers, width: float, colour: Colour, material: Material, bevel: float = 0.0) -> Mesh:
     """A side view (x, z), star-shaped about its mean, extruded along y; ``bevel`` metres round its long edges."""
     outline = np.asarray(profile, np.float64)
     middle = outline.mean(0)

@@ -121,7 +121,9 @@ def person(looks: Looks, phase: float = 0.0, stride: float = 0.0) -> Mesh:
             )
         )
         parts.append(
-            box((0.25 * scale, 0.09 * scale, 0.07 * scale), shifted(foot, 0.06 * scale, 0.0, 0.0), TYRE, Material.RUBBER)
+            box(
+                (0.25 * scale, 0.09 * scale, 0.07 * scale), shifted(foot, 0.06 * scale, 0.0, 0.0), TYRE, Material.RUBBER
+            )
         )
         arm = np.array((0.0, side * 0.21 * girth, shoulder - 0.04))
         opposite = -0.7 * swing + (0.5 if looks.umbrella and side > 0 else 0.0)
@@ -150,11 +152,19 @@ def person(looks: Looks, phase: float = 0.0, stride: float = 0.0) -> Mesh:
                 )
             )
         if looks.umbrella and side > 0:
-            parts.append(tube(hand, shifted(hand, 0.0, 0.0, 0.95 * scale), 0.012, STEEL, Material.BARE_METAL, segments=4))
+            parts.append(
+                tube(hand, shifted(hand, 0.0, 0.0, 0.95 * scale), 0.012, STEEL, Material.BARE_METAL, segments=4)
+            )
             canopy = shifted(hand, 0.0, 0.0, 0.8 * scale)
             parts.append(
                 tube(
-                    canopy, shifted(canopy, 0.0, 0.0, 0.2), 0.5, looks.umbrella, Material.CLOTH, end_radius=0.05, segments=8
+                    canopy,
+                    shifted(canopy, 0.0, 0.0, 0.2),
+                    0.5,
+                    looks.umbrella,
+                    Material.CLOTH,
+                    end_radius=0.05,
+                    segments=8,
                 )
             )
     chest = np.array((0.02, 0, (hip + shoulder) / 2 + 0.03))

@@ -219,7 +219,13 @@ def _records(targets: _Targets, seen: NDArray[np.int64], own: Array, rng: np.ran
 
 
 def radar_file(records: NDArray[Any]) -> bytes:
-    """The bytes of a nuScenes radar file: text header, records, and the zeros that its readers expect at the end."""
+    """The bytes of a nuScenes radar file: text header, records, and the zeros that its readers expect at the end.
+
+    A cycle without returns holds one record at NaN, as nuScenes marks an empty cloud.
+    """
+    if len(records) == 0:
+        records = np.zeros(1, RECORD)
+        records["x"] = records["y"] = records["z"] = np.nan
     header = (
         "# .PCD v0.7 - Point Cloud Data file format\nVERSION 0.7\n"
         f"FIELDS {' '.join(RECORD.names or ())}\n"

@@ -1,6 +1,5 @@
 """The nuScenes tables that are the same in every dataset, and how rows find each other."""
 
-
 import hashlib
 from typing import Any
 
