@@ -68,7 +68,8 @@ class Invariance(Objective):
         if self.masks is None:
             hidden = torch.zeros_like(seen)
         else:
-            hidden = self.masks.sample(seen, view.seeds, encoder.token_grid, view.bev_from_ego[:, :2, 3])
+            drawn = self.masks.sample(seen, view.seeds, encoder.token_grid, view.bev_from_ego[:, :2, 3])
+            hidden = encoder.maskable(view, drawn)
         other = replace(other, seeds=other.seeds ^ _OTHER_DRAW)
 
         first = encoder(encoder.thinned(view, self.drop), hidden)

@@ -71,7 +71,7 @@ class JEPA(Objective):
         encoder, view = self.encoder, batch.context
         seen = encoder.occupied(view)
         sensor_xy = view.bev_from_ego[:, :2, 3]
-        hidden = self.masks.sample(seen, view.seeds, encoder.token_grid, sensor_xy)
+        hidden = encoder.maskable(view, self.masks.sample(seen, view.seeds, encoder.token_grid, sensor_xy))
 
         context = encoder(encoder.thinned(view, self.drop), hidden)
         target = self.target(encoder, batch.target)
