@@ -76,7 +76,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="a dataset in nuScenes format")
     parser.add_argument("--version", default="v1.0-synth", help="name of its folder of tables")
     parser.add_argument("--config", type=Path, nargs="+", default=sorted(CONFIGS.glob("*_tiny.yaml")))
-    parser.add_argument("--steps", type=int, default=40, help="steps of the real run; 10 warm up")
+    parser.add_argument("--steps", type=int, default=40, help="steps of the run; 10 warm up")
     parser.add_argument("--device", type=torch.device, default=torch.device("cpu"), help="cpu or cuda")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of torch")
     options = parser.parse_args()
