@@ -62,10 +62,17 @@ class Camera:
         image = np.empty_like(directions)
         missed, found = np.flatnonzero(~hits.found), np.flatnonzero(hits.found)
         image[missed] = self._sky(directions[missed])
-        points = origin + directions[found] * hits.distance[found, None]
-        lit = self._shadows(moment, hits, origin, directions)[found]
-        image[found] = self._shaded(moment, hits, found, points, directions[found], lit)
+        lit = self._shadows(moment, hits, origin, directions)
+        ahead = directions.take(found, axis=0)
+        points = origin + ahead * hits.distance.take(found)[:, None]
+        image[found] = self._shaded(moment, hits, found, points, ahead, lit.take(found))
         return self._exposed(image, rng)
+
+    def sector(self, global_from_ego: RigidPose) -> tuple[float, float]:
+        """Global heading of the optical axis and half the horizontal field of view, radians."""
+        axis = (global_from_ego.rotation * self._mount.rotation).rotate(np.array((0.0, 0.0, 1.0)))
+        (focal, _, _), _, _ = self._mount.intrinsic
+        return float(np.arctan2(axis[1], axis[0])), float(np.arctan(0.55 * self.width / focal))
 
     def _sky(self, directions: FloatArray) -> FloatArray:
         light = self._lighting
@@ -103,21 +110,24 @@ class Camera:
         lit: NDArray[np.bool_],
     ) -> FloatArray:
         light = self._lighting
-        face, normal, distance = hits.face[found], hits.normal[found], hits.distance[found]
-        material = moment.surfaces.material[face]
-        albedo, material = self._textures.albedo(moment.surfaces.colour[face], material, face, points, normal, distance)
+        face, normal, distance = hits.face.take(found), hits.normal.take(found, axis=0), hits.distance.take(found)
+        material = moment.surfaces.material.take(face)
+        albedo, material = self._textures.albedo(
+            moment.surfaces.colour.take(face, axis=0), material, face, points, normal, distance
+        )
         facing_sun = normal @ light.towards_sun
         sunlit = np.maximum(facing_sun, 0) * lit
         overhead = 0.7 + 0.3 * normal[:, 2]
         radiance: FloatArray = albedo * (sunlit[:, None] * light.sun + overhead[:, None] * light.ambient)
-        gloss = OPTICS.gloss[material]
+        gloss = OPTICS.gloss.take(material)
         shiny = np.flatnonzero(gloss > 0)
-        cosine = np.einsum("ij,ij->i", normal[shiny], directions[shiny])
+        gloss, sideways = gloss.take(shiny), directions.take(shiny, axis=0)
+        cosine = np.einsum("ij,ij->i", normal.take(shiny, axis=0), sideways)
         # of the mirrored ray, direction - 2 cosine normal, only its height and its angle to the sun matter
-        up = directions[shiny, 2] - 2 * cosine * normal[shiny, 2]
-        to_sun = np.clip(directions[shiny] @ light.towards_sun - 2 * cosine * facing_sun[shiny], 0, 1)
+        up = sideways[:, 2] - 2 * cosine * normal[shiny, 2]
+        to_sun = np.clip(sideways @ light.towards_sun - 2 * cosine * facing_sun[shiny], 0, 1)
         edge = 1 - np.abs(cosine)
-        share = np.minimum(gloss[shiny] + (1 - gloss[shiny]) * 0.6 * edge * edge * edge * edge, 0.9)
+        share = np.minimum(gloss + (1 - gloss) * 0.6 * edge * edge * edge * edge, 0.9)
         sky = light.horizon + (light.zenith - light.horizon) * np.sqrt(np.maximum(up, 0))[:, None]
         reflection = np.where(up[:, None] > 0.05, sky, 0.35 * light.ambient)
         glint = 2.5 * np.exp(60 * (to_sun - 1)) * share * lit[shiny]

@@ -13,6 +13,9 @@ from avjepa.synth.materials import Material
 from avjepa.synth.mesh import Mesh, box, merged, turned
 
 NOTHING = -1
+_REACH = 110.0
+_SHADOWS = 18.0
+"""Distances (m): beyond the first nothing is sensed, within the second a shadow may fall into any camera's view."""
 
 
 @dataclass(frozen=True)
@@ -103,17 +106,33 @@ class RayCaster:
         self._face_mover = np.repeat(np.arange(len(moving)), [len(poses[0].faces) for poses in shapes])
         self._hulls = merged([_hull(cast.actors[i]) for i in moving])
 
-    def at(self, time: float, around: Array, reach: float = 110.0) -> "Moment":
-        """The street at ``time`` seconds since the scene began; movers beyond ``reach`` of ``around`` are left out."""
+    def at(self, time: float, around: Array, sector: tuple[float, float] | None = None) -> "Moment":
+        """The street as a sensor near ``around`` meets it.
+
+        Args:
+            time: seconds since the scene began.
+            around: (3,) or (2,), global; movers more than 110 m away are left out.
+            sector: global heading of a camera and half its horizontal field of view, radians: movers well outside are
+                left out, unless they are so near that their shadows may fall into it.
+        """
         pose = self._cast.motion.at(time)
         mine = self._moving
         start = self._first + pose.stage[mine] % self._poses * self._count
         local = self._vertices[start[self._vertex_mover] + self._vertex_rank]
         vertices = turned(_placed(local, self._vertex_mover, pose.yaw[mine], pose.xyz[mine]), self._turn)
-        close = np.linalg.norm(pose.xyz[mine, :2] - around[:2], axis=1) < reach
-        kept = np.flatnonzero(close[self._face_mover])
+        offset = pose.xyz[mine, :2] - around[:2]
+        distance = np.hypot(offset[:, 0], offset[:, 1])
+        wanted = distance < _REACH
+        if sector is not None:
+            bearing = np.arctan2(offset[:, 1], offset[:, 0]) - sector[0]
+            aside = np.abs((bearing + np.pi) % (2 * np.pi) - np.pi)
+            wanted &= (distance < _SHADOWS) | (aside < sector[1] + 0.2)
+        # a ray casting scene needs at least one triangle
+        wanted[np.argmin(distance)] = True
+        kept = np.flatnonzero(wanted[self._face_mover])
         scene = _scene(vertices, self._mobile_faces[kept])
-        return Moment(self._fixed, scene, (kept + self._fixed_faces).astype(np.int32), self.surfaces, pose, self._turn)
+        faces = (kept + self._fixed_faces).astype(np.int32)
+        return Moment(self._fixed, scene, faces, self.surfaces, pose, self._turn)
 
     def outlines_at(self, time: float) -> "Moment":
         """The same with every mover as the box that holds it: enough for a radar, and much quicker to build."""
@@ -157,7 +176,7 @@ class Moment:
         rays = np.empty((len(directions), 6), np.float32)
         matrix = turned(np.eye(3, dtype=np.float32), self._turn)
         rays[:, :3] = origins @ matrix
-        rays[:, 3:] = directions @ matrix
+        np.matmul(directions, matrix, out=rays[:, 3:])
         return o3d.core.Tensor.from_numpy(rays)
 
     def cast(self, origin: FloatArray, directions: FloatArray) -> Hits:
@@ -169,9 +188,9 @@ class Moment:
         face[np.isinf(distance)] = NOTHING
         normal = fixed["primitive_normals"].numpy()
         swap = np.flatnonzero(nearer < distance)
-        distance[swap] = nearer[swap]
-        face[swap] = self._mobile_face[mobile["primitive_ids"].numpy()[swap]]
-        normal[swap] = mobile["primitive_normals"].numpy()[swap]
+        distance[swap] = nearer.take(swap)
+        face[swap] = self._mobile_face[mobile["primitive_ids"].numpy().take(swap)]
+        normal[swap] = mobile["primitive_normals"].numpy().take(swap, axis=0)
         normal = normal @ turned(np.eye(3, dtype=np.float32), -self._turn)
         away = np.flatnonzero(np.einsum("ij,ij->i", normal, directions) > 0)
         normal[away] *= -1

@@ -17,7 +17,7 @@ def bicycle(rng: np.random.Generator, *, rider: bool) -> Mesh:
     colour = pick(rng, CLOTHES)
     front, rear = np.array((base / 2, 0, radius)), np.array((-base / 2, 0, radius))
     crank, saddle, head = np.array((-0.05, 0, 0.3)), np.array((-0.22, 0, 0.92)), np.array((0.36, 0, 0.85))
-    parts = [ring((x, 0, radius), radius, 0.045, 0.05, TYRE, Material.RUBBER, 14) for x in (front[0], rear[0])]
+    parts = [ring((x, 0, radius), radius, 0.045, 0.05, TYRE, Material.RUBBER, 11) for x in (front[0], rear[0])]
     for start, end in (
         (crank, saddle),
         (crank, head),
@@ -53,7 +53,7 @@ def motorcycle(rng: np.random.Generator, *, rider: bool) -> Mesh:
     radius, base = rng.uniform(0.27, 0.33), rng.uniform(1.25, 1.5)
     colour = pick(rng, CLOTHES)
     scooter = rng.random() < 0.4
-    parts = [ring((x, 0, radius), radius, 0.13, 0.12, TYRE, Material.RUBBER, 12) for x in (-base / 2, base / 2)]
+    parts = [ring((x, 0, radius), radius, 0.13, 0.12, TYRE, Material.RUBBER, 10) for x in (-base / 2, base / 2)]
     parts.append(tube((base / 2, 0, radius), (base / 2 - 0.3, 0, 0.98), 0.05, STEEL, Material.BARE_METAL, segments=5))
     parts.append(
         tube((base / 2 - 0.3, -0.36, 1.0), (base / 2 - 0.3, 0.36, 1.0), 0.02, STEEL, Material.BARE_METAL, segments=4)

@@ -4,6 +4,9 @@ A person is a handful of limbs; walking is a cycle of ``WALK_PHASES`` poses with
 can be animated by exchanging its vertices. Meshes look along +x and stand on z = 0.
 """
 
+import itertools
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -168,7 +171,7 @@ def person(looks: Looks, phase: float = 0.0, stride: float = 0.0) -> Mesh:
                 )
             )
     chest = np.array((0.02, 0, (hip + shoulder) / 2 + 0.03))
-    parts.append(ellipsoid((0.14 * girth, 0.21 * girth, 0.36 * scale), chest, looks.top, Material.CLOTH))
+    parts.append(_trunk(hip - 0.06, shoulder + 0.06 * scale, girth, looks.top))
     if looks.worker:
         parts.append(ring_band(chest, 0.15 * girth, 0.215 * girth))
     if looks.skirt:
@@ -193,6 +196,20 @@ def person(looks: Looks, phase: float = 0.0, stride: float = 0.0) -> Mesh:
             )
         )
     return merged(parts + _head(looks, np.array((0.02, 0, 1.62 * scale)), scale))
+
+
+def _trunk(low: float, high: float, girth: float, colour: Colour) -> Mesh:
+    """Hips, chest and shoulders, flatter than wide."""
+    levels = ((low, 0.15), (low + 0.62 * (high - low), 0.21), (high - 0.04, 0.17), (high, 0.07))
+    parts = []
+    for (bottom, below), (top, above) in itertools.pairwise(levels):
+        part = tube(
+            (0, 0, bottom), (0, 0, top), below * girth, colour, Material.CLOTH,
+            end_radius=above * girth, segments=6, closed=False,
+        )  # fmt: skip
+        parts.append(part)
+    whole = merged(parts)
+    return replace(whole, vertices=whole.vertices * np.array((0.68, 1.0, 1.0), np.float32))
 
 
 def ring_band(centre: NDArray[np.float64], depth: float, width: float) -> Mesh:

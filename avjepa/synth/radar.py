@@ -135,16 +135,12 @@ class Radar:
         hit, face, material, owner, distance = hit[solid], face[solid], material[solid], owner[solid], distance[solid]
         local = self._directions[hit].astype(np.float64) * distance[:, None]
         bearing = np.arctan2(local[:, 1], local[:, 0])
-        cell = np.stack(
-            (
-                owner,
-                np.floor(distance / np.where(owner >= 0, 2.5, 1.5)),
-                np.where(owner >= 0, 0, np.floor(bearing / np.radians(2.5))),
-            ),
-            axis=1,
-        ).astype(np.int64)
-        _, first, member, size = np.unique(cell, axis=0, return_index=True, return_inverse=True, return_counts=True)
-        member = member.reshape(-1)
+        # one cluster per 2.5 m of an actor's depth, or per 1.5 m and 2.5 degrees of the scenery
+        is_actor = owner >= 0
+        depth = np.floor(distance / np.where(is_actor, 2.5, 1.5)).astype(np.int64)
+        sideways = np.where(is_actor, 0, 64 + np.floor(bearing / np.radians(2.5))).astype(np.int64)
+        cell = ((owner.astype(np.int64) + 1) * 128 + depth) * 128 + sideways
+        _, first, member, size = np.unique(cell, return_index=True, return_inverse=True, return_counts=True)
         centre = np.stack([np.bincount(member, local[:, axis], len(first)) for axis in (0, 1)], axis=1) / size[:, None]
         owner, material = owner[first], material[first]
         actor = np.maximum(owner, 0)

@@ -186,7 +186,7 @@ class SceneRecorder:
         world = self._world
         stamp = self._stamp(channel, moment)
         time, pose = self._seconds(stamp), self._ego(stamp)
-        street = world.caster.at(time, np.array(pose.translation))
+        street = world.caster.at(time, np.array(pose.translation), self._cameras[channel].sector(pose))
         image = self._cameras[channel].render(street, pose, self._rng(channel, moment))
         self._write(channel, moment, sample, is_key, jpeg(image), "jpg", self._size)
         if candidates is not None:

@@ -83,13 +83,13 @@ class Textures:
         normal: FloatArray,
         distance: FloatArray,
     ) -> tuple[FloatArray, NDArray[np.uint8]]:
-        """Albedo (n, 3) at hit points, and their material with windows turned to glass."""
-        albedo, material = colour.copy(), material.copy()
+        """Albedo (n, 3) at hit points, written over ``colour``, and their material with windows turned to glass."""
+        albedo, material = colour, material.copy()
         grain = np.ones(len(points), np.float32)
         near = np.exp(-distance / 40)
         is_ground = np.flatnonzero(material == Material.GROUND)
         if len(is_ground):
-            xy = points[is_ground, :2]
+            xy = points.take(is_ground, axis=0)[:, :2]
             albedo[is_ground] = self._paved(xy, distance[is_ground])
             fine = self._sample(xy[:, 0] * 22, xy[:, 1] * 22)
             wide = self._sample(xy[:, 0] * 1.6 + 100, xy[:, 1] * 1.6)
@@ -101,7 +101,7 @@ class Textures:
             | (material == Material.FACADE)
         )
         if len(rough):
-            at, side = points[rough], normal[rough]
+            at, side = points.take(rough, axis=0), normal.take(rough, axis=0)
             along = at[:, 0] * side[:, 1] - at[:, 1] * side[:, 0]
             grain[rough] += 0.2 * near[rough] * self._sample(along * 18, at[:, 2] * 18)
         albedo *= np.clip(grain, 0.3, 1.8)[:, None]

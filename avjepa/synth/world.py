@@ -42,12 +42,16 @@ class World:
         return RigidPose(_quaternion(yaw, float(pitch), float(roll)), (float(xy[0]), float(xy[1]), float(height[0])))
 
     def sensor_velocity(self, channel: str, time: float) -> Array:
-        """Velocity (3,) of a sensor over ground, global frame, m/s."""
-        mount = np.append(self.mounts[channel].translation, 1.0)
-        step = 0.05
-        before, after = (self.global_from_ego(max(time + d, 0.0)).matrix @ mount for d in (-step, step))
-        velocity: Array = (after - before)[:3] / (2 * step)
-        return velocity
+        """Velocity (3,) of a sensor over ground, global frame, m/s; the sway of the body is left out."""
+        times = TIME_STEP * np.arange(len(self.cast.ego_yaw))
+        around = np.array((max(time - 0.05, 0.0), time + 0.05))
+        (x0, x1), (y0, y1) = (np.interp(around, times, self.cast.ego_xy[:, axis]) for axis in (0, 1))
+        before, after = np.interp(around, times, self.cast.ego_yaw)
+        span, rate, yaw = around[1] - around[0], (after - before) / (around[1] - around[0]), (before + after) / 2
+        forward, left, _ = self.mounts[channel].translation
+        cos, sin = np.cos(yaw), np.sin(yaw)
+        lever = np.array((cos * forward - sin * left, sin * forward + cos * left))
+        return np.array(((x1 - x0) / span - rate * lever[1], (y1 - y0) / span + rate * lever[0], 0.0))
 
 
 def _quaternion(yaw: float, pitch: float, roll: float) -> Quaternion:
