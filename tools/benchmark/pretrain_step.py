@@ -93,7 +93,7 @@ def main() -> None:
     )  # fmt: skip
     print_table(
         "Where a step's time goes (ms a batch)",
-        ("configuration", "masks", "context encoder", "target encoder", "predictor and loss", "backward", "sum"), shares,
+        ("configuration", "masks", "context encoder", "target encoder", "predictor, loss", "backward", "sum"), shares,
     )  # fmt: skip
 
 
