@@ -1,5 +1,7 @@
 """A label-efficiency study as YAML: what it compares, and how trainings are made of it."""
 
+import importlib
+import inspect
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,7 +27,7 @@ from avjepa.evaluate.label_efficiency.grid import (
     Tuning,
     labelled_scenes,
 )
-from avjepa.evaluate.label_efficiency.worker import DetectorRun
+from avjepa.evaluate.label_efficiency.worker import Builder, DetectorRun
 from avjepa.files import write_text
 from avjepa.finetune.lightning_model import FinetuneModule
 from avjepa.pretrain.export import export_backbone
@@ -130,22 +132,33 @@ class StudyConfig:
             UserError: it cannot be read, has an unknown key, lacks one, or a value is of the wrong type.
         """
         try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+            given = yaml.safe_load(path.read_text(encoding="utf-8"))
         except (OSError, yaml.YAMLError) as error:
-            raise UserError(f"--config {path}: cannot be read ({error})") from error
+            raise UserError(f"--config {path}: cannot be read ({' '.join(str(error).split())})") from error
         parser = ArgumentParser(exit_on_error=False)
         parser.add_argument("study", type=cls)
         try:
-            config = parser.instantiate_classes(parser.parse_object({"study": content})).study
+            # overrides are parts of other files: parsed here, a class in them would be completed with its defaults
+            config = parser.instantiate_classes(parser.parse_object({"study": _without_overrides(given)})).study
         except (ArgumentError, TypeError) as error:
             raise UserError(f"--config {path}: {readable(error)}") from error
         assert isinstance(config, cls)
         here = path.parent
         methods = {
-            name: replace(method, pretrain=str(here / method.pretrain)) if method.pretrain else method
+            name: replace(
+                method,
+                pretrain=str(here / method.pretrain) if method.pretrain else None,
+                overrides=_overrides(given["methods"][name], "overrides", path),
+            )
             for name, method in config.methods.items()
         }
-        return replace(config, finetune=str(here / config.finetune), methods=methods)
+        return replace(
+            config,
+            finetune=str(here / config.finetune),
+            methods=methods,
+            pretrain_overrides=_overrides(given, "pretrain_overrides", path),
+            finetune_overrides=_overrides(given, "finetune_overrides", path),
+        )
 
     def study(self, total_scenes: int) -> Study:
         """The grid, given the number of scenes with labels.
@@ -184,35 +197,105 @@ class StudyConfig:
             compute_modes,
         )
 
+    def finetuning(self) -> dict[str, Any]:
+        """The configuration of every fine-tuning."""
+        configuration: dict[str, Any] = merged(content(self.finetune), self.finetune_overrides)
+        return configuration
+
+    def pretraining(self, method: str) -> dict[str, Any] | None:
+        """The configuration of a method's pre-training; ``None`` for scratch."""
+        file = self.methods[method].pretrain
+        if file is None:
+            return None
+        common = merged(content(file), self.pretrain_overrides)
+        configuration: dict[str, Any] = merged(common, self.methods[method].overrides)
+        return configuration
+
     def definition(self) -> dict[str, Any]:
         """What must not change between two runs that share records: everything but the extent of the grid."""
+        tune = self.tune
         return {
             "sensor": self.sensor,
-            "finetune": [_content(self.finetune), self.finetune_overrides, self.steps],
-            "pretrain_overrides": self.pretrain_overrides,
-            "tune": [
-                self.tune.labels,
-                self.tune.seed,
-                *([vars(setting) for setting in settings] for settings in (self.tune.frozen, self.tune.end_to_end)),
-            ],
+            "finetune": self.finetuning(),
+            "steps": self.steps,
+            "tune": [tune.labels, tune.seed, *([vars(s) for s in given] for given in (tune.frozen, tune.end_to_end))],
             "pretrain_seeds": self.pretrain_seeds[0],
-            "methods": {
-                name: [_content(method.pretrain), method.overrides, method.export]
-                for name, method in self.methods.items()
-            },
+            "methods": {name: [self.pretraining(name), method.export] for name, method in self.methods.items()},
         }
 
 
-def _content(path: str | None) -> Any:
-    if path is None:
-        return None
+def _without_overrides(given: Any) -> Any:
+    if not isinstance(given, Mapping):
+        return given
+    rest = {name: value for name, value in given.items() if name not in ("pretrain_overrides", "finetune_overrides")}
+    if isinstance(methods := rest.get("methods"), Mapping):
+        rest["methods"] = {
+            name: {k: v for k, v in method.items() if k != "overrides"} if isinstance(method, Mapping) else method
+            for name, method in methods.items()
+        }
+    return rest
+
+
+def _overrides(given: Mapping[str, Any], name: str, path: Path) -> dict[str, Any]:
+    value = given.get(name) or {}
+    if not isinstance(value, dict):
+        raise UserError(f"--config {path}: {name} must be keys and values, as in the file that they change")
+    return value
+
+
+def content(path: str | Path) -> Any:
+    """What a configuration file says, with the files that it names put in their place.
+
+    Raises:
+        UserError: one of them cannot be read.
+    """
+    path = Path(path)
     try:
-        return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        return _inlined(yaml.safe_load(path.read_text(encoding="utf-8")), path.parent)
     except (OSError, yaml.YAMLError) as error:
-        raise UserError(f"{path}: cannot be read ({error}); the study's file names it") from error
+        raise UserError(
+            f"{path}: cannot be read ({' '.join(str(error).split())}); the study's file names it"
+        ) from error
 
 
-class ConfiguredBuilder:
+def _inlined(value: Any, folder: Path) -> Any:
+    match value:
+        case dict():
+            return {name: _inlined(item, folder) for name, item in value.items()}
+        case list():
+            return [_inlined(item, folder) for item in value]
+        case str() if value.endswith(".yaml") and (folder / value).is_file():
+            return content(folder / value)
+    return value
+
+
+def merged(base: Any, changes: Any) -> Any:
+    """A configuration with other values for some keys, at any depth.
+
+    Where a class gives way to another one, arguments that the other takes too stay as they are: objectives that are
+    compared have the same encoder, masks and input drop-out without their being repeated.
+
+    Raises:
+        UserError: there is no such class.
+    """
+    if not isinstance(base, Mapping) or not isinstance(changes, Mapping):
+        return changes
+    if "class_path" in changes and changes["class_path"] != base.get("class_path"):
+        accepted = _parameters(changes["class_path"])
+        shared = {name: value for name, value in base.get("init_args", {}).items() if name in accepted}
+        return {"class_path": changes["class_path"], "init_args": merged(shared, changes.get("init_args", {}))}
+    return {**base, **{name: merged(base.get(name), value) for name, value in changes.items()}}
+
+
+def _parameters(class_path: str) -> set[str]:
+    module, _, name = class_path.rpartition(".")
+    try:
+        return set(inspect.signature(getattr(importlib.import_module(module), name).__init__).parameters)
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
+        raise UserError(f"overrides: class_path {class_path!r} names no class ({error}); give its full path") from error
+
+
+class ConfiguredBuilder(Builder):
     """Trainings from configuration files, parsed exactly as the commands ``pretrain`` and ``finetune`` parse them.
 
     Args:
@@ -225,54 +308,41 @@ class ConfiguredBuilder:
 
     def __init__(self, config: StudyConfig, out: Path, data: Path, version: str, options: Sequence[str] = ()) -> None:
         self.config = config
-        self.source = [f"--data={data}", f"--version={version}", *options]
-        self._folder = out / "configs"
-        self._write("pretrain", config.pretrain_overrides)
-        self._write("finetune", config.finetune_overrides)
-        for name, method in config.methods.items():
-            self._write(f"method-{name}", method.overrides)
+        self._source = [f"--data={data}", f"--version={version}", *options]
+        self._finetune = out / "configs" / "finetune.yaml"
+        write_text(self._finetune, yaml.safe_dump(config.finetuning()))
+        self._pretrain: dict[str, Path] = {}
+        for name in config.methods:
+            configuration = config.pretraining(name)
+            if configuration is not None:
+                self._pretrain[name] = out / "configs" / f"pretrain_{name}.yaml"
+                write_text(self._pretrain[name], yaml.safe_dump(configuration))
 
-    def _write(self, name: str, overrides: Mapping[str, Any]) -> None:
-        write_text(self._folder / f"{name}.yaml", yaml.safe_dump(dict(overrides)))
-
-    def _configs(self, base: str, *names: str) -> list[str]:
-        return [f"--config={base}", *(f"--config={self._folder / name}.yaml" for name in names)]
-
-    def pretrain(self, job: Pretraining, folder: Path) -> dict[str, float]:
+    def pretrain(self, job: Pretraining, folder: Path) -> dict[str, Any]:
         """``avjepa pretrain`` of the method's file and overrides; for scratch, random weights as a bundle."""
-        method = self.config.methods[job.method]
-        if method.pretrain is None:
-            cli = FinetuneCLI(
-                "finetune", FinetuneModule, DetectionDataModule,
-                [
-                    *self._configs(self.config.finetune, "finetune"), *self.source, f"--seed={job.seed}",
-                    f"--out={folder}", *_quiet(folder),
-                ],
-            )  # fmt: skip
-            save_bundle(cli.model.detector.backbone, folder / BUNDLE, cli.provenance())
+        common = [*self._source, f"--seed={job.seed}", f"--out={folder}", *_quiet(folder)]
+        if job.method not in self._pretrain:
+            arguments = [f"--config={self._finetune}", *common]
+            scratch = FinetuneCLI("finetune", FinetuneModule, DetectionDataModule, arguments)
+            save_bundle(scratch.model.detector.backbone, folder / BUNDLE, scratch.provenance())
             return {}
-        checkpoint = folder / CHECKPOINTS / LAST
+        export, checkpoint = self.config.methods[job.method].export, folder / CHECKPOINTS / LAST
         arguments = [
-            *self._configs(method.pretrain, "pretrain", f"method-{job.method}"), *self.source, f"--seed={job.seed}",
-            f"--steps={job.steps}", f"--out={folder}", *_quiet(folder), f"--export={method.export}",
+            f"--config={self._pretrain[job.method]}", *common, f"--steps={job.steps}", f"--export={export}",
             *(["--ckpt_path=last"] if checkpoint.is_file() else []),
         ]  # fmt: skip
-        pretraining = PretrainCLI("pretrain", PretrainModule, PretrainDataModule, arguments)
-        _hide_progress(pretraining.trainer)
-        pretraining.fit()
-        export_backbone(checkpoint, folder / BUNDLE, pretraining.provenance(), method.export)
-        rows = read_rows(folder / "metrics.csv")
-        losses = [row["train/loss"] for row in rows if "train/loss" in row]
-        return {
-            "batch_size": pretraining.datamodule.batch_size * pretraining.trainer.accumulate_grad_batches
-            * pretraining.trainer.world_size,
-            **({"final_loss": losses[-1]} if losses else {}),
-        }  # fmt: skip
+        cli = PretrainCLI("pretrain", PretrainModule, PretrainDataModule, arguments)
+        _hide_progress(cli.trainer)
+        cli.fit()
+        export_backbone(checkpoint, folder / BUNDLE, cli.provenance(), export)
+        losses = [row["train/loss"] for row in read_rows(folder / "metrics.csv") if "train/loss" in row]
+        batch_size = cli.datamodule.batch_size * cli.trainer.accumulate_grad_batches * cli.trainer.world_size
+        return {"batch_size": batch_size} | ({"final_loss": losses[-1]} if losses else {})
 
     def detector(self, cell: Cell, setting: Setting, bundle: Path, split: str, folder: Path) -> DetectorRun:
         """``avjepa finetune`` of the study's file with the cell's backbone, scenes, seed and setting."""
         arguments = [
-            *self._configs(self.config.finetune, "finetune"), *self.source, f"--seed={cell.seed}",
+            f"--config={self._finetune}", *self._source, f"--seed={cell.seed}",
             f"--steps={self.config.steps}", f"--out={folder}", *_quiet(folder),
             f"--model.mode={cell.mode}", f"--model.weights={bundle}", f"--model.learning_rate={setting.learning_rate}",
             f"--model.backbone_learning_rate_factor={setting.backbone_learning_rate_factor}",

@@ -61,8 +61,8 @@ def write_results(study: Study, store: Store, out: Path, command: str, data: Map
         f"{study.total_scenes} scenes with labels.",
         f"Hardware: {'; '.join(sorted({row.hardware for row in rows})) or 'none yet'}.",
         f"Every detector is trained for {study.steps} steps. Scores are mAP in per cent on scenes on which no choice "
-        "was made, mean ± standard deviation over seeds; a seed draws the labelled scenes, the order of the data and the "
-        "new weights, and has a pre-training of its own.",
+        "was made, mean ± standard deviation over seeds; a seed draws the labelled scenes, the order of the data and "
+        "the new weights, and has a pre-training of its own.",
         *_score_tables(study, rows),
         *_needed_table(study, rows),
         "",

@@ -6,11 +6,12 @@ import shutil
 import statistics
 import time
 import traceback
+from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from lightning import Trainer
 
@@ -40,16 +41,18 @@ class DetectorRun:
     trainer: Trainer
 
 
-class Builder(Protocol):
+class Builder(ABC):
     """Makes what a study trains. Objects come from outside: nothing here knows of configuration files."""
 
-    def pretrain(self, job: Pretraining, folder: Path) -> dict[str, float]:
+    @abstractmethod
+    def pretrain(self, job: Pretraining, folder: Path) -> dict[str, Any]:
         """Pre-train, or resume what an interrupted worker left in ``folder``, and write the bundle ``folder/backbone``.
 
         Returns:
             Measures worth a place in the record.
         """
 
+    @abstractmethod
     def detector(self, cell: Cell, setting: Setting, bundle: Path, split: str, folder: Path) -> DetectorRun:
         """A fine-tuning of the cell that starts from a bundle and predicts ``split``.
 

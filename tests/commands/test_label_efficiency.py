@@ -1,0 +1,214 @@
+"""The command on two scenes and a grid small enough to train for two steps."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from avjepa import cli
+from avjepa.commands.study import ConfiguredBuilder, StudyConfig
+from avjepa.encoders.bundle import load_bundle
+from avjepa.errors import UserError
+from avjepa.evaluate.label_efficiency.features import CachedBackbone, FeatureCache, keyframe_loader, read_labels_alone
+from avjepa.evaluate.label_efficiency.grid import Cell, Pretraining, Setting
+from avjepa.evaluate.label_efficiency.summary import COLUMNS, read_table
+from tests.data.conftest import VERSION, build
+
+GRID = {"x_min": -16.0, "x_max": 16.0, "y_min": -12.8, "y_max": 12.8, "cell": 1.6}
+ENCODER = {
+    "class_path": "avjepa.encoders.lidar.LidarEncoder",
+    "init_args": {
+        "token_grid": GRID, "voxel_size": 0.8, "voxel_height": 1.0, "z_range": [-3.0, 5.0], "channels": [8, 8],
+        "blocks": [0, 0], "strides": [1, 2], "overlapping": False, "bev_channels": [8, 8], "bev_blocks": [0, 0],
+        "out_channels": 8,
+    },
+}  # fmt: skip
+PRETRAIN = {
+    "model": {
+        "objective": {
+            "class_path": "avjepa.pretrain.jepa.JEPA",
+            "init_args": {
+                "encoder": ENCODER,
+                "masks": {"class_path": "avjepa.pretrain.masking.MultiBlock"},
+                "target": {"class_path": "avjepa.pretrain.targets.EMATarget"},
+                "predictor": {"width": 8, "dilations": [1]},
+            },
+        }
+    },
+    "data": {"sensors": ["lidar"], "batch_size": 2, "workers": 0},
+    "trainer": {"accelerator": "cpu"},
+}
+HEAD = {
+    "class_path": "avjepa.heads.center_point.CenterPointHead",
+    "init_args": {"in_channels": 8, "grid": GRID, "shared_channels": 8, "channels": 8},
+}
+FINETUNE = {
+    "model": {
+        "backbone": ENCODER,
+        "neck": {"in_channels": 8, "channels": [8], "layers": 1, "out_channels": 8},
+        "heads": {"detection": HEAD},
+    },
+    "data": {"sensors": ["lidar"], "lidar_sweeps": 1, "batch_size": 2, "workers": 0},
+    "trainer": {"accelerator": "cpu"},
+}
+STUDY = {
+    "sensor": "lidar",
+    "finetune": "finetune.yaml",
+    "labels": [1, "100%"],
+    "steps": 2,
+    "pretrain_steps": [2],
+    "seeds": [0],
+    "pretrain_seeds": [0],
+    "tune": {
+        "labels": 1,
+        "frozen": [{"learning_rate": 1e-3}],
+        "end_to_end": [{"learning_rate": 1e-3}, {"learning_rate": 2e-3, "head_first_steps": 1}],
+    },
+    "methods": {"scratch": {}, "jepa": {"pretrain": "pretrain.yaml", "export": "target.teacher"}},
+}
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two scenes to train on; one of them stands in for the others, which is enough to see that all fits together."""
+    root = build(tmp_path_factory.mktemp("tiny") / "data", channels=("LIDAR_TOP",))
+    splits = {"train": ["scene-0000", "scene-0001"], "val": ["scene-0000"], "test": ["scene-0001"]}
+    (root / VERSION / "splits.json").write_text(json.dumps(splits))
+    return root
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    for name, content in (("pretrain", PRETRAIN), ("finetune", FINETUNE), ("study", STUDY)):
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(content))
+    return tmp_path / "study.yaml"
+
+
+def test_a_small_study_from_pretraining_to_claims(
+    study: Path, dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, published = tmp_path / "out", tmp_path / "published"
+    arguments = ["label-efficiency", "--config", str(study), "--data", str(dataset), "--version", VERSION]
+    arguments += ["--out", str(out), "--publish", str(published)]
+    assert cli.main(arguments) == 0
+    rows = read_table(out / "label_efficiency.csv")
+    # 2 methods x 2 label amounts x 2 modes x 1 seed
+    assert len({(r.method, r.scenes, r.mode) for r in rows}) == len(rows) == 8
+    assert {(r.scenes, r.fraction) for r in rows} == {(1, 0.5), (2, 1.0)}
+    assert {(r.method, r.pretrain_steps) for r in rows} == {("scratch", 0), ("jepa", 2)}
+    assert all(r.steps == 2 and 0 <= r.mAP <= 1 and r.hardware for r in rows)
+    assert (out / "label_efficiency.csv").read_text().splitlines()[0].split(",") == list(COLUMNS)
+    summary = (out / "summary.md").read_text()
+    assert "8 of 8 cells" in summary and "## Claims" in summary
+    assert (published / "label_efficiency.csv").is_file()
+    records = {path.name: path.read_bytes() for path in (out / "records").iterdir()}
+    assert len(records) == 2 + 2 * 2 + 8  # backbones, trials of both methods end to end, cells
+    cells = [json.loads(content) for name, content in records.items() if name.startswith(("frozen", "end_to_end"))]
+    assert {record["split"] for record in cells} == {"test"}
+    trials = [json.loads(content) for name, content in records.items() if name.startswith("tune")]
+    assert {record["split"] for record in trials} == {"val"}
+    subsets = {record["scenes"]: set(record["scene_names"]) for record in cells}
+    assert subsets[1] < subsets[2] == {"scene-0000", "scene-0001"}
+    assert not list((out / "claims").iterdir()), "every claim was released"
+    assert capsys.readouterr().err.rstrip().endswith("all jobs done")
+
+    assert cli.main(arguments) == 0
+    assert {path.name: path.read_bytes() for path in (out / "records").iterdir()} == records, "nothing is done twice"
+
+    # records of another study are not mixed in
+    changed = yaml.safe_load(study.read_text())
+    changed["methods"]["jepa"]["overrides"] = {"model": {"learning_rate": 0.5}}
+    study.write_text(yaml.safe_dump(changed))
+    assert cli.main(arguments) == 2
+    assert "another 'methods.jepa'" in capsys.readouterr().err
+
+
+def test_cached_features_are_those_of_the_encoder(study: Path, dataset: Path, tmp_path: Path) -> None:
+    builder = ConfiguredBuilder(StudyConfig.read(study), tmp_path / "out", dataset, VERSION)
+    backbone = Pretraining("scratch", 3, 0)
+    builder.pretrain(backbone, tmp_path / "scratch")
+    bundle = tmp_path / "scratch" / "backbone"
+    cell = Cell(backbone, "frozen", 1, 0)
+    run = builder.detector(cell, Setting(1e-3), bundle, "test", tmp_path / "cell")
+    run.data.setup()
+    cache = FeatureCache(load_bundle(bundle), tmp_path / "features")
+    cache.add(run.data, ["scene-0000"])
+    assert len(cache) == 4
+    assert run.data.index is not None
+    scenes = ["scene-0000", "scene-0001"]
+    cache.add(run.data, scenes)
+    assert len(cache) == 8, "what is there is not computed again"
+    cached, encoder = CachedBackbone(cache), load_bundle(bundle)
+    wanted = {}
+    with torch.no_grad():
+        for batch in keyframe_loader(run.data, scenes):
+            features = encoder(batch).features
+            assert features.std() > 0
+            torch.testing.assert_close(cached(batch).features, features, rtol=2e-3, atol=1e-4)
+            wanted |= dict(zip(batch.tokens, features, strict=True))
+    # training batches find their maps by token, without a sensor file being opened
+    read_labels_alone(run.data)
+    loader = run.data.train_dataloader()
+    batch = next(iter(loader))
+    assert batch.lidar is None and batch.labels is not None
+    stacked = torch.stack([wanted[token] for token in batch.tokens])
+    torch.testing.assert_close(cached(batch).features, stacked, rtol=2e-3, atol=1e-4)
+    assert not list((tmp_path / "features").iterdir()), "the file vanishes with the process"
+
+
+def test_overrides_of_a_method_change_its_pretraining_alone(study: Path, dataset: Path, tmp_path: Path) -> None:
+    content = yaml.safe_load(study.read_text())
+    objective = {
+        "class_path": "avjepa.pretrain.occupancy.OccupancyReconstruction",
+        "init_args": {
+            "reconstruction": {
+                "class_path": "avjepa.pretrain.reconstruction.PointColumns", "init_args": {"sensor": "lidar"}
+            }
+        },
+    }  # fmt: skip
+    content["methods"]["generative"] = {"pretrain": "pretrain.yaml", "overrides": {"model": {"objective": objective}}}
+    study.write_text(yaml.safe_dump(content))
+    builder = ConfiguredBuilder(StudyConfig.read(study), tmp_path / "out", dataset, VERSION)
+    measures = builder.pretrain(Pretraining("generative", 0, 1), tmp_path / "generative")
+    assert measures["batch_size"] == 2
+    saved = yaml.safe_load((tmp_path / "generative" / "config.yaml").read_text())
+    used = saved["model"]["objective"]
+    assert used["class_path"].endswith("OccupancyReconstruction")
+    assert used["init_args"]["predictor"]["width"] == 8, "what both have in common stays"
+    assert "target" not in used["init_args"]
+    assert load_bundle(tmp_path / "generative" / "backbone").out_channels == 8
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"labels": [3]}, "3"),
+        ({"labls": [1]}, "labls"),
+        ({"overrides": {"data": {}}}, "overrides"),
+        ({"finetune_overrides": [1]}, "finetune_overrides"),
+        ({"methods": {"jepa": {"pretrain": "pretrain.yaml", "overides": {}}}}, "overides"),
+        ({"finetune": "nowhere.yaml"}, "nowhere.yaml"),
+        ({"methods": {"a/b": {}}}, "a/b"),
+        ({"steps": "many"}, "many"),
+    ],
+)
+def test_a_wrong_study_is_one_line(
+    change: dict[str, object],
+    words: str,
+    study: Path,
+    dataset: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    study.write_text(yaml.safe_dump(yaml.safe_load(study.read_text()) | change))
+    arguments = ["--config", str(study), "--data", str(dataset), "--version", VERSION, "--out", str(tmp_path / "out")]
+    assert cli.main(["label-efficiency", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and words in error
+
+
+def test_a_missing_study_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"nothing\.yaml"):
+        StudyConfig.read(tmp_path / "nothing.yaml")
