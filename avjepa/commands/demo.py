@@ -32,7 +32,7 @@ def demo_steps(out: Path, seed: int, sensors: Sequence[str]) -> list[Step]:
         length = ("--steps", str(PRETRAIN_STEPS[sensor]))
         folder = pretrain_folder(out, sensor)
         pretrain = ("pretrain", "--config", config, *source, *length, "--out", str(folder), "--ckpt_path", "last")
-        steps.append(Step(f"pretrain {sensor}", pretrain, needs=("synth",)))
+        steps.append(Step(f"pretrain-{sensor}", pretrain, needs=("synth",)))
     for sensor in sensors:
         config = str(CONFIGS / "finetune" / f"{sensor}_tiny.yaml")
         for method in METHODS:
@@ -44,8 +44,8 @@ def demo_steps(out: Path, seed: int, sensors: Sequence[str]) -> list[Step]:
             needs: tuple[str, ...] = ("synth",)
             if method == "jepa":
                 arguments += ("--model.weights", str(pretrain_folder(out, sensor) / "backbone"))
-                needs = (f"pretrain {sensor}",)
-            steps.append(Step(f"finetune {sensor} {method}", arguments, needs))
+                needs = (f"pretrain-{sensor}",)
+            steps.append(Step(f"finetune-{sensor}-{method}", arguments, needs))
     return steps
 
 
