@@ -55,7 +55,7 @@ class Camera:
 
     def render(self, moment: Moment, global_from_ego: RigidPose, rng: np.random.Generator) -> NDArray[np.uint8]:
         """An RGB image (height, width, 3), uint8."""
-        global_from_camera = global_from_ego.matrix @ RigidPose(self._mount.rotation, self._mount.translation).matrix
+        global_from_camera = global_from_ego.matrix @ self._mount.ego_from_sensor
         origin = global_from_camera[:3, 3].astype(np.float32)
         directions = self._directions @ global_from_camera[:3, :3].T.astype(np.float32)
         hits = moment.cast(origin, directions)

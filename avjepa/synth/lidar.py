@@ -58,7 +58,7 @@ class Lidar:
         Returns:
             (point, 5): x, y, z in the sensor frame (m), intensity 0-255, ring, ordered by azimuth.
         """
-        global_from_sensor = global_from_ego.matrix @ RigidPose(self._mount.rotation, self._mount.translation).matrix
+        global_from_sensor = global_from_ego.matrix @ self._mount.ego_from_sensor
         directions = self._beams @ global_from_sensor[:3, :3].T.astype(np.float32)
         hits = moment.cast(global_from_sensor[:3, 3].astype(np.float32), directions)
         distance, intensity = _returns(moment, hits, directions, rng)

@@ -112,7 +112,7 @@ class Radar:
             sensor_velocity: (3,) velocity of the sensor over ground, global frame, m/s.
             rng: noise.
         """
-        global_from_sensor = global_from_ego.matrix @ RigidPose(self._mount.rotation, self._mount.translation).matrix
+        global_from_sensor = global_from_ego.matrix @ self._mount.ego_from_sensor
         rotation = global_from_sensor[:3, :3]
         own = sensor_velocity @ rotation
         targets = _with_false_targets(self._clusters(moment, global_from_sensor, rng), rng)

@@ -215,7 +215,7 @@ class SceneRecorder:
     def _in_global(self, channel: str, moment: int, points: NDArray[Any]) -> Array:
         """Points as written to file, in the global frame."""
         mount = self._world.mounts[channel]
-        pose = self._ego(self._stamp(channel, moment)).matrix @ RigidPose(mount.rotation, mount.translation).matrix
+        pose = self._ego(self._stamp(channel, moment)).matrix @ mount.ego_from_sensor
         placed: Array = points.astype(np.float64) @ pose[:3, :3].T + pose[:3, 3]
         return placed
 

@@ -36,6 +36,22 @@ CHANNELS = (LIDAR_CHANNEL, *CAMERA_CHANNELS, *RADAR_CHANNELS)
 
 
 @dataclass(frozen=True)
+class RigidPose:
+    """Where a frame lies in another: the quaternion and translation that the tables hold, and the same as a matrix."""
+
+    rotation: Quaternion
+    translation: tuple[float, float, float]
+
+    @cached_property
+    def matrix(self) -> Array:
+        """4 x 4, ``dst_from_src``."""
+        matrix = np.eye(4)
+        matrix[:3, :3] = self.rotation.rotation_matrix
+        matrix[:3, 3] = self.translation
+        return matrix
+
+
+@dataclass(frozen=True)
 class Mount:
     """Calibration of one sensor, as ``calibrated_sensor`` holds it."""
 
@@ -46,6 +62,11 @@ class Mount:
     """3 x 3 for a camera, empty otherwise."""
     delay: float
     """Seconds from the LiDAR stamp of a moment to this sensor's own."""
+
+    @cached_property
+    def ego_from_sensor(self) -> Array:
+        """4 x 4."""
+        return RigidPose(self.rotation, self.translation).matrix
 
 
 def mount_sensors(rng: np.random.Generator, image_width: int) -> dict[str, Mount]:
@@ -78,19 +99,3 @@ def mount_sensors(rng: np.random.Generator, image_width: int) -> dict[str, Mount
         position, yaw = _RADARS[channel]
         mounts[channel] = Mount(shifted(position), turned(yaw), (), float(rng.uniform(-0.035, 0.035)))
     return mounts
-
-
-@dataclass(frozen=True)
-class RigidPose:
-    """Where a frame lies in another: the quaternion and translation that the tables hold, and the same as a matrix."""
-
-    rotation: Quaternion
-    translation: tuple[float, float, float]
-
-    @cached_property
-    def matrix(self) -> Array:
-        """4 x 4, ``dst_from_src``."""
-        matrix = np.eye(4)
-        matrix[:3, :3] = self.rotation.rotation_matrix
-        matrix[:3, 3] = self.translation
-        return matrix

@@ -84,7 +84,7 @@ class VisibilityProbe:
         self, moment: Moment, mount: Mount, size: tuple[int, int], global_from_ego: RigidPose, which: NDArray[np.int64]
     ) -> None:
         """Add what one camera of ``size`` (width, height) sees of the actors ``which``."""
-        global_from_camera = global_from_ego.matrix @ RigidPose(mount.rotation, mount.translation).matrix
+        global_from_camera = global_from_ego.matrix @ mount.ego_from_sensor
         rotation = global_from_camera[:3, :3].astype(np.float32)
         origin = global_from_camera[:3, 3].astype(np.float32)
         pose = moment.pose
