@@ -4,7 +4,7 @@ import importlib
 import inspect
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -135,6 +135,10 @@ class StudyConfig:
             given = yaml.safe_load(path.read_text(encoding="utf-8"))
         except (OSError, yaml.YAMLError) as error:
             raise UserError(f"--config {path}: cannot be read ({' '.join(str(error).split())})") from error
+        _require_known(given, cls, "", path)
+        methods = given.get("methods")
+        for name, method in methods.items() if isinstance(methods, Mapping) else ():
+            _require_known(method, MethodConfig, f"methods.{name}", path)
         parser = ArgumentParser(exit_on_error=False)
         parser.add_argument("study", type=cls)
         try:
@@ -144,7 +148,7 @@ class StudyConfig:
             raise UserError(f"--config {path}: {readable(error)}") from error
         assert isinstance(config, cls)
         here = path.parent
-        methods = {
+        complete = {
             name: replace(
                 method,
                 pretrain=str(here / method.pretrain) if method.pretrain else None,
@@ -155,7 +159,7 @@ class StudyConfig:
         return replace(
             config,
             finetune=str(here / config.finetune),
-            methods=methods,
+            methods=complete,
             pretrain_overrides=_overrides(given, "pretrain_overrides", path),
             finetune_overrides=_overrides(given, "finetune_overrides", path),
         )
@@ -234,6 +238,15 @@ def _without_overrides(given: Any) -> Any:
             for name, method in methods.items()
         }
     return rest
+
+
+def _require_known(given: Any, kind: type, where: str, path: Path) -> None:
+    if not isinstance(given, Mapping):
+        raise UserError(f"--config {path}: {where or 'the file'} must be keys and values, got {given!r}")
+    known = [field.name for field in fields(kind)]
+    if unknown := [name for name in given if name not in known]:
+        place = f"{where}.{unknown[0]}" if where else unknown[0]
+        raise UserError(f"--config {path}: unknown key {place}; there are {', '.join(known)}")
 
 
 def _overrides(given: Mapping[str, Any], name: str, path: Path) -> dict[str, Any]:
