@@ -11,10 +11,10 @@ SENSORS = ("lidar", "camera", "radar")
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 VERSION = "v1.0-synth"
 
-SCENES, KEYFRAMES = 40, 8
+SCENES, KEYFRAMES = 36, 8
 LABELLED_SCENES = 8
-PRETRAIN_STEPS = {"lidar": 200, "camera": 150, "radar": 200}
-FINETUNE_STEPS = 150
+PRETRAIN_STEPS = {"lidar": 150, "camera": 100, "radar": 150}
+FINETUNE_STEPS = 100
 METHODS = ("jepa", "scratch")
 
 
