@@ -51,13 +51,13 @@ def label_efficiency(
         from avjepa.evaluate.label_efficiency.store import Store
 
         Store(out).forget_failures()
-    others = [
+    helpers = [
         multiprocessing.get_context("spawn").Process(target=_help, kwargs=arguments) for _ in range(processes - 1)
     ]
     started = []
     try:
         worker = prepared(**arguments)  # what is wrong with the options is said once, before anything is started
-        for process in others:
+        for process in helpers:
             process.start()
             started.append(process)
         worker.run()
@@ -66,10 +66,12 @@ def label_efficiency(
     finally:
         for process in started:
             process.terminate()
-    from avjepa.evaluate.label_efficiency.results import publish_results, write_results
+    from avjepa.evaluate.label_efficiency.results import other_sensors, publish_results, write_results
 
-    command = f"avjepa label-efficiency --config {config} --data DIR --version {version} --out DIR"
-    summary = write_results(worker.study, worker.store, out, command, _about_data(data, version))
+    command = f"avjepa label-efficiency --config {config} --data DIR --version {version} --out DIR --split {split}"
+    others = other_sensors(publish, worker.study.sensor) if publish is not None else []
+    about = {name: value for name, value in _about_data(data, version).items() if name != "sample_bytes"}
+    summary = write_results(worker.study, worker.store, out, command, about, others)
     if publish is not None:
         publish_results(out, publish, worker.study.sensor)
     print(summary)

@@ -33,7 +33,9 @@ MODES: tuple[Mode, ...] = ("frozen", "end_to_end")
 _TITLES = {"frozen": "Frozen backbone", "end_to_end": "End to end"}
 
 
-def write_results(study: Study, store: Store, out: Path, command: str, data: Mapping[str, Any]) -> Path:
+def write_results(
+    study: Study, store: Store, out: Path, command: str, data: Mapping[str, Any], others: Sequence[Row] = ()
+) -> Path:
     """Write table, plots and page of what is done so far; returns the page's path.
 
     Args:
@@ -42,6 +44,7 @@ def write_results(study: Study, store: Store, out: Path, command: str, data: Map
         out: folder of the results.
         command: reproduces them.
         data: what the data are.
+        others: cells of other sensors' studies, for the claim about all of them.
     """
     cells = [(job, store.record(job.name)) for job in study.jobs() if isinstance(job, Cell)]
     rows = [Row.of(record) for _, record in cells if record is not None]
@@ -68,7 +71,7 @@ def write_results(study: Study, store: Store, out: Path, command: str, data: Map
         "",
         "## Claims",
         "",
-        *_claim_lines(rows, study.sensor, backbones),
+        *_claim_lines([*rows, *others], study.sensor, backbones),
         *_settings_table(study, store),
         *_backbone_table(rows, backbones),
         *(["", "## Failures", ""] if failures else []),
@@ -80,14 +83,15 @@ def write_results(study: Study, store: Store, out: Path, command: str, data: Map
     return out / PAGE
 
 
-def publish_results(out: Path, folder: Path, sensor: str) -> None:
-    """Copy page and plots to where the results of all sensors lie, and put the cells into their common table.
+def other_sensors(folder: Path, sensor: str) -> list[Row]:
+    """Cells of all sensors but one in the common table of a folder; none without a table."""
+    table = folder / TABLE
+    return [row for row in read_table(table) if row.sensor != sensor] if table.is_file() else []
 
-    The claim about all sensors is answered by ``avjepa.evaluate.label_efficiency.summary.claims`` on that table.
-    """
-    own = read_table(out / TABLE)
-    others = [row for row in read_table(folder / TABLE) if row.sensor != sensor] if (folder / TABLE).is_file() else []
-    write_table(folder / TABLE, [*own, *others])
+
+def publish_results(out: Path, folder: Path, sensor: str) -> None:
+    """Copy page and plots to where the results of all sensors lie, and put the cells into their common table."""
+    write_table(folder / TABLE, [*read_table(out / TABLE), *other_sensors(folder, sensor)])
     page = (out / PAGE).read_text(encoding="utf-8")
     for picture in sorted(out.glob("*.png")):
         name = f"label_efficiency_{sensor}_{picture.name}"

@@ -168,7 +168,7 @@ def fewer_labels(rows: Sequence[Row]) -> Claim:
     claim = "JEPA reaches the score of scratch with fewer labels"
     scratch, jepa = curve(rows, SCRATCH, "end_to_end"), curve(rows, JEPA, "end_to_end")
     if not scratch or not jepa:
-        return Claim(claim, "undecided", "cells of scratch or JEPA, end to end, are missing.")
+        return Claim(claim, "undecided", "Cells of scratch or JEPA, end to end, are missing.")
     most, target = _full(scratch)
     mean, cautious = needed(means(jepa), target), needed(lower_edge(jepa), target)
     goal = f"Scratch has {_percent(target)} mAP with all {most} scenes"
@@ -201,7 +201,7 @@ def advantage_grows(rows: Sequence[Row]) -> Claim:
     claim = "JEPA's advantage grows as labels shrink"
     slopes = list(advantage_slopes(rows, "end_to_end").values())
     if len(slopes) < 2:
-        return Claim(claim, "undecided", "it takes two seeds and two label amounts of scratch and JEPA, end to end.")
+        return Claim(claim, "undecided", "It takes two seeds and two label amounts of scratch and JEPA, end to end.")
     scratch, jepa = curve(rows, SCRATCH, "end_to_end"), curve(rows, JEPA, "end_to_end")
     shared = sorted(scratch.keys() & jepa.keys())
     gains = {n: statistics.fmean(jepa[n].values()) - statistics.fmean(scratch[n].values()) for n in shared}
@@ -228,7 +228,7 @@ def frozen_loses_little(rows: Sequence[Row]) -> Claim:
             total, kept = sum(trained[n] for n in shared), sum(frozen[n] for n in shared)
             shares[method] = (1 - kept / total, frozen[shared[-1]], trained[shared[-1]], shared[-1])
     if JEPA not in shares:
-        return Claim(claim, "undecided", "cells of JEPA, frozen or end to end, are missing.")
+        return Claim(claim, "undecided", "Cells of JEPA, frozen or end to end, are missing.")
     loss, frozen_full, trained_full, most = shares[JEPA]
     evidence = (
         f"Over all label amounts frozen JEPA loses {100 * loss:.0f} % of its end-to-end mAP; "
@@ -273,7 +273,7 @@ def less_compute(rows: Sequence[Row], seconds: Mapping[tuple[str, int], float]) 
     place = compute_place(rows)
     curves = compute_curves(rows, seconds, *place) if place else {}
     if place is None or JEPA not in curves or GENERATIVE not in curves:
-        return Claim(claim, "undecided", "cells of JEPA or generative pre-training are missing.")
+        return Claim(claim, "undecided", "Cells of JEPA or generative pre-training are missing.")
     jepa, generative = (
         {cost: statistics.fmean(by_seed.values()) for cost, by_seed in curves[method].items()}
         for method in (JEPA, GENERATIVE)
