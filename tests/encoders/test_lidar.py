@@ -310,3 +310,13 @@ def test_tiny_on_a_real_cloud(realdata: Path):
     with torch.no_grad():
         result = model(batch_of(torch.stack(columns, dim=1)))
     assert result.features.isfinite().all() and 0.1 < result.occupied.float().mean() < 0.5
+
+
+@pytest.mark.parametrize(("overlapping", "voxel_height"), [(True, 6.0), (False, 1.5)])
+def test_one_layer_of_voxels_is_enough(overlapping, voxel_height):
+    """AD-L-JEPA divides the height bins by eight; here one bin, or one bin a stride, makes pillars."""
+    model = encoder(overlapping=overlapping, voxel_height=voxel_height).train()
+    features = model(batch_of(cloud_of(300, 0), cloud_of(200, 1))).features
+    features.square().mean().backward()
+    assert features.isfinite().all()
+    assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in model.parameters())
