@@ -14,7 +14,7 @@ VERSION = "v1.0-synth"
 SCENES, KEYFRAMES = 36, 8
 LABELLED_SCENES = 8
 PRETRAIN_STEPS = {"lidar": 150, "camera": 100, "radar": 150}
-FINETUNE_STEPS = 100
+FINETUNE_STEPS = 200
 METHODS = ("jepa", "scratch")
 
 
