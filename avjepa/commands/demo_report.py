@@ -33,9 +33,6 @@ from avjepa.report.features import FeatureMaps, features_figure
 from avjepa.training.metrics import read_curves
 from avjepa.training.provenance import read_provenance
 
-SHOWN_SCORE = 0.2
-"""Detections below it are not drawn."""
-
 
 def write_report(out: Path, seed: int, sensors: Sequence[str], records: Sequence[StepRecord]) -> Path:
     """Write ``report.html`` into ``out`` and return its path."""
@@ -107,12 +104,8 @@ def gathered_scene(out: Path, sensor: str, dataset: DatasetIndex, moment: int) -
     sample = loaded(dataset, moment, None)
     predictions = finetune_folder(out, sensor, "jepa") / "evaluation" / "val" / "predictions.json"
     found = read_detections(predictions, sample.token, sample.global_from_ego)
-    sure = found.scores >= SHOWN_SCORE
-    return Scene(
-        f"{sample.scene}, detections of the pre-trained {sensor} detector with a score of {SHOWN_SCORE} or more",
-        sample,
-        (found.boxes[sure], found.scores[sure], found.class_index[sure]),
-    )
+    detections = (found.boxes, found.scores, found.class_index)
+    return Scene(f"{sample.scene}, detections of the pre-trained {sensor} detector", sample, detections)
 
 
 def loaded(dataset: DatasetIndex, moment: int, sensor: str | None) -> Sample:
