@@ -6,10 +6,8 @@ of cells, or nothing.
 
 from collections.abc import Iterator
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -152,28 +150,3 @@ class FeatureQueue:
         if self.features is None or len(self.features) < min(self.size, 2 * self.features.shape[1]):
             return None
         return rank_me(self.features, centred=centred)
-
-
-def pca_rgb(maps: Float[Tensor, "batch channel y x"], occupied: Bool[Tensor, "batch y x"]) -> NDArray[np.float32]:
-    """The first three principal components as colours in [0, 1]; one projection for all maps of the batch.
-
-    Components are fitted on occupied cells (on all cells where fewer than three are occupied) and scaled between their
-    2nd and 98th percentile there. The sign is fixed, so equal maps give equal pictures. A component without variation
-    is grey.
-    """
-    batch, channels, rows, columns = maps.shape
-    cells = maps.movedim(1, -1).reshape(-1, channels).double().cpu()
-    fitted = cells[occupied.reshape(-1).cpu()]
-    if len(fitted) < 3:
-        fitted = cells
-    mean = fitted.mean(0)
-    _, directions = torch.linalg.eigh((fitted - mean).T @ (fitted - mean))
-    axes = directions.flip(-1)[:, :3]
-    axes = axes * torch.sign(axes.gather(0, axes.abs().argmax(0, keepdim=True)))
-    low, high = ((fitted - mean) @ axes).quantile(torch.tensor([0.02, 0.98], dtype=torch.float64), dim=0)
-    width = high - low
-    varies = width > 1e-9
-    colours = ((cells - mean) @ axes - low) / torch.where(varies, width, 1.0)
-    picture = torch.full((len(cells), 3), 0.5, dtype=torch.float64)
-    picture[:, : axes.shape[1]] = torch.where(varies, colours.clamp(0, 1), 0.5)
-    return picture.reshape(batch, rows, columns, 3).float().numpy()

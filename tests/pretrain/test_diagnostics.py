@@ -15,7 +15,6 @@ from avjepa.pretrain.diagnostics import (
     collapse_measures,
     loss_over_trivial,
     mean_cosine,
-    pca_rgb,
     rank_me,
     spread,
 )
@@ -274,31 +273,3 @@ class TestProbe:
         probe = OccupancyProbe(4)
         assert probe.learn(torch.zeros(0, 4), torch.zeros(0, dtype=torch.bool)) is None
         assert not probe.sums.any()
-
-
-class TestPCA:
-    def test_three_groups_of_cells_get_three_colours(self) -> None:
-        maps = torch.zeros(1, 16, 2, 3)
-        for column in range(3):
-            maps[0, 5 * column, :, column] = 1 + column
-        picture = pca_rgb(maps, torch.ones(1, 2, 3, dtype=torch.bool))
-        assert picture.shape == (1, 2, 3, 3)
-        assert picture.min() >= 0 and picture.max() <= 1
-        assert (picture[0, 0] == picture[0, 1]).all()
-        assert len({tuple(colour.round(3)) for colour in picture[0, 0]}) == 3
-
-    def test_the_first_axis_is_the_one_that_varies_most_over_occupied_cells(self) -> None:
-        maps = torch.zeros(1, 4, 1, 40)
-        maps[0, 1, 0, :20] = torch.linspace(0, 1, 20)
-        maps[0, 2, 0, 20:] = 100 * torch.linspace(0, 1, 20)  # empty cells, however loud
-        occupied = torch.zeros(1, 1, 40, dtype=torch.bool)
-        occupied[..., :20] = True
-        red = pca_rgb(maps, occupied)[0, 0, :20, 0]
-        assert (red[1:] >= red[:-1]).all() and red[0] == 0 and red[-1] == 1
-
-    def test_a_collapsed_or_empty_map_is_grey(self) -> None:
-        assert (pca_rgb(torch.ones(1, 8, 3, 3), torch.zeros(1, 3, 3, dtype=torch.bool)) == 0.5).all()
-
-    def test_fewer_channels_than_colours(self) -> None:
-        picture = pca_rgb(torch.randn(1, 2, 3, 3), torch.ones(1, 3, 3, dtype=torch.bool))
-        assert (picture[..., 2] == 0.5).all()
