@@ -57,9 +57,8 @@ def main() -> None:
     )
     print("## Pre-training\n")
     print("Two steps of the demo run side by side, so a step takes longer here than alone.\n")
-    print(
-        "| sensor | parameters | steps | step (ms) | waiting for data (%) | RankMe centred / uncentred | std | loss / trivial |"
-    )
+    headings = ("sensor", "parameters", "steps", "step (ms)", "waiting for data (%)", "RankMe centred / uncentred")
+    print("| " + " | ".join((*headings, "std", "loss / trivial")) + " |")
     print("|---|---|---|---|---|---|---|---|")
     print("\n".join(pretraining_row(out, sensor) for sensor in SENSORS))
     print("\nThe std is that of L2-normalised context embeddings on occupied cells; 1/√64 = .125 is healthy.\n")
