@@ -11,10 +11,10 @@ SENSORS = ("lidar", "camera", "radar")
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 VERSION = "v1.0-synth"
 
-SCENES, KEYFRAMES = 36, 8
+SCENES, KEYFRAMES = 30, 8
 LABELLED_SCENES = 8
-PRETRAIN_STEPS = {"lidar": 150, "camera": 100, "radar": 150}
-FINETUNE_STEPS = 200
+PRETRAIN_STEPS = {"lidar": 120, "camera": 80, "radar": 120}
+FINETUNE_STEPS = 150
 METHODS = ("jepa", "scratch")
 
 
