@@ -222,7 +222,11 @@ class StudyConfig:
             "sensor": self.sensor,
             "finetune": self.finetuning(),
             "steps": self.steps,
-            "tune": [tune.labels, tune.seed, *([vars(s) for s in given] for given in (tune.frozen, tune.end_to_end))],
+            "tune": [
+                tune.labels,
+                tune.seed,
+                *([s.definition() for s in given] for given in (tune.frozen, tune.end_to_end)),
+            ],
             "pretrain_seeds": self.pretrain_seeds[0],
             "methods": {name: [self.pretraining(name), method.export] for name, method in self.methods.items()},
         }
@@ -359,7 +363,7 @@ class ConfiguredBuilder(Builder):
             f"--steps={self.config.steps}", f"--out={folder}", *_quiet(folder),
             f"--model.mode={cell.mode}", f"--model.weights={bundle}", f"--model.learning_rate={setting.learning_rate}",
             f"--model.backbone_learning_rate_factor={setting.backbone_learning_rate_factor}",
-            f"--model.head_first_steps={setting.head_first_steps}",
+            f"--model.head_first_steps={setting.head_first_steps}", f"--model.layer_decay={setting.layer_decay}",
             f"--data.scenes={cell.scenes}", f"--data.val_split={split}",
         ]  # fmt: skip
         cli = FinetuneCLI("finetune", FinetuneModule, DetectionDataModule, arguments)

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from avjepa.data.sample import Batch
+from avjepa.encoders.depth import registered_by_depth
 from avjepa.geometry.grid import BEVGrid
 
 
@@ -66,6 +67,14 @@ class SensorEncoder(nn.Module, ABC):
         without them: the bundle holds the weights, and the files may be gone.
         """
         return dict(self._constructor_arguments)
+
+    def modules_by_depth(self) -> list[nn.Module]:
+        """The parts of the network from input to output, for learning rates that follow the depth.
+
+        By default the order in which the constructor registers them, see ``registered_by_depth``; an encoder that
+        registers them otherwise says so here.
+        """
+        return registered_by_depth(self)
 
     @abstractmethod
     def forward(self, batch: Batch, hidden: Bool[Tensor, "batch y x"] | None = None) -> BEVMap:

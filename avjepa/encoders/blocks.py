@@ -77,6 +77,10 @@ class BEVUNet(nn.Module):
         nn.init.kaiming_normal_(self.out.weight, nonlinearity="linear")
         nn.init.zeros_(self.out.bias)
 
+    def modules_by_depth(self) -> list[nn.Module]:
+        """See ``encoders.depth.Layered``: the way down, then the way up with the output."""
+        return [*self.down, nn.ModuleList((self.up, self.out))]
+
     def forward(
         self, x: Float[Tensor, "batch input y x"]
     ) -> tuple[Float[Tensor, "batch first y x"], Float[Tensor, "batch output y x"]]:

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor, nn
 
+from avjepa.encoders.depth import registered_by_depth
 from avjepa.encoders.image_weights import backbone_config, build_backbone, changed_entries
 from avjepa.errors import UserError
 
@@ -74,6 +75,10 @@ class ImageBackbone(nn.Module):
         self.origins = tuple(self.trunk.origin_of(stride) for stride in self.strides)
         self.register_buffer("mean", 255 * torch.tensor(IMAGENET_MEAN)[:, None, None], persistent=False)
         self.register_buffer("deviation", 255 * torch.tensor(IMAGENET_DEVIATION)[:, None, None], persistent=False)
+
+    def modules_by_depth(self) -> list[nn.Module]:
+        """See ``encoders.depth.Layered``: stem, stages (ViT: layers), norms of the outputs."""
+        return registered_by_depth(self.trunk)
 
     def forward(
         self, images: UInt8[Tensor, "image 3 height width"], hidden: Bool[Tensor, "image row column"] | None = None

@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 from avjepa.data.sample import Batch
 from avjepa.encoders.base import SensorEncoder
 from avjepa.encoders.bundle import load_bundle, load_strictly, state_hash
+from avjepa.errors import UserError
 from avjepa.finetune.neck import SecondFPN
 from avjepa.finetune.torch_model import Detector
 from avjepa.heads.base import Head
@@ -37,6 +38,8 @@ class FinetuneModule(LightningModule):
         head_weights: weight of a head's loss; 1 where not given.
         learning_rate: peak.
         backbone_learning_rate_factor: the backbone's learning rate relative to ``learning_rate``.
+        layer_decay: further factor of the backbone's learning rate for every part (``modules_by_depth``) that lies
+            between a parameter and the heads, its own part included, so that what comes first changes least.
         head_first_steps: the backbone is held still for so many steps at the start.
         weight_decay: of AdamW.
         warmup_fraction: share of all steps that the warm-up takes.
@@ -53,15 +56,19 @@ class FinetuneModule(LightningModule):
         head_weights: dict[str, float] | None = None,
         learning_rate: float = 1e-3,
         backbone_learning_rate_factor: float = 1.0,
+        layer_decay: float = 1.0,
         head_first_steps: int = 0,
         weight_decay: float = 0.01,
         warmup_fraction: float = 0.3,
         seed: int = 0,
     ) -> None:
         super().__init__()
+        if not 0 < layer_decay <= 1:
+            raise UserError(f"layer_decay: must be above 0 and at most 1, got {layer_decay:g}")
         self.detector = Detector(backbone, neck, heads, head_weights)
         self.weights, self.frozen = weights, mode == "frozen"
         self.learning_rate, self.backbone_learning_rate_factor = learning_rate, backbone_learning_rate_factor
+        self.layer_decay = layer_decay
         self.head_first_steps, self.weight_decay, self.warmup_fraction = head_first_steps, weight_decay, warmup_fraction
         self.seed = seed
         self._resumed = False
@@ -133,10 +140,17 @@ class FinetuneModule(LightningModule):
         return self.detector.predict(batch)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """AdamW; the backbone has its own peak learning rate."""
+        """AdamW; the backbone has its own peak learning rates."""
         decay, rate = self.weight_decay, self.learning_rate
         factor = self.backbone_learning_rate_factor
-        groups = parameter_groups(self.detector.backbone, learning_rate=rate * factor, weight_decay=decay)
+        backbone = self.detector.backbone
+        groups = parameter_groups(
+            backbone,
+            learning_rate=rate * factor,
+            weight_decay=decay,
+            by_depth=backbone.modules_by_depth(),
+            layer_decay=self.layer_decay,
+        )
         for module in (self.detector.neck, self.detector.heads):
             groups += parameter_groups(module, learning_rate=rate, weight_decay=decay)
         steps = planned_steps(self.trainer)

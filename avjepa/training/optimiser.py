@@ -14,22 +14,41 @@ from avjepa.errors import UserError
 Schedule = Literal["cosine", "constant"]
 
 
-def parameter_groups(module: nn.Module, *, learning_rate: float, weight_decay: float) -> list[dict[str, Any]]:
+def parameter_groups(
+    module: nn.Module,
+    *,
+    learning_rate: float,
+    weight_decay: float,
+    by_depth: Sequence[nn.Module] = (),
+    layer_decay: float = 1.0,
+) -> list[dict[str, Any]]:
     """Optimiser groups of *all* trainable parameters of a module: those that decay and those that do not.
 
     Biases and one-dimensional parameters (norms, mask and empty tokens) do not decay (I-JEPA, V-JEPA).
+
+    With a ``layer_decay``, the peak learning rate falls with the distance from the head, which counts 0 itself
+    (ELECTRA, arXiv 2003.10555, appendix A; BEiT, arXiv 2106.08254): the last of n parts has learning_rate ·
+    layer_decay, the first learning_rate · layer_decay^n. There is a pair of groups for every part then.
+
+    Args:
+        module: what to train.
+        learning_rate: peak.
+        weight_decay: of AdamW.
+        by_depth: parts of the module from input to output; what lies outside of them (tokens that replace hidden
+            input) is of the first part.
+        layer_decay: factor from one part to the one before it.
     """
-    decaying: list[nn.Parameter] = []
-    constant: list[nn.Parameter] = []
+    part_of = {parameter: part for part, child in enumerate(by_depth) for parameter in child.parameters()}
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, parameter in module.named_parameters():
         if parameter.requires_grad:
             exempt = parameter.ndim <= 1 or name.rsplit(".", 1)[-1] == "bias"
-            (constant if exempt else decaying).append(parameter)
-    groups = [
-        {"params": decaying, "lr": learning_rate, "weight_decay": weight_decay},
-        {"params": constant, "lr": learning_rate, "weight_decay": 0.0},
+            distance = len(by_depth) - part_of.get(parameter, 0)
+            groups.setdefault((layer_decay**distance, exempt), []).append(parameter)
+    return [
+        {"params": parameters, "lr": learning_rate * factor, "weight_decay": 0.0 if exempt else weight_decay}
+        for (factor, exempt), parameters in sorted(groups.items(), key=lambda item: item[0])
     ]
-    return [group for group in groups if group["params"]]
 
 
 def learning_rate_factor(

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 from avjepa.errors import UserError
@@ -41,6 +41,11 @@ class Setting:
     learning_rate: float
     backbone_learning_rate_factor: float = 1.0
     head_first_steps: int = 0
+    layer_decay: float = 1.0
+
+    def definition(self) -> dict[str, float]:
+        """What identifies it in records; a ``layer_decay`` that changes nothing is left out."""
+        return {name: value for name, value in asdict(self).items() if (name, value) != ("layer_decay", 1.0)}
 
 
 @dataclass(frozen=True)
@@ -131,6 +136,8 @@ class Trial:
         """Identifies it among all jobs and in file names."""
         setting = self.setting
         rates = f"{setting.learning_rate:g}x{setting.backbone_learning_rate_factor:g}h{setting.head_first_steps}"
+        if setting.layer_decay != 1:
+            rates += f"d{setting.layer_decay:g}"
         return f"tune-{self.cell.name}-{rates}"
 
 

@@ -3,7 +3,6 @@
 import shutil
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -183,7 +182,7 @@ def _settings_table(study: Study, store: Store) -> list[str]:
                 best = max(score for score, _ in done)
                 setting = next(setting for score, setting in done if score == best)
                 listed = ", ".join(f"{100 * score:.1f}" for score, _ in done)
-                chosen = ", ".join(f"{name} {value:g}" for name, value in asdict(setting).items())
+                chosen = ", ".join(f"{name} {value:g}" for name, value in setting.definition().items())
                 lines.append([method_name(method.name), _TITLES[mode].lower(), listed, chosen])
     title = ["", f"## Settings, chosen on validation scenes with {study.tuning.scenes} labelled scenes", ""]
     return [*title, *_markdown(["method", "mode", "mAP of the trials", "chosen"], lines)] if lines else []

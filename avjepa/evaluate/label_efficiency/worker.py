@@ -9,7 +9,7 @@ import traceback
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -228,7 +228,7 @@ class Worker:
             "class_AP": scores.class_ap,
             "split": split,
             "scene_names": scenes,
-            "setting": asdict(setting),
+            "setting": setting.definition(),
             "final_loss": float(run.trainer.callback_metrics["train/loss"]),
         }
 

@@ -4,7 +4,7 @@ import pytest
 
 from avjepa.data.splits import chosen_scenes
 from avjepa.errors import UserError
-from avjepa.evaluate.label_efficiency.grid import Cell, Pretraining, Trial, backbone_of, labelled_scenes
+from avjepa.evaluate.label_efficiency.grid import Cell, Pretraining, Setting, Trial, backbone_of, labelled_scenes
 from tests.evaluate.label_efficiency.studies import small_study
 
 
@@ -71,6 +71,17 @@ def test_jobs_have_names_of_their_own_and_come_after_what_they_need() -> None:
     kinds = [type(need) for need in study.needs(cell)]
     assert kinds == [Pretraining, Trial, Trial]
     assert all(backbone_of(need).method == cell.backbone.method for need in study.needs(cell))
+
+
+def test_trials_that_differ_in_the_layer_decay_have_names_of_their_own() -> None:
+    cell = Cell(Pretraining("jepa", 0, 20), "end_to_end", 4, 1)
+    names = [Trial(cell, Setting(1e-3, 0.3, 24, decay)).name for decay in (1.0, 0.9, 0.75)]
+    assert len(set(names)) == 3
+    # records of studies that know no layer decay stay valid
+    assert names[0] == "tune-end_to_end-jepa-p0-20-4scenes-s1-0.001x0.3h24"
+    assert Setting(1e-3, 0.3, 24).definition() == {
+        "learning_rate": 1e-3, "backbone_learning_rate_factor": 0.3, "head_first_steps": 24,
+    }  # fmt: skip
 
 
 def test_a_seed_twice_is_refused() -> None:
