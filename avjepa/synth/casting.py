@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-import open3d as o3d
 from numpy.typing import NDArray
 
 from avjepa.synth.action import Cast
@@ -11,6 +10,7 @@ from avjepa.synth.actors import Actor, Pose
 from avjepa.synth.arrays import Array, FloatArray
 from avjepa.synth.materials import Material
 from avjepa.synth.mesh import Mesh, box, merged, turned
+from avjepa.synth.open3d_import import o3d
 
 NOTHING = -1
 _REACH = 110.0

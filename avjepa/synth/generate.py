@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from avjepa.errors import UserError
 from avjepa.files import write_json
-from avjepa.synth.recording import KEYFRAME_INTERVAL, SceneRecorder, Settings, scene_name
+from avjepa.synth.settings import KEYFRAME_INTERVAL, Settings, scene_name
 from avjepa.synth.tables import TABLE_NAMES, Tables, shared_tables
 
 VERSION = "v1.0-synth"
@@ -148,6 +148,8 @@ def _prepare(out: Path, settings: Settings) -> None:
 
 def record_scene(out: Path, settings: Settings, index: int) -> None:
     """Record one scene beside its final place, then move its files there; its rows are written last."""
+    from avjepa.synth.recording import SceneRecorder  # the ray casting library takes a second to import
+
     staging = out / _WORK / f"{scene_name(index)}.part"
     shutil.rmtree(staging, ignore_errors=True)
     tables = SceneRecorder(settings, index, staging).record()

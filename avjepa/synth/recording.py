@@ -1,7 +1,6 @@
 """One scene from first to last sweep: sensor files and table rows."""
 
 import zlib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,42 +15,17 @@ from avjepa.synth.labels import KeyframeTruth, label_rows
 from avjepa.synth.lidar import Lidar
 from avjepa.synth.radar import Radar, radar_file
 from avjepa.synth.rig import CHANNELS, RigidPose
+from avjepa.synth.settings import KEYFRAME_INTERVAL, Settings, scene_name
 from avjepa.synth.tables import Row, Tables, linked, token
 from avjepa.synth.truth import VisibilityProbe, boxes_at, count_points
 from avjepa.synth.world import build_world
 
-KEYFRAME_INTERVAL = 0.5
-"""Seconds between keyframes: 2 Hz, as nuScenes."""
 _LEAD = 0.3
 """Seconds from the scene's beginning to its first LiDAR sweep; other sensors may fire a little earlier."""
 _EPOCH = 1_700_000_000_000_000
 _SCENE_SPACING = 600_000_000
 _LABEL_RANGE = 90.0
 """Objects further from the vehicle than this are not looked at, m."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What determines the bytes of a dataset."""
-
-    scenes: int
-    seed: int
-    keyframes: int
-    image_width: int
-    sweep_rate: float
-    camera_sweeps: bool
-    val_fraction: float
-    test_fraction: float
-
-    @property
-    def sweeps_per_keyframe(self) -> int:
-        """LiDAR sweeps from one keyframe to the next, the keyframe's own included."""
-        return max(1, round(self.sweep_rate * KEYFRAME_INTERVAL))
-
-
-def scene_name(index: int) -> str:
-    """Name of a scene; unlike any name in the real nuScenes splits."""
-    return f"synth-{index:04d}"
 
 
 class SceneRecorder:

@@ -13,8 +13,9 @@ from avjepa.synth.camera import pixel_directions
 from avjepa.synth.casting import RayCaster
 from avjepa.synth.materials import Material
 from avjepa.synth.mesh import Mesh, box
-from avjepa.synth.recording import SceneRecorder, Settings
+from avjepa.synth.recording import SceneRecorder
 from avjepa.synth.rig import Mount, RigidPose, mount_sensors
+from avjepa.synth.settings import Settings
 from avjepa.synth.truth import VisibilityProbe
 from tests.synth.conftest import KEYFRAMES, SEED, WIDTH
 
