@@ -5,10 +5,13 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import lightning.pytorch as pl
+from jaxtyping import Int64
 
 from avjepa.data.annotations import AnnotationIndex
+from avjepa.data.arrays import Array
 from avjepa.data.augment import BEVAugmentation
 from avjepa.data.bad_files import BadFileLog
+from avjepa.data.class_balance import ClassBalancedOrder, items_by_class
 from avjepa.data.collate import collate, collate_pretrain
 from avjepa.data.dataset import LabelledDataset, MomentDataset, OnBadFileOption, PretrainDataset
 from avjepa.data.images import ImageTransform
@@ -62,10 +65,16 @@ class _DataModule(pl.LightningDataModule):
         """Build the cached index once, before the other processes of this machine open it."""
         DatasetIndex.open(self.dataroot, self.version)
 
-    def _resumable(self, dataset: MomentDataset[Any], collate_items: Any) -> ResumableLoader[Any]:
+    def _resumable(
+        self,
+        dataset: MomentDataset[Any],
+        collate_items: Any,
+        items_of_class: Sequence[Int64[Array, "_"]] | None = None,
+    ) -> ResumableLoader[Any]:
         trainer = self.trainer
         rank, world_size = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
-        order = BatchOrder(len(dataset), self.batch_size, self.seed, rank, world_size)
+        common = len(dataset), self.batch_size, self.seed, rank, world_size
+        order = BatchOrder(*common) if items_of_class is None else ClassBalancedOrder(items_of_class, *common)
         steps = self.steps
         if steps is None and trainer is not None and trainer.max_steps > 0:
             steps = trainer.max_steps * trainer.accumulate_grad_batches
@@ -191,6 +200,8 @@ class DetectionDataModule(_DataModule):
         scenes: the scenes whose labels are used: names, or how many of the training split (a seeded choice; a smaller
             one lies within a larger one); ``null`` for all.
         augmentation: of the training samples; ``null`` for none.
+        class_balanced: draw training keyframes so that every class of the chosen scenes comes up equally often (CBGS),
+            instead of every keyframe.
         batch_size: keyframes per process and batch.
         workers: loading processes per training process.
         seed: of the order, the augmentation, and the choice of scenes.
@@ -212,6 +223,7 @@ class DetectionDataModule(_DataModule):
         image_size: tuple[int, int] = (256, 704),
         scenes: int | list[str] | None = None,
         augmentation: BEVAugmentation | None = None,
+        class_balanced: bool = False,
         batch_size: int = 4,
         workers: int = 2,
         seed: int = 0,
@@ -225,6 +237,7 @@ class DetectionDataModule(_DataModule):
         self.val_split = val_split
         self.scenes = scenes
         self.augmentation = augmentation
+        self.class_balanced = class_balanced
         self.on_bad_file: OnBadFileOption = on_bad_file
         self.index: DatasetIndex | None = None
 
@@ -240,16 +253,18 @@ class DetectionDataModule(_DataModule):
     def train_dataloader(self) -> ResumableLoader[Batch]:
         """Labelled, augmented batches in a resumable order."""
         assert self.index is not None, "setup() comes first"
+        annotations = AnnotationIndex.open(self.index)
         dataset = LabelledDataset(
             self.index,
-            AnnotationIndex.open(self.index),
+            annotations,
             self.view,
             self.train_scenes(),
             self.augmentation,
             self.on_bad_file,
             bad_files=self.bad_files,
         )
-        return self._resumable(dataset, collate)
+        balance = items_by_class(self.index, annotations, dataset.moments) if self.class_balanced else None
+        return self._resumable(dataset, collate, balance)
 
     def val_dataloader(self) -> BatchLoader[Batch]:
         """Every keyframe of the validation split once, with labels, spread over the processes."""

@@ -52,11 +52,15 @@ class BatchOrder:
         return -(-self.items // (self.batch_size * self.world_size))
 
     def _draw(self, place: int) -> Draw:
+        return Draw(self._index(place), int(np.random.default_rng((self.seed, 1, place)).integers(2**63)))
+
+    def _index(self, place: int) -> int:
+        """Position in the dataset of a draw."""
         epoch, position = divmod(place, self.items)
-        index = int(_permutation(self.items, self.seed, epoch)[position])
-        return Draw(index, int(np.random.default_rng((self.seed, 1, place)).integers(2**63)))
+        return int(permutation(self.items, self.seed, epoch)[position])
 
 
-@lru_cache(maxsize=4)
-def _permutation(items: int, seed: int, epoch: int) -> Int64[Array, "item"]:
-    return np.random.default_rng((seed, 0, epoch)).permutation(items)
+@lru_cache(maxsize=32)
+def permutation(items: int, seed: int, epoch: int, stream: int = 0) -> Int64[Array, "item"]:
+    """An order of ``items`` things; other streams give independent ones."""
+    return np.random.default_rng((seed, stream, epoch)).permutation(items)
