@@ -1,4 +1,7 @@
-"""Pinhole cameras: one ray through the middle of every pixel, shaded with sun, sky, shadow, texture and haze."""
+"""Pinhole cameras: one ray through the middle of every pixel, shaded with sun, sky, shadow, texture and haze.
+
+Vectors and colours of many pixels are kept as three planes (3, pixel): arithmetic along pixels is what is fast.
+"""
 
 import io
 
@@ -6,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from avjepa.synth.arrays import FloatArray
-from avjepa.synth.casting import Hits, Moment
+from avjepa.synth.arrays import Array, FloatArray
+from avjepa.synth.casting import Hits, Moment, dot
 from avjepa.synth.lighting import Lighting
 from avjepa.synth.materials import OPTICS, Material
 from avjepa.synth.rig import ASPECT, Mount, RigidPose
@@ -49,7 +52,9 @@ class Camera:
         self._mount = mount
         self._lighting = lighting
         self._textures = textures
-        self._directions = pixel_directions(mount, self.width, self.height)
+        self._directions = np.ascontiguousarray(pixel_directions(mount, self.width, self.height).T)
+        pixels = np.arange(self.width * self.height).reshape(self.height, self.width)
+        self._coarse = pixels[::_SHADOW_STRIDE, ::_SHADOW_STRIDE].ravel()
         # drawn once and read from a random place for every image: drawing costs more than the shading's arithmetic
         self._noise = np.random.default_rng(0).standard_normal(5 * self.width * self.height, dtype=np.float32)
 
@@ -57,16 +62,40 @@ class Camera:
         """An RGB image (height, width, 3), uint8."""
         global_from_camera = global_from_ego.matrix @ self._mount.ego_from_sensor
         origin = global_from_camera[:3, 3].astype(np.float32)
-        directions = self._directions @ global_from_camera[:3, :3].T.astype(np.float32)
-        hits = moment.cast(origin, directions)
+        directions = global_from_camera[:3, :3].astype(np.float32) @ self._directions
+        hits = moment.cast(origin, directions.T, self._pixels_at_movers(moment, global_from_camera))
         image = np.empty_like(directions)
         missed, found = np.flatnonzero(~hits.found), np.flatnonzero(hits.found)
-        image[missed] = self._sky(directions[missed])
+        sky = self._sky(directions.take(missed, axis=1))
         lit = self._shadows(moment, hits, origin, directions)
-        ahead = directions.take(found, axis=0)
-        points = origin + ahead * hits.distance.take(found)[:, None]
-        image[found] = self._shaded(moment, hits, found, points, ahead, lit.take(found))
+        shaded = self._shaded(moment, hits, found, origin, directions.take(found, axis=1), lit.take(found))
+        for plane, above, below in zip(image, sky, shaded, strict=True):
+            plane[missed], plane[found] = above, below
         return self._exposed(image, rng)
+
+    def _pixels_at_movers(self, moment: Moment, global_from_camera: Array) -> NDArray[np.int64]:
+        """Indices of the pixels inside the rectangles around the projected boxes of what moves."""
+        matrix = global_from_camera.astype(np.float32)
+        local = (moment.mover_corners - matrix[:3, 3]) @ matrix[:3, :3]
+        (focal, _, centre_x), (_, _, centre_y), _ = self._mount.intrinsic
+        depth = local[..., 2]
+        in_front = depth.max(1) > 0
+        # the image of a box that reaches behind the camera has no bounds
+        whole = depth.min(1) < 0.05
+        depth = np.maximum(depth, 0.05)
+        u, v = focal * local[..., 0] / depth + centre_x, focal * local[..., 1] / depth + centre_y
+        covered = np.zeros((self.height, self.width), bool)
+        low = np.stack((u.min(1), v.min(1)), axis=1) - 1
+        high = np.stack((u.max(1), v.max(1)), axis=1) + 1
+        low[whole], high[whole] = 0, (self.width, self.height)
+        size = (self.width, self.height)
+        for (left, top), (right, bottom) in zip(
+            np.clip(low[in_front], 0, size).astype(int),
+            np.clip(np.ceil(high[in_front]), 0, size).astype(int),
+            strict=True,
+        ):
+            covered[top:bottom, left:right] = True
+        return np.flatnonzero(covered)
 
     def sector(self, global_from_ego: RigidPose) -> tuple[float, float]:
         """Global heading of the optical axis and half the horizontal field of view, radians."""
@@ -75,29 +104,35 @@ class Camera:
         return float(np.arctan2(axis[1], axis[0])), float(np.arctan(0.55 * self.width / focal))
 
     def _sky(self, directions: FloatArray) -> FloatArray:
+        """Radiance (3, n) of the sky along directions (3, n)."""
         light = self._lighting
-        up = np.clip(directions[:, 2:], 0, 1)
-        sky: FloatArray = light.horizon + (light.zenith - light.horizon) * np.sqrt(up)
+        sky = self._clear_sky(np.maximum(directions[2], 0))
         if light.clouds > 0:
-            cover = self._textures.clouds(directions) * light.clouds
-            sky += cover[:, None] * (0.75 * light.horizon.mean() - 0.6 * (sky - 0.25))
-        towards = np.clip(directions @ light.towards_sun, 0, 1)
-        disc, glow = np.exp(400 * (towards - 1)), np.exp(8 * (towards - 1))
-        sky += (3 * disc + 0.12 * glow)[:, None] * light.sun
+            cover = self._textures.clouds(directions) * np.float32(light.clouds)
+            sky += cover * (np.float32(0.75) * light.horizon.mean() - np.float32(0.6) * (sky - np.float32(0.25)))
+        behind = np.clip(dot(directions, light.towards_sun), 0, 1) - 1
+        sky += light.sun[:, None] * (3 * np.exp(400 * behind) + np.float32(0.12) * np.exp(8 * behind))
+        return sky
+
+    def _clear_sky(self, up: FloatArray) -> FloatArray:
+        """Radiance (3, n) at sines ``up`` of the elevation, none negative."""
+        light = self._lighting
+        sky: FloatArray = (light.zenith - light.horizon)[:, None] * np.sqrt(up)
+        sky += light.horizon[:, None]
         return sky
 
     def _shadows(self, moment: Moment, hits: Hits, origin: FloatArray, directions: FloatArray) -> NDArray[np.bool_]:
         """Which pixels the sun reaches, found at every second pixel of every second row."""
-        stride = _SHADOW_STRIDE
-        coarse = np.zeros((self.height, self.width), bool)
-        coarse[::stride, ::stride] = True
-        asked = np.flatnonzero(coarse.ravel() & hits.found)
         towards = self._lighting.towards_sun
-        start = origin + directions[asked] * hits.distance[asked, None] + hits.normal[asked] * np.float32(0.03)
-        facing = hits.normal[asked] @ towards > 0
-        lit = np.zeros(len(directions), bool)
-        lit[asked[facing]] = moment.lit(start[facing], towards)
-        blocks = lit.reshape(self.height, self.width)[::stride, ::stride]
+        # what is turned away from the sun needs no ray
+        facing = hits.found.take(self._coarse) & (dot(hits.normal.take(self._coarse, axis=1), towards) > 0)
+        asked = self._coarse[facing]
+        start = directions.take(asked, axis=1) * hits.distance.take(asked)
+        start += hits.normal.take(asked, axis=1) * np.float32(0.03) + origin[:, None]
+        coarse = np.zeros(len(self._coarse), bool)
+        coarse[facing] = moment.lit(start.T, towards)
+        stride = _SHADOW_STRIDE
+        blocks = coarse.reshape(-(-self.height // stride), -1)
         return np.repeat(np.repeat(blocks, stride, axis=0), stride, axis=1)[: self.height, : self.width].ravel()
 
     def _shaded(
@@ -105,56 +140,70 @@ class Camera:
         moment: Moment,
         hits: Hits,
         found: NDArray[np.int64],
-        points: FloatArray,
+        origin: FloatArray,
         directions: FloatArray,
         lit: NDArray[np.bool_],
     ) -> FloatArray:
+        """Radiance (3, n) of the surfaces that the pixels ``found`` show."""
         light = self._lighting
-        face, normal, distance = hits.face.take(found), hits.normal.take(found, axis=0), hits.distance.take(found)
-        material = moment.surfaces.material.take(face)
-        albedo, material = self._textures.albedo(
-            moment.surfaces.colour.take(face, axis=0), material, face, points, normal, distance
-        )
-        facing_sun = normal @ light.towards_sun
-        sunlit = np.maximum(facing_sun, 0) * lit
-        overhead = 0.7 + 0.3 * normal[:, 2]
-        radiance: FloatArray = albedo * (sunlit[:, None] * light.sun + overhead[:, None] * light.ambient)
+        face, normal, distance = hits.face.take(found), hits.normal.take(found, axis=1), hits.distance.take(found)
+        points = directions * distance
+        points += origin[:, None]
+        albedo = moment.surfaces.colour.take(face, axis=1)
+        material = self._textures.paint(albedo, moment.surfaces.material.take(face), face, points, normal, distance)
+        facing_sun = dot(normal, light.towards_sun)
+        sunlit, overhead = np.maximum(facing_sun, 0) * lit, np.float32(0.7) + np.float32(0.3) * normal[2]
+        radiance: FloatArray = light.sun[:, None] * sunlit
+        radiance += light.ambient[:, None] * overhead
+        radiance *= albedo
         gloss = OPTICS.gloss.take(material)
         shiny = np.flatnonzero(gloss > 0)
-        gloss, sideways = gloss.take(shiny), directions.take(shiny, axis=0)
-        cosine = np.einsum("ij,ij->i", normal.take(shiny, axis=0), sideways)
+        gloss, sideways = gloss.take(shiny), directions.take(shiny, axis=1)
+        facets = normal.take(shiny, axis=1)
+        cosine = dot(facets, sideways)
         # of the mirrored ray, direction - 2 cosine normal, only its height and its angle to the sun matter
-        up = sideways[:, 2] - 2 * cosine * normal[shiny, 2]
-        to_sun = np.clip(sideways @ light.towards_sun - 2 * cosine * facing_sun[shiny], 0, 1)
+        up = sideways[2] - 2 * cosine * facets[2]
+        to_sun = np.clip(dot(sideways, light.towards_sun) - 2 * cosine * facing_sun.take(shiny), 0, 1)
         edge = 1 - np.abs(cosine)
-        share = np.minimum(gloss + (1 - gloss) * 0.6 * edge * edge * edge * edge, 0.9)
-        sky = light.horizon + (light.zenith - light.horizon) * np.sqrt(np.maximum(up, 0))[:, None]
-        reflection = np.where(up[:, None] > 0.05, sky, 0.35 * light.ambient)
-        glint = 2.5 * np.exp(60 * (to_sun - 1)) * share * lit[shiny]
-        radiance[shiny] = (
-            radiance[shiny] * (1 - 0.5 * share)[:, None] + share[:, None] * reflection + glint[:, None] * light.sun
-        )
-        lamp = material == Material.LAMP
-        radiance[lamp] += albedo[lamp] * np.float32(light.lamps)
-        clear = np.exp(-distance / light.visibility)[:, None]
-        radiance -= light.horizon
-        radiance *= clear
-        radiance += light.horizon
+        share = np.minimum(gloss + (1 - gloss) * np.float32(0.6) * edge * edge * edge * edge, np.float32(0.9))
+        mirrored = np.where(up > 0.05, self._clear_sky(np.maximum(up, 0)), np.float32(0.35) * light.ambient[:, None])
+        glint = np.float32(2.5) * np.exp(60 * (to_sun - 1)) * share * lit.take(shiny)
+        mirrored *= share
+        mirrored += glint * light.sun[:, None]
+        mirrored += radiance.take(shiny, axis=1) * (1 - np.float32(0.5) * share)
+        lamp = np.flatnonzero(material == Material.LAMP)
+        glow = albedo.take(lamp, axis=1) * np.float32(light.lamps)
+        for plane, gloss_plane, lamp_plane in zip(radiance, mirrored, glow, strict=True):
+            plane[shiny] = gloss_plane
+            plane[lamp] += lamp_plane
+        radiance -= light.horizon[:, None]
+        radiance *= np.exp(distance * np.float32(-1 / light.visibility))
+        radiance += light.horizon[:, None]
         return radiance
 
     def _exposed(self, radiance: FloatArray, rng: np.random.Generator) -> NDArray[np.uint8]:
         light = self._lighting
-        radiance *= np.float32(light.exposure)
-        signal = np.clip(radiance, 0, 4)
+        signal = radiance
+        signal *= np.float32(light.exposure)
+        np.clip(signal, 0, 4, out=signal)
         # shot noise grows with the square root of the light, read noise does not
         start = int(rng.integers(len(self._noise) - signal.size))
-        noise = self._noise[start : start + signal.size].reshape(signal.shape)
-        signal = np.maximum(signal + noise * (light.noise * np.sqrt(0.15 + signal)), 0)
+        noise = np.sqrt(signal + np.float32(0.15))
+        noise *= self._noise[start : start + signal.size].reshape(signal.shape)
+        noise *= np.float32(light.noise)
+        signal += noise
+        np.maximum(signal, 0, out=signal)
         # a soft shoulder keeps the sky from burning out
-        curve = (signal * (1 + signal * 0.16)) / (1 + signal)
-        coded = np.sqrt(curve * 1.45) * 235
-        image: NDArray[np.uint8] = np.clip(coded, 0, 255).astype(np.uint8).reshape(self.height, self.width, 3)
-        return image
+        curve = signal * np.float32(0.16)
+        curve += 1
+        curve *= signal
+        signal += 1
+        curve /= signal
+        curve *= np.float32(1.45 * 235**2)
+        np.sqrt(curve, out=curve)
+        np.minimum(curve, 255, out=curve)
+        planes = curve.astype(np.uint8).reshape(3, self.height, self.width)
+        return np.ascontiguousarray(planes.transpose(1, 2, 0))
 
 
 def jpeg(image: NDArray[np.uint8]) -> bytes:

@@ -23,7 +23,7 @@ class Surfaces:
     """What a face looks like and whose it is; a face index counts the unmoving faces first, then the moving ones."""
 
     colour: FloatArray
-    """(face, 3), linear albedo."""
+    """(3, face), linear albedo."""
     material: NDArray[np.uint8]
     """(face,)."""
     owner: NDArray[np.int32]
@@ -39,7 +39,7 @@ class Hits:
     face: NDArray[np.int32]
     """(ray,), index into ``Surfaces``, or ``NOTHING``."""
     normal: FloatArray
-    """(ray, 3), unit length, turned towards the ray's origin."""
+    """(3, ray), unit length, turned towards the ray's origin."""
 
     @property
     def found(self) -> NDArray[np.bool_]:
@@ -88,7 +88,7 @@ class RayCaster:
         owners += [np.full(len(mesh.faces), i) for mesh, i in zip(placed, still, strict=True)]
         owners += [np.full(len(poses[0].faces), i) for poses, i in zip(shapes, moving, strict=True)]
         self.surfaces = Surfaces(
-            np.concatenate((fixed.colour, mobile.colour)),
+            np.ascontiguousarray(np.concatenate((fixed.colour, mobile.colour)).T),
             np.concatenate((fixed.material, mobile.material)),
             np.concatenate(owners).astype(np.int32),
         )
@@ -105,6 +105,9 @@ class RayCaster:
         self._vertex_rank = np.concatenate([np.arange(count) for count in self._count])
         self._face_mover = np.repeat(np.arange(len(moving)), [len(poses[0].faces) for poses in shapes])
         self._hulls = merged([_hull(cast.actors[i]) for i in moving])
+        first_face = np.searchsorted(self._face_mover, np.arange(len(moving)))
+        self._hull_faces = np.repeat(first_face + self._fixed_faces, 12).astype(np.int32)
+        self._corners = np.concatenate([_corners(poses) for poses in shapes])
 
     def at(self, time: float, around: Array, sector: tuple[float, float] | None = None) -> "Moment":
         """The street as a sensor near ``around`` meets it.
@@ -132,22 +135,33 @@ class RayCaster:
         kept = np.flatnonzero(wanted[self._face_mover])
         scene = _scene(vertices, self._mobile_faces[kept])
         faces = (kept + self._fixed_faces).astype(np.int32)
-        return Moment(self._fixed, scene, faces, self.surfaces, pose, self._turn)
+        corners = self._box_corners(self._corners, pose).reshape(-1, 8, 3)[wanted]
+        return Moment(self._fixed, scene, faces, self.surfaces, pose, self._turn, corners)
+
+    def _box_corners(self, corners: FloatArray, pose: Pose) -> FloatArray:
+        """Eight corners per mover, (mover * 8, 3), carried from the mover's own frame to the global one."""
+        mover = np.repeat(np.arange(len(self._moving)), 8)
+        return _placed(corners, mover, pose.yaw[self._moving], pose.xyz[self._moving])
 
     def outlines_at(self, time: float) -> "Moment":
         """The same with every mover as the box that holds it: enough for a radar, and much quicker to build."""
         pose = self._cast.motion.at(time)
-        mine = self._moving
-        mover = np.repeat(np.arange(len(mine)), 8)
-        vertices = turned(_placed(self._hulls.vertices, mover, pose.yaw[mine], pose.xyz[mine]), self._turn)
-        first_face = np.searchsorted(self._face_mover, np.arange(len(mine)))
-        faces = np.repeat(first_face + self._fixed_faces, 12).astype(np.int32)
-        return Moment(self._fixed, _scene(vertices, self._hulls.faces), faces, self.surfaces, pose, self._turn)
+        corners = self._box_corners(self._hulls.vertices, pose)
+        scene = _scene(turned(corners, self._turn), self._hulls.faces)
+        return Moment(self._fixed, scene, self._hull_faces, self.surfaces, pose, self._turn, corners.reshape(-1, 8, 3))
 
 
 def _hull(actor: Actor) -> Mesh:
     width, length, height = actor.size
     return box((length, width, height - 0.15), (0, 0, height / 2 + 0.075), (0.5, 0.5, 0.5), Material.PAINT)
+
+
+def _corners(poses: tuple[Mesh, ...]) -> FloatArray:
+    """Corners (8, 3) of the smallest box along the axes that holds every pose."""
+    low = np.min([pose.vertices.min(0) for pose in poses], axis=0)
+    high = np.max([pose.vertices.max(0) for pose in poses], axis=0)
+    corners: FloatArray = np.stack(np.meshgrid(*np.stack((low, high), axis=1), indexing="ij"), axis=-1).reshape(8, 3)
+    return corners
 
 
 def _placed(local: FloatArray, mover: NDArray[np.int64], yaw: Array, xyz: Array) -> FloatArray:
@@ -171,37 +185,53 @@ class Moment:
     surfaces: Surfaces
     pose: Pose
     _turn: float
+    mover_corners: FloatArray
+    """(mover, 8, 3): corners of boxes outside which a ray meets nothing that moves, global frame."""
 
-    def _rays(self, origins: FloatArray, directions: FloatArray) -> "o3d.core.Tensor":
+    def _rays(self, origins: FloatArray, directions: FloatArray) -> FloatArray:
         rays = np.empty((len(directions), 6), np.float32)
         matrix = turned(np.eye(3, dtype=np.float32), self._turn)
         rays[:, :3] = origins @ matrix
         np.matmul(directions, matrix, out=rays[:, 3:])
-        return o3d.core.Tensor.from_numpy(rays)
+        return rays
 
-    def cast(self, origin: FloatArray, directions: FloatArray) -> Hits:
-        """First hits of rays from one point along unit directions (ray, 3), global frame."""
-        tensor = self._rays(origin, directions)
-        fixed, mobile = self._fixed.cast_rays(tensor, nthreads=1), self._mobile.cast_rays(tensor, nthreads=1)
+    def cast(
+        self, origin: FloatArray, directions: FloatArray, at_movers: NDArray[np.int64] | slice = slice(None)
+    ) -> Hits:
+        """First hits of rays from one point along unit directions (ray, 3), global frame.
+
+        Args:
+            origin: (3,).
+            directions: of the rays.
+            at_movers: indices of the rays that can meet something that moves; all, unless a sensor knows better.
+        """
+        rays = self._rays(origin, directions)
+        fixed = self._fixed.cast_rays(o3d.core.Tensor.from_numpy(rays), nthreads=1)
+        mobile = self._mobile.cast_rays(o3d.core.Tensor.from_numpy(rays[at_movers]), nthreads=1)
         distance, nearer = fixed["t_hit"].numpy(), mobile["t_hit"].numpy()
-        face = fixed["primitive_ids"].numpy().astype(np.int32)
-        face[np.isinf(distance)] = NOTHING
-        normal = fixed["primitive_normals"].numpy()
-        swap = np.flatnonzero(nearer < distance)
-        distance[swap] = nearer.take(swap)
-        face[swap] = self._mobile_face[mobile["primitive_ids"].numpy().take(swap)]
-        normal[swap] = mobile["primitive_normals"].numpy().take(swap, axis=0)
-        normal = normal @ turned(np.eye(3, dtype=np.float32), -self._turn)
-        away = np.flatnonzero(np.einsum("ij,ij->i", normal, directions) > 0)
-        normal[away] *= -1
-        return Hits(distance, face, normal)
+        # open3d's mark of a miss is the largest unsigned number: NOTHING
+        face, normal = fixed["primitive_ids"].numpy().view(np.int32), fixed["primitive_normals"].numpy()
+        met = np.flatnonzero(nearer < distance[at_movers])
+        swap = np.arange(len(rays))[at_movers].take(met)
+        distance[swap] = nearer.take(met)
+        face[swap] = self._mobile_face.take(mobile["primitive_ids"].numpy().take(met))
+        normal[swap] = mobile["primitive_normals"].numpy().take(met, axis=0)
+        towards = turned(np.eye(3, dtype=np.float32), -self._turn).T @ normal.T
+        towards *= np.where(dot(towards, directions.T) > 0, np.float32(-1), np.float32(1))
+        return Hits(distance, face, towards)
 
     def lit(self, points: FloatArray, towards: FloatArray) -> NDArray[np.bool_]:
         """Whether nothing stands between each point (n, 3) and a light in the direction ``towards`` (3,)."""
-        tensor = self._rays(points, np.broadcast_to(towards, points.shape))
+        tensor = o3d.core.Tensor.from_numpy(self._rays(points, np.broadcast_to(towards, points.shape)))
         dark = (
             self._fixed.test_occlusions(tensor, nthreads=1).numpy()
             | self._mobile.test_occlusions(tensor, nthreads=1).numpy()
         )
         lit: NDArray[np.bool_] = ~dark
         return lit
+
+
+def dot(first: FloatArray, second: FloatArray) -> FloatArray:
+    """Products (n,) of vectors (3, n), or of (3, n) and one vector (3,)."""
+    product: FloatArray = first[0] * second[0] + first[1] * second[1] + first[2] * second[2]
+    return product

@@ -8,7 +8,7 @@ nuScenes.
 import numpy as np
 
 from avjepa.synth.arrays import FloatArray
-from avjepa.synth.casting import Hits, Moment, first_hits
+from avjepa.synth.casting import Hits, Moment, dot, first_hits
 from avjepa.synth.materials import OPTICS, Material
 from avjepa.synth.mesh import ellipsoid
 from avjepa.synth.rig import Mount, RigidPose
@@ -84,8 +84,8 @@ def _returns(
     depth = rng.exponential(1.0, count).astype(np.float32)
     face = np.where(hits.found, hits.face, 0)
     material = moment.surfaces.material[face]
-    head_on = np.abs(np.einsum("ij,ij->i", hits.normal, directions))
-    brightness = moment.surfaces.colour[face] @ np.array((0.3, 0.4, 0.3), np.float32)
+    head_on = np.abs(dot(hits.normal, directions.T))
+    brightness = np.array((0.3, 0.4, 0.3), np.float32) @ moment.surfaces.colour.take(face, axis=1)
     reflected = OPTICS.lidar_reflectivity[material] * (0.3 + 0.7 * np.sqrt(np.clip(brightness, 0, 1)))
     reflected = np.where(material == Material.RETROREFLECTOR, OPTICS.lidar_reflectivity[material], reflected)
     intensity = reflected * (0.2 + 0.8 * head_on) * speckle
