@@ -12,7 +12,8 @@ from avjepa.data.sample import Sample
 from avjepa.errors import UserError
 from avjepa.geometry.boxes import transform_boxes
 
-_VELOCITY = slice(RADAR_FIELDS.index("vx_comp"), RADAR_FIELDS.index("vy_comp") + 1)
+RADAR_VELOCITY = slice(RADAR_FIELDS.index("vx_comp"), RADAR_FIELDS.index("vy_comp") + 1)
+"""The columns of ``RADAR_FIELDS`` that turn with the frame, beside the position."""
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,9 @@ def moved(sample: Sample, new_from_old: Float[Tensor, "4 4"]) -> Sample:
     """The sample in another BEV frame: ``new_from_old`` is a similarity of the old one."""
     lidar, radar, cameras, labels = sample.lidar, sample.radar, sample.cameras, sample.labels
     if lidar is not None:
-        lidar = _moved_points(lidar, new_from_old)
+        lidar = moved_points(lidar, new_from_old)
     if radar is not None:
-        radar = _moved_points(radar, new_from_old, _VELOCITY)
+        radar = moved_points(radar, new_from_old, RADAR_VELOCITY)
     if cameras is not None:
         cameras = replace(cameras, bev_from_camera=new_from_old @ cameras.bev_from_camera)
     if labels is not None:
@@ -82,7 +83,7 @@ def moved(sample: Sample, new_from_old: Float[Tensor, "4 4"]) -> Sample:
     )
 
 
-def _moved_points(
+def moved_points(
     points: Float[Tensor, "point field"], new_from_old: Float[Tensor, "4 4"], velocity: slice | None = None
 ) -> Float[Tensor, "point field"]:
     """Positions (the first three columns) moved, velocities turned and scaled, everything else kept: one product."""

@@ -33,7 +33,7 @@ def items_by_class(
 
 
 class ClassBalancedOrder(BatchOrder):
-    """Each draw has a class, and takes a keyframe that holds it (class-balanced sampling: CBGS, 1908.09492, 3.1).
+    """Each draw has a class, and takes a keyframe that holds it (class-balanced sampling: CBGS, 1908.09492).
 
     As many draws in a row as there are classes have each class once, in an order shuffled anew; the draws of one class
     go through its keyframes in shuffled epochs of their own. So no chance is left in how often a class is drawn, and a

@@ -2,6 +2,8 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any, Literal
 
 import lightning.pytorch as pl
@@ -18,6 +20,7 @@ from avjepa.data.images import ImageTransform
 from avjepa.data.index import DatasetIndex
 from avjepa.data.loader import BatchLoader, ResumableLoader
 from avjepa.data.loading import LidarView, RadarView, SensorView
+from avjepa.data.pasting import GroundTruthPasting
 from avjepa.data.radar import KEEP_ALL_RETURNS, RadarFilter
 from avjepa.data.sample import Batch, PretrainBatch
 from avjepa.data.sampler import BatchOrder, Draw
@@ -79,7 +82,8 @@ class _DataModule(pl.LightningDataModule):
         if steps is None and trainer is not None and trainer.max_steps > 0:
             steps = trainer.max_steps * trainer.accumulate_grad_batches
         steps = steps or order.batches_per_epoch()
-        self._train_loader = ResumableLoader(dataset, order.batch, steps, collate_items, self.workers)
+        draws = partial(_with_progress, order, steps)
+        self._train_loader = ResumableLoader(dataset, draws, steps, collate_items, self.workers)
         if self._state:
             self._train_loader.load_state_dict(self._state)
         return self._train_loader
@@ -97,6 +101,10 @@ class _DataModule(pl.LightningDataModule):
         summary = self.bad_files.summary()
         if summary:
             logging.getLogger("avjepa").warning(summary)
+
+
+def _with_progress(order: BatchOrder, steps: int, number: int) -> list[Draw]:
+    return [replace(draw, progress=number / steps) for draw in order.batch(number)]
 
 
 class PretrainDataModule(_DataModule):
@@ -200,6 +208,8 @@ class DetectionDataModule(_DataModule):
         scenes: the scenes whose labels are used: names, or how many of the training split (a seeded choice; a smaller
             one lies within a larger one); ``null`` for all.
         augmentation: of the training samples; ``null`` for none.
+        pasting: of further objects of the chosen scenes into the LiDAR and the radar of the training samples, before
+            they are augmented; ``null`` for none. Not with cameras.
         class_balanced: draw training keyframes so that every class of the chosen scenes comes up equally often (CBGS),
             instead of every keyframe.
         batch_size: keyframes per process and batch.
@@ -223,6 +233,7 @@ class DetectionDataModule(_DataModule):
         image_size: tuple[int, int] = (256, 704),
         scenes: int | list[str] | None = None,
         augmentation: BEVAugmentation | None = None,
+        pasting: GroundTruthPasting | None = None,
         class_balanced: bool = False,
         batch_size: int = 4,
         workers: int = 2,
@@ -237,6 +248,11 @@ class DetectionDataModule(_DataModule):
         self.val_split = val_split
         self.scenes = scenes
         self.augmentation = augmentation
+        self.pasting = pasting
+        if pasting is not None and "camera" in sensors:
+            raise UserError(
+                "data.pasting: objects cannot be pasted into pictures; leave camera out of sensors, or pasting"
+            )
         self.class_balanced = class_balanced
         self.on_bad_file: OnBadFileOption = on_bad_file
         self.index: DatasetIndex | None = None
@@ -262,6 +278,7 @@ class DetectionDataModule(_DataModule):
             self.augmentation,
             self.on_bad_file,
             bad_files=self.bad_files,
+            pasting=self.pasting,
         )
         balance = items_by_class(self.index, annotations, dataset.moments) if self.class_balanced else None
         return self._resumable(dataset, collate, balance)

@@ -13,6 +13,8 @@ from avjepa.data.augment import BEVAugmentation
 from avjepa.data.bad_files import BadFileLog
 from avjepa.data.index import DatasetIndex
 from avjepa.data.loading import TIME_TOLERANCE, SampleLoader, SensorView, stop_at_bad_file
+from avjepa.data.objects import ObjectDatabase
+from avjepa.data.pasting import GroundTruthPasting
 from avjepa.data.sample import Sample
 from avjepa.data.sampler import Draw
 from avjepa.errors import BadFileError, UserError
@@ -43,18 +45,18 @@ class MomentDataset(ABC, Generic[Item]):
         return len(self.moments)
 
     @abstractmethod
-    def load(self, moment: int, seed: int) -> Item:
-        """The item of a moment of the index. Raises ``BadFileError``."""
+    def load(self, moment: int, draw: Draw) -> Item:
+        """The item of a moment of the index, which need not be the draw's own. Raises ``BadFileError``."""
 
     def __getitem__(self, draw: Draw) -> Item:
         if self.on_bad_file == "stop":
-            return self.load(int(self.moments[draw.index]), draw.seed)
-        item = self._load_unless_bad(draw.index, draw.seed)
+            return self.load(int(self.moments[draw.index]), draw)
+        item = self._load_unless_bad(draw.index, draw)
         if item is not None:
             return item
         self.bad_files.add_replaced_draw()
         for index in np.random.default_rng((draw.seed, 0xBAD)).permutation(len(self)):
-            item = self._load_unless_bad(int(index), draw.seed)
+            item = self._load_unless_bad(int(index), draw)
             if item is not None:
                 return item
         path = next(iter(self.bad_files.files()))
@@ -68,11 +70,11 @@ class MomentDataset(ABC, Generic[Item]):
     def _leave_out(self, error: BadFileError, of_the_moment: bool) -> None:
         self.bad_files.add(error)
 
-    def _load_unless_bad(self, index: int, seed: int) -> Item | None:
+    def _load_unless_bad(self, index: int, draw: Draw) -> Item | None:
         if index in self._bad_moments:
             return None
         try:
-            return self.load(int(self.moments[index]), seed)
+            return self.load(int(self.moments[index]), draw)
         except BadFileError as error:
             self._bad_moments.add(index)
             self.bad_files.add(error)
@@ -124,12 +126,12 @@ class PretrainDataset(MomentDataset[tuple[Sample, Sample]]):
                 )
         super().__init__(moments, on_bad_file, bad_files or BadFileLog())
 
-    def load(self, moment: int, seed: int) -> tuple[Sample, Sample]:
+    def load(self, moment: int, draw: Draw) -> tuple[Sample, Sample]:
         """Context and target of a moment; one object if both views are equal."""
-        context = self._loader.load(moment, self.context, seed)
+        context = self._loader.load(moment, self.context, draw.seed)
         target = context
         if self.target != self.context:
-            target = self._loader.load(moment, self.target, seed, known=(self.context, context))
+            target = self._loader.load(moment, self.target, draw.seed, known=(self.context, context))
         if self.augmentation is None:
             return context, target
         moved_context = self.augmentation.applied(context, _CONTEXT_STREAM)
@@ -152,6 +154,7 @@ class LabelledDataset(MomentDataset[Sample]):
             one without what the bad file held.
         keep_every_keyframe: for evaluation, which needs every keyframe exactly once.
         bad_files: where skipped files are noted.
+        pasting: of further objects into the LiDAR and the radar, cut out of these very keyframes; for training only.
     """
 
     def __init__(
@@ -164,6 +167,7 @@ class LabelledDataset(MomentDataset[Sample]):
         on_bad_file: OnBadFileOption = "stop",
         keep_every_keyframe: bool = False,
         bad_files: BadFileLog | None = None,
+        pasting: GroundTruthPasting | None = None,
     ) -> None:
         super().__init__(index.moments(scenes, keyframes_only=True), on_bad_file, bad_files or BadFileLog())
         self.annotations = annotations
@@ -171,10 +175,28 @@ class LabelledDataset(MomentDataset[Sample]):
         self.augmentation = augmentation
         skipping = self._leave_out if keep_every_keyframe else self._leave_out_further_sweeps
         self._loader = SampleLoader(index, skipping if on_bad_file == "skip" else stop_at_bad_file)
+        self.pasting = pasting
+        self._objects: ObjectDatabase | None = None
+        if pasting is not None and annotations is not None:
+            self._objects = ObjectDatabase(
+                self._loader,
+                annotations,
+                view,
+                self.moments,
+                pasting.minimum_points,
+                pasting.objects_per_class,
+                self.bad_files.add if on_bad_file == "skip" else _raise,
+            )
 
-    def load(self, moment: int, seed: int) -> Sample:
+    def load(self, moment: int, draw: Draw) -> Sample:
         """The sample of a keyframe."""
-        sample = self._loader.load(moment, self.view, seed)
+        sample = self._loader.load(moment, self.view, draw.seed)
         if self.annotations is not None:
             sample = replace(sample, labels=self.annotations.labels(moment))
+        if self._objects is not None and self.pasting is not None and not self.pasting.has_stopped(draw.progress):
+            sample = self.pasting.pasted(sample, self._objects)
         return sample if self.augmentation is None else self.augmentation.applied(sample)
+
+
+def _raise(error: BadFileError) -> None:
+    raise error

@@ -17,6 +17,8 @@ class Draw:
     """Position in the dataset."""
     seed: int
     """Random number of this draw, for augmentation and masks."""
+    progress: float = 0.0
+    """Share of the training's batches that come before this draw's."""
 
 
 class BatchOrder:

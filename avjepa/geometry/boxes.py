@@ -1,7 +1,7 @@
 """Upright 3D boxes as rows of nine numbers."""
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from avjepa.geometry.transforms import apply, rotate
@@ -33,6 +33,20 @@ def points_in_boxes(
     across = cos * offset[..., 1] - sin * offset[..., 0]
     half = boxes[:, None, 3:6] * (scale / 2)
     return (along.abs() <= half[..., 0]) & (across.abs() <= half[..., 1]) & (offset[..., 2].abs() <= half[..., 2])
+
+
+def indices_in_boxes(points: Float[Tensor, "point 3"], boxes: Float[Tensor, "box 9"]) -> list[Int64[Tensor, "_"]]:
+    """For each box, which points lie inside or on it: ``points_in_boxes`` for a large cloud, without the full product.
+
+    Points further from a box's centre along x or y than half its diagonal are left out before the box is turned.
+    """
+    x, y = points[:, 0].contiguous(), points[:, 1].contiguous()
+    result = []
+    for box in boxes:
+        reach = box[3:5].norm() / 2 + 1e-3  # the margin is for rounding
+        near = (((x - box[0]).abs() <= reach) & ((y - box[1]).abs() <= reach)).nonzero()[:, 0]
+        result.append(near[points_in_boxes(points[near], box[None])[0]])
+    return result
 
 
 def transform_boxes(dst_from_src: Float[Tensor, "4 4"], boxes: Float[Tensor, "box 9"]) -> Float[Tensor, "box 9"]:

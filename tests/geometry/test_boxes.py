@@ -8,7 +8,7 @@ from nuscenes.utils.data_classes import Box
 from nuscenes.utils.geometry_utils import points_in_box
 from pyquaternion import Quaternion
 
-from avjepa.geometry.boxes import box_corners, points_in_boxes, transform_boxes
+from avjepa.geometry.boxes import box_corners, indices_in_boxes, points_in_boxes, transform_boxes
 
 
 def devkit_box(row: torch.Tensor) -> Box:
@@ -83,3 +83,14 @@ def test_no_boxes() -> None:
     assert box_corners(none).shape == (0, 8, 3)
     assert points_in_boxes(torch.zeros(5, 3), none).shape == (0, 5)
     assert transform_boxes(torch.eye(4), none).shape == (0, 9)
+
+
+def test_indices_of_the_points_in_each_box_are_those_of_the_full_product() -> None:
+    generator = torch.Generator().manual_seed(4)
+    points = torch.rand(5000, 3, generator=generator) * torch.tensor([20.0, 20.0, 4.0])
+    boxes = torch.rand(12, 9, generator=generator) * torch.tensor([20.0, 20.0, 4.0, 8.0, 3.0, 3.0, 6.3, 1.0, 1.0])
+    inside = points_in_boxes(points, boxes)
+    found = indices_in_boxes(points, boxes)
+    assert [indices.tolist() for indices in found] == [row.nonzero()[:, 0].tolist() for row in inside]
+    assert int(inside.sum()) > 100
+    assert [len(indices) for indices in indices_in_boxes(points[:0], boxes)] == [0] * 12

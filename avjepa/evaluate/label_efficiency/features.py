@@ -132,5 +132,5 @@ class CachedBackbone(SensorEncoder):
 
 
 def read_labels_alone(data: DetectionDataModule) -> None:
-    """Have a datamodule open no sensor file: the backbone's maps are there, and nothing is augmented."""
-    data.view, data.augmentation, data.workers = SensorView(), None, 0
+    """Have a datamodule open no sensor file: the backbone's maps are there, and nothing is augmented or pasted."""
+    data.view, data.augmentation, data.pasting, data.workers = SensorView(), None, None, 0
