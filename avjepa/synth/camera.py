@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from avjepa.synth.arrays import Array, FloatArray
-from avjepa.synth.casting import Hits, Moment, dot
+from avjepa.synth.casting import BOX_EDGES, Hits, Moment, dot
 from avjepa.synth.lighting import Lighting
 from avjepa.synth.materials import OPTICS, Material
 from avjepa.synth.rig import ASPECT, Mount, RigidPose
 from avjepa.synth.texture import Textures
 
 _SHADOW_STRIDE = 2
+_NEAREST = 0.05
 JPEG_QUALITY = 90
 
 
@@ -77,23 +78,23 @@ class Camera:
         """Indices of the pixels inside the rectangles around the projected boxes of what moves."""
         matrix = global_from_camera.astype(np.float32)
         local = (moment.mover_corners - matrix[:3, 3]) @ matrix[:3, :3]
+        start, end = local[:, BOX_EDGES[:, 0]], local[:, BOX_EDGES[:, 1]]
+        # a box that reaches behind the camera is cut off there
+        share = (_NEAREST - start[..., 2:]) / np.where(start[..., 2:] == end[..., 2:], 1, end[..., 2:] - start[..., 2:])
+        cut = start + share * (end - start)
+        points = np.concatenate(
+            (np.where(start[..., 2:] < _NEAREST, cut, start), np.where(end[..., 2:] < _NEAREST, cut, end)), axis=1
+        )
+        hidden = np.tile(np.maximum(start[..., 2], end[..., 2]) < _NEAREST, (1, 2))
+        points = points[~hidden.all(1)]
+        hidden = hidden[~hidden.all(1), :, None]
         (focal, _, centre_x), (_, _, centre_y), _ = self._mount.intrinsic
-        depth = local[..., 2]
-        in_front = depth.max(1) > 0
-        # the image of a box that reaches behind the camera has no bounds
-        whole = depth.min(1) < 0.05
-        depth = np.maximum(depth, 0.05)
-        u, v = focal * local[..., 0] / depth + centre_x, focal * local[..., 1] / depth + centre_y
-        covered = np.zeros((self.height, self.width), bool)
-        low = np.stack((u.min(1), v.min(1)), axis=1) - 1
-        high = np.stack((u.max(1), v.max(1)), axis=1) + 1
-        low[whole], high[whole] = 0, (self.width, self.height)
         size = (self.width, self.height)
-        for (left, top), (right, bottom) in zip(
-            np.clip(low[in_front], 0, size).astype(int),
-            np.clip(np.ceil(high[in_front]), 0, size).astype(int),
-            strict=True,
-        ):
+        projected = focal * points[..., :2] / points[..., 2:] + (centre_x, centre_y)
+        low = np.clip(np.where(hidden, np.inf, projected).min(1) - 1, 0, size).astype(int)
+        high = np.clip(np.where(hidden, -np.inf, projected).max(1) + 2, 0, size).astype(int)
+        covered = np.zeros((self.height, self.width), bool)
+        for (left, top), (right, bottom) in zip(low, high, strict=True):
             covered[top:bottom, left:right] = True
         return np.flatnonzero(covered)
 

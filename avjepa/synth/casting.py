@@ -6,13 +6,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avjepa.synth.action import Cast
-from avjepa.synth.actors import Actor, Pose
+from avjepa.synth.actors import Pose
 from avjepa.synth.arrays import Array, FloatArray
-from avjepa.synth.materials import Material
-from avjepa.synth.mesh import Mesh, box, merged, turned
+from avjepa.synth.mesh import Mesh, merged, turned
 from avjepa.synth.open3d_import import o3d
 
 NOTHING = -1
+_BOX_FACES = np.array(
+    [[0, 1, 3], [0, 3, 2], [4, 5, 7], [4, 7, 6], [0, 1, 5], [0, 5, 4], [2, 3, 7], [2, 7, 6], [0, 2, 6], [0, 6, 4],
+     [1, 3, 7], [1, 7, 5]]
+)  # fmt: skip
+BOX_EDGES = np.array([(corner, corner | bit) for bit in (1, 2, 4) for corner in range(8) if not corner & bit])
+"""(12, 2), pairs of the corners of a box in ``Moment.mover_corners``."""
 _REACH = 110.0
 _SHADOWS = 18.0
 """Distances (m): beyond the first nothing is sensed, within the second a shadow may fall into any camera's view."""
@@ -104,10 +109,14 @@ class RayCaster:
         self._vertex_mover = np.repeat(np.arange(len(moving)), self._count)
         self._vertex_rank = np.concatenate([np.arange(count) for count in self._count])
         self._face_mover = np.repeat(np.arange(len(moving)), [len(poses[0].faces) for poses in shapes])
-        self._hulls = merged([_hull(cast.actors[i]) for i in moving])
         first_face = np.searchsorted(self._face_mover, np.arange(len(moving)))
-        self._hull_faces = np.repeat(first_face + self._fixed_faces, 12).astype(np.int32)
         self._corners = np.concatenate([_corners(poses) for poses in shapes])
+        # a radar looks under a vehicle
+        self._hulls = self._corners.copy()
+        self._hulls[::2, 2] += 0.15
+        boxes = 8 * np.arange(len(moving))[:, None, None] + _BOX_FACES
+        self._hull_triangles = boxes.reshape(-1, 3).astype(np.int32)
+        self._hull_faces = np.repeat(first_face + self._fixed_faces, 12).astype(np.int32)
 
     def at(self, time: float, around: Array, sector: tuple[float, float] | None = None) -> "Moment":
         """The street as a sensor near ``around`` meets it.
@@ -146,18 +155,13 @@ class RayCaster:
     def outlines_at(self, time: float) -> "Moment":
         """The same with every mover as the box that holds it: enough for a radar, and much quicker to build."""
         pose = self._cast.motion.at(time)
-        corners = self._box_corners(self._hulls.vertices, pose)
-        scene = _scene(turned(corners, self._turn), self._hulls.faces)
+        corners = self._box_corners(self._hulls, pose)
+        scene = _scene(turned(corners, self._turn), self._hull_triangles)
         return Moment(self._fixed, scene, self._hull_faces, self.surfaces, pose, self._turn, corners.reshape(-1, 8, 3))
 
 
-def _hull(actor: Actor) -> Mesh:
-    width, length, height = actor.size
-    return box((length, width, height - 0.15), (0, 0, height / 2 + 0.075), (0.5, 0.5, 0.5), Material.PAINT)
-
-
 def _corners(poses: tuple[Mesh, ...]) -> FloatArray:
-    """Corners (8, 3) of the smallest box along the axes that holds every pose."""
+    """Corners (8, 3) of the smallest box along the axes that holds every pose; z changes fastest, x slowest."""
     low = np.min([pose.vertices.min(0) for pose in poses], axis=0)
     high = np.max([pose.vertices.max(0) for pose in poses], axis=0)
     corners: FloatArray = np.stack(np.meshgrid(*np.stack((low, high), axis=1), indexing="ij"), axis=-1).reshape(8, 3)
@@ -186,7 +190,7 @@ class Moment:
     pose: Pose
     _turn: float
     mover_corners: FloatArray
-    """(mover, 8, 3): corners of boxes outside which a ray meets nothing that moves, global frame."""
+    """(mover, 8, 3): corners of boxes outside which a ray meets nothing that moves, global frame; z fastest."""
 
     def _rays(self, origins: FloatArray, directions: FloatArray) -> FloatArray:
         rays = np.empty((len(directions), 6), np.float32)
