@@ -61,6 +61,24 @@ def per_sample_mean(values: Float[Tensor, "batch y x"], cells: Bool[Tensor, "bat
     return kept.sum((1, 2)) / cells.sum((1, 2)).clamp(min=1)
 
 
+def loss_cells(
+    hidden: Bool[Tensor, "batch y x"],
+    occupied: Bool[Tensor, "batch y x"],
+    seeds: Int64[Tensor, "batch"],
+    per_kind: int,
+) -> Bool[Tensor, "batch y x"]:
+    """At most ``per_kind`` cells of every sample and each of the four kinds that ``cell_loss`` averages over.
+
+    Every kind is averaged over its own cells, so the mean over a draw of them is the same in expectation; and where
+    nine cells in ten are empty, most of the work would go into the small weight of those.
+    """
+    chosen = torch.zeros_like(hidden)
+    for seen in (hidden, ~hidden):
+        for kind in (occupied, ~occupied):
+            chosen[drawn_cells(seen & kind, seeds, per_kind)] = True
+    return chosen
+
+
 def drawn_cells(
     cells: Bool[Tensor, "batch y x"], seeds: Int64[Tensor, "batch"], per_sample: int
 ) -> tuple[Int64[Tensor, "token"], Int64[Tensor, "token"], Int64[Tensor, "token"]]:

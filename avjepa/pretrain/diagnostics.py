@@ -7,7 +7,7 @@ of cells, or nothing.
 from collections.abc import Iterator
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 from torch.nn import functional
 
@@ -27,13 +27,25 @@ def cells_of(
 
     The sample depends on the number of cells alone: no global random number is drawn.
     """
-    where = mask.nonzero()
-    if len(where) > limit:
-        order = torch.randperm(len(where), generator=torch.Generator().manual_seed(0))
-        where = where[order[:limit].sort().values.to(where.device)]
+    where = _at_most(mask.nonzero(), limit)
     batch, row, column = where.unbind(-1)
     cells: Tensor = maps[batch, :, row, column].float()
     return cells
+
+
+def rows_of(
+    rows: Float[Tensor, "cell channel"], kept: Bool[Tensor, "cell"], limit: int = MEASURED_CELLS
+) -> Float[Tensor, "kept channel"]:
+    """``cells_of`` for embeddings of some cells that lie in rows."""
+    where = _at_most(kept.nonzero()[:, 0], limit)
+    return rows[where].float()
+
+
+def _at_most(where: Int64[Tensor, "cell *index"], limit: int) -> Int64[Tensor, "kept *index"]:
+    if len(where) <= limit:
+        return where
+    order = torch.randperm(len(where), generator=torch.Generator().manual_seed(0))
+    return where[order[:limit].sort().values.to(where.device)]
 
 
 def spread(embeddings: Float[Tensor, "cell channel"]) -> float | None:
@@ -110,22 +122,21 @@ def collapse_measures(embeddings: Embeddings) -> Measures:
     targets has none of theirs.
     """
     measures: Measures = {}
-    roles = {
-        "context": (embeddings.context, ~embeddings.hidden),
-        "prediction": (embeddings.prediction, embeddings.hidden),
-        "target": (embeddings.target, embeddings.hidden),
-    }
+    prediction, target, compared = embeddings.prediction, embeddings.target, embeddings.compared
     for kind, mask in _cell_kinds(embeddings):
-        for role, (maps, where) in roles.items():
-            if maps is not None:
-                cells = cells_of(maps, mask & where)
-                measures[f"{role}_std_{kind}"] = spread(cells)
-                measures[f"{role}_cosine_{kind}"] = mean_cosine(cells)
-        if embeddings.prediction is not None and embeddings.target is not None:
-            hidden = mask & embeddings.hidden
-            measures[f"loss_over_trivial_{kind}"] = loss_over_trivial(
-                cells_of(embeddings.prediction, hidden), cells_of(embeddings.target, hidden)
-            )
+        roles = {"context": cells_of(embeddings.context, mask & ~embeddings.hidden)}
+        if compared is not None:
+            hidden = (mask & embeddings.hidden)[compared]
+            roles |= {
+                role: rows_of(rows, hidden)
+                for role, rows in (("prediction", prediction), ("target", target))
+                if rows is not None
+            }
+        for role, cells in roles.items():
+            measures[f"{role}_std_{kind}"] = spread(cells)
+            measures[f"{role}_cosine_{kind}"] = mean_cosine(cells)
+        if "prediction" in roles and "target" in roles:
+            measures[f"loss_over_trivial_{kind}"] = loss_over_trivial(roles["prediction"], roles["target"])
     return measures
 
 

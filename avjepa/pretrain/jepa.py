@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from avjepa.data.sample import PretrainBatch
 from avjepa.encoders.base import SensorEncoder
-from avjepa.pretrain.cells import CellWeights, cell_loss, drawn_cells, per_sample_mean, tokens_at
+from avjepa.pretrain.cells import CellWeights, cell_loss, drawn_cells, loss_cells, per_sample_mean, tokens_at
 from avjepa.pretrain.masking import MaskGenerator
 from avjepa.pretrain.objective import Embeddings, Objective, ObjectiveOutput
 from avjepa.pretrain.predictor import Predictor, PredictorOptions
@@ -32,6 +32,8 @@ class JEPA(Objective):
         levels: predict several depths of the target encoder and not its output alone.
         normalisation: of each target depth in each cell.
         standardise: bring the target's channels to unit variance by running statistics.
+        cells_per_kind: cells per sample on which the loss is taken, at most, of each kind (hidden or visible, occupied
+            or empty).
         tokens_per_sample: cells per sample that the regularisers see, at most; SIGReg grows with their number.
     """
 
@@ -48,6 +50,7 @@ class JEPA(Objective):
         levels: bool = True,
         normalisation: Literal["layer", "l2", "none"] = "layer",
         standardise: bool = True,
+        cells_per_kind: int = 1024,
         tokens_per_sample: int = 64,
     ) -> None:
         super().__init__()
@@ -58,7 +61,8 @@ class JEPA(Objective):
         self.regularisers = nn.ModuleList(regularisers or [])
         for regulariser in regularisers or []:
             regulariser.prepare(encoder.out_channels, embedding)
-        self.drop, self.weights, self.distance, self.tokens_per_sample = drop, weights, distance, tokens_per_sample
+        self.drop, self.weights, self.distance = drop, weights, distance
+        self.cells_per_kind, self.tokens_per_sample = cells_per_kind, tokens_per_sample
 
     def forward(self, batch: PretrainBatch) -> ObjectiveOutput:
         """Loss of one batch. The measure ``over_trivial`` is the loss on hidden occupied cells, divided by that of
@@ -75,26 +79,29 @@ class JEPA(Objective):
 
         context = encoder(encoder.thinned(view, self.drop), hidden)
         target = self.target(encoder, batch.target)
-        prediction = self.predictor(context, hidden, sensor_xy)
+        cells = loss_cells(hidden, target.occupied, view.seeds, self.cells_per_kind)
+        prediction = self.predictor.of_cells(context, hidden, sensor_xy, cells)
 
         with torch.autocast(prediction.device.type, enabled=False):  # differences of near-equal numbers need fp32
-            wanted = self.target_features(target)
-            predicted = prediction.float()
-            distance = cell_distance(predicted, wanted, self.distance)
-            terms = cell_loss(distance, hidden, target.occupied, self.weights)
+            predicted, wanted = prediction.float(), self.target_features(target, cells)
+            distance = on_map(cell_distance(predicted, wanted, self.distance), cells)
+            terms = cell_loss(distance, hidden, target.occupied, self.weights, cells)
+            measured = cells & hidden & target.occupied
             visible = tokens_at(context.features, drawn_cells(context.occupied, view.seeds, self.tokens_per_sample))
-            guessed = tokens_at(predicted, drawn_cells(hidden & target.occupied, view.seeds, self.tokens_per_sample))
+            shown = drawn_cells(measured, view.seeds, self.tokens_per_sample)
+            guessed = predicted[cells.flatten().cumsum(0).view_as(cells)[shown] - 1]
             for regulariser in self.regularisers:
                 terms |= regulariser(visible, guessed)
             loss = torch.stack(list(terms.values())).sum()
 
-            trivial = trivial_distance(wanted, hidden & target.occupied, self.distance)
-            learned = per_sample_mean(distance, hidden & target.occupied).mean()
+            trivial = on_map(trivial_distance(wanted, measured[cells], self.distance), cells)
+            learned = per_sample_mean(distance, measured).mean()
+            guess = per_sample_mean(trivial, measured).mean()
 
         terms = {name: term.detach() for name, term in terms.items()}
-        terms["over_trivial"] = learned.detach() / trivial.clamp(min=1e-6)
-        shown = Embeddings(context.features.detach(), hidden, seen, prediction.detach(), wanted.detach())
-        return ObjectiveOutput(loss, terms, shown)
+        terms["over_trivial"] = learned.detach() / guess.clamp(min=1e-6)
+        embeddings = Embeddings(context.features.detach(), hidden, seen, cells, predicted.detach(), wanted.detach())
+        return ObjectiveOutput(loss, terms, embeddings)
 
     def after_step(self, step: int) -> None:
         """The target encoder follows; the regularisers take their next random directions."""
@@ -105,12 +112,11 @@ class JEPA(Objective):
 
 
 def cell_distance(
-    prediction: Float[Tensor, "batch embedding y x"],
-    target: Float[Tensor, "batch embedding y x"],
+    prediction: Float[Tensor, "cell embedding"],
+    target: Float[Tensor, "cell embedding"],
     kind: Literal["cosine", "smooth_l1"],
-) -> Float[Tensor, "batch y x"]:
+) -> Float[Tensor, "cell"]:
     """1 - cosine of the angle, or the smooth L1 distance (beta 1) averaged over channels, of every cell."""
-    prediction, target = prediction.permute(0, 2, 3, 1), target.permute(0, 2, 3, 1)  # as they lie in memory
     if kind == "cosine":
         unit, unit_target = (nn.functional.normalize(x, dim=-1, eps=1e-6) for x in (prediction, target))
         return 1 - (unit * unit_target).sum(-1)
@@ -119,9 +125,13 @@ def cell_distance(
 
 @torch.no_grad()
 def trivial_distance(
-    target: Float[Tensor, "batch embedding y x"], cells: Bool[Tensor, "batch y x"], kind: Literal["cosine", "smooth_l1"]
-) -> Float[Tensor, ""]:
-    """The loss, on these cells, of the best guess that looks at nothing: their mean target."""
-    marked = cells[:, None]
-    mean = (target * marked).sum((0, 2, 3), keepdim=True) / marked.sum().clamp(min=1)
-    return per_sample_mean(cell_distance(mean.expand_as(target), target, kind), cells).mean()
+    target: Float[Tensor, "cell embedding"], counted: Bool[Tensor, "cell"], kind: Literal["cosine", "smooth_l1"]
+) -> Float[Tensor, "cell"]:
+    """Of every cell, from the best guess that looks at nothing: the mean target of the counted ones."""
+    mean = (target * counted[:, None]).sum(0) / counted.sum().clamp(min=1)
+    return cell_distance(mean.expand_as(target), target, kind)
+
+
+def on_map(values: Float[Tensor, "cell"], cells: Bool[Tensor, "batch y x"]) -> Float[Tensor, "batch y x"]:
+    """Values of the marked cells, in the order of ``cells.nonzero()``, in their places; 0 elsewhere."""
+    return values.new_zeros(cells.shape).masked_scatter(cells, values)

@@ -12,7 +12,7 @@ from avjepa.encoders.base import SensorEncoder
 
 @dataclass(frozen=True)
 class Embeddings:
-    """Detached maps on the token grid, for diagnostics. An objective without a role leaves it ``None``."""
+    """Detached, for diagnostics. An objective without a role leaves it ``None``."""
 
     context: Float[Tensor, "batch channel y x"]
     """The context encoder's output."""
@@ -20,8 +20,10 @@ class Embeddings:
     """Cells hidden from the context encoder."""
     occupied: Bool[Tensor, "batch y x"]
     """Cells occupied in the full input of the context."""
-    prediction: Float[Tensor, "batch embedding y x"] | None = None
-    target: Float[Tensor, "batch embedding y x"] | None = None
+    compared: Bool[Tensor, "batch y x"] | None = None
+    """Cells on which prediction and target were compared; their embeddings are in the order of its ``nonzero()``."""
+    prediction: Float[Tensor, "cell embedding"] | None = None
+    target: Float[Tensor, "cell embedding"] | None = None
 
 
 @dataclass(frozen=True)

@@ -71,14 +71,14 @@ class TokenNorm(nn.Module):
 
 
 class RunningStandardiser(nn.Module):
-    """Brings every channel of a map to mean 0 and variance 1 by statistics that run over the training.
+    """Brings every channel of rows (tokens) to mean 0 and variance 1 by statistics that run over the training.
 
-    The statistics are those of the cells marked in ``counted``, over all processes. They are part of the state, so a
+    The statistics are those of the rows marked in ``counted``, over all processes. They are part of the state, so a
     resumed run goes on with them; they carry no gradient. The average is debiased as Adam's moments are, so the
     first batch is standardised by its own statistics and not by the initial zeros.
 
     Args:
-        channels: channels of the map.
+        channels: channels of a row.
         momentum: weight of the past at every training batch.
     """
 
@@ -93,25 +93,21 @@ class RunningStandardiser(nn.Module):
         self.register_buffer("second", torch.zeros(channels))
         self.register_buffer("weight", torch.zeros(()))
 
-    def forward(
-        self, features: Float[Tensor, "batch channel y x"], counted: Bool[Tensor, "batch y x"]
-    ) -> Float[Tensor, "batch channel y x"]:
-        """The standardised map; in training the statistics take in the batch first."""
+    def forward(self, rows: Float[Tensor, "row channel"], counted: Bool[Tensor, "row"]) -> Float[Tensor, "row channel"]:
+        """The standardised rows; in training the statistics take in the counted ones first."""
         if self.training:
-            self._take_in(features.detach(), counted)
+            self._take_in(rows.detach()[counted])
         weight = self.weight.clamp(min=1e-12)
         mean = self.first / weight
         variance = (self.second / weight - mean.square()).clamp(min=0)
-        scale = torch.rsqrt(variance + self.eps)[:, None, None]
-        return torch.addcmul(-mean[:, None, None] * scale, features, scale)
+        return (rows - mean) * torch.rsqrt(variance + self.eps)
 
     @torch.no_grad()
-    def _take_in(self, features: Tensor, counted: Tensor) -> None:
-        rows = features.permute(0, 2, 3, 1)[counted]
-        packed = summed(torch.cat((rows.sum(0), rows.square().sum(0), counted.sum().reshape(1).to(rows.dtype))))
+    def _take_in(self, rows: Tensor) -> None:
+        packed = summed(torch.cat((rows.sum(0), rows.square().sum(0), rows.new_tensor([len(rows)]))))
         channels = self.first.shape[0]
         count = packed[-1]
-        # A batch in which nobody counted a cell says nothing: it keeps the past as it is.
+        # A batch in which nobody counted a row says nothing: it keeps the past as it is.
         share = (1 - self.momentum) * (count > 0).to(packed.dtype)
         self.first.lerp_(packed[:channels] / count.clamp(min=1), share)
         self.second.lerp_(packed[channels:-1] / count.clamp(min=1), share)

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from typing import Literal, TypeVar
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from avjepa.data.sample import Batch
@@ -146,16 +146,15 @@ class TargetFeatures(nn.Module):
         self.channels = encoder.out_channels + (sum(encoder.level_channels) if levels else 0)
         self.standardiser = RunningStandardiser(self.channels) if standardise else None
 
-    def forward(self, target: BEVMap) -> Float[Tensor, "batch embedding y x"]:
-        """The embeddings to predict, in fp32."""
+    def forward(self, target: BEVMap, cells: Bool[Tensor, "batch y x"]) -> Float[Tensor, "cell embedding"]:
+        """The embeddings to predict in the marked cells, in the order of ``cells.nonzero()``, in fp32."""
         depths = (*target.levels, target.features) if self.levels else (target.features,)
-        joined = torch.cat([self._normalised(depth.float()) for depth in depths], dim=1)
-        return joined if self.standardiser is None else self.standardiser(joined, target.occupied)
+        joined = torch.cat([self._normalised(depth.permute(0, 2, 3, 1)[cells].float()) for depth in depths], dim=1)
+        return joined if self.standardiser is None else self.standardiser(joined, target.occupied[cells])
 
-    def _normalised(self, depth: Float[Tensor, "batch channel y x"]) -> Float[Tensor, "batch channel y x"]:
+    def _normalised(self, rows: Float[Tensor, "cell channel"]) -> Float[Tensor, "cell channel"]:
         if self.normalisation == "layer":
-            last = depth.permute(0, 2, 3, 1)
-            return nn.functional.layer_norm(last, last.shape[3:], eps=1e-6).permute(0, 3, 1, 2)
+            return nn.functional.layer_norm(rows, rows.shape[1:], eps=1e-6)
         if self.normalisation == "l2":
-            return nn.functional.normalize(depth, dim=1, eps=1e-6)
-        return depth
+            return nn.functional.normalize(rows, dim=1, eps=1e-6)
+        return rows

@@ -1,6 +1,7 @@
 """Measures of collapse on cases whose answer is known by hand."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -121,8 +122,10 @@ def embeddings(occupied_cells: int, batch: int = 2, channels: int = 8) -> Embedd
     occupied.view(-1)[:occupied_cells] = True
     hidden = torch.zeros_like(occupied)
     hidden[:, :, ::2] = True
-    maps = [torch.randn(batch, channels, 6, 4, generator=torch.Generator().manual_seed(i)) for i in range(3)]
-    return Embeddings(maps[0], hidden, occupied, maps[1], maps[2])
+    context, prediction, target = (gaussian(batch * 24, channels, seed) for seed in range(3))
+    everywhere = torch.ones_like(occupied)
+    map_ = context.view(batch, 6, 4, channels).permute(0, 3, 1, 2)
+    return Embeddings(map_, hidden, occupied, everywhere, prediction, target)
 
 
 class TestCells:
@@ -145,22 +148,35 @@ class TestMeasures:
         """Occupied cells vary, empty ones are constant; so for the context only."""
         case = embeddings(20)
         context = torch.where(case.occupied[:, None], case.context, torch.ones(8)[:, None, None])
-        measures = collapse_measures(Embeddings(context, case.hidden, case.occupied, case.prediction, case.target))
+        measures = collapse_measures(replace(case, context=context))
         assert measures["context_cosine_empty"] == pytest.approx(1)
         assert measures["context_cosine_occupied"] < 0.9  # type: ignore[operator]
         assert measures["target_cosine_empty"] < 0.9  # type: ignore[operator]
 
     def test_context_is_measured_where_it_saw_and_target_where_it_was_hidden(self) -> None:
         case = embeddings(48)
-        here = case.hidden[:, None]
-        spoilt = Embeddings(
-            torch.where(here, torch.nan, case.context),
-            case.hidden,
-            case.occupied,
-            torch.where(here, case.prediction, torch.nan),
-            torch.where(here, case.target, torch.nan),
+        assert case.prediction is not None and case.target is not None
+        in_rows = case.hidden.flatten()[:, None]
+        spoilt = replace(
+            case,
+            context=torch.where(case.hidden[:, None], torch.nan, case.context),
+            prediction=torch.where(in_rows, case.prediction, torch.nan),
+            target=torch.where(in_rows, case.target, torch.nan),
         )
         assert collapse_measures(spoilt) == collapse_measures(case)
+
+    def test_rows_belong_to_the_cells_that_were_compared(self) -> None:
+        """Rows of all cells, and of a part of them, give the same measures of those cells."""
+        case = embeddings(20)
+        assert case.prediction is not None and case.target is not None
+        part = torch.rand(case.hidden.shape, generator=torch.Generator().manual_seed(5)) < 0.7
+        kept = part.flatten()
+        rows = replace(case, compared=part, prediction=case.prediction[kept], target=case.target[kept])
+        elsewhere = replace(case, hidden=case.hidden & part)
+        names = ("prediction_std_occupied", "target_cosine_empty", "loss_over_trivial_empty")
+        assert [collapse_measures(rows)[name] for name in names] == [
+            collapse_measures(elsewhere)[name] for name in names
+        ]
 
     @pytest.mark.parametrize("cells", [0, 1, 2, 3, 48])
     def test_sparse_input_gives_numbers_or_nothing(self, cells: int) -> None:

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from avjepa.data.sample import PretrainBatch
-from avjepa.pretrain.cells import CellWeights, cell_loss, drawn_cells
+from avjepa.pretrain.cells import CellWeights, cell_loss, drawn_cells, loss_cells
 from avjepa.pretrain.ema import Momentum
-from avjepa.pretrain.jepa import JEPA, cell_distance, trivial_distance
+from avjepa.pretrain.jepa import JEPA, cell_distance, on_map, trivial_distance
 from avjepa.pretrain.masking import MultiBlock, RandomCells
 from avjepa.pretrain.predictor import PredictorOptions
 from avjepa.pretrain.regularisers import SIGReg, VarianceHinge, VICReg
@@ -141,7 +141,9 @@ def test_the_target_may_know_more() -> None:
     assert torch.equal(model(privileged).embeddings.hidden, model(plain).embeddings.hidden)
     torch.testing.assert_close(model(privileged).embeddings.context, model(plain).embeddings.context)
     map_ = model.target(model.encoder, privileged.target)
-    torch.testing.assert_close(model(privileged).embeddings.target, model.target_features(map_))
+    shown = model(privileged).embeddings
+    assert shown.compared is not None
+    torch.testing.assert_close(shown.target, model.target_features(map_, shown.compared))
     assert map_.occupied.sum() > model.encoder.occupied(privileged.context).sum()
 
 
@@ -217,16 +219,41 @@ def test_cell_loss_by_hand() -> None:
 
 
 def test_distances_by_hand() -> None:
-    def cells(*values: float) -> Tensor:
-        return torch.tensor(values).reshape(1, 2, 1, -1)
-
-    first, second = cells(1.0, 0.0, 0.0, 1.0), cells(0.0, 0.0, 2.0, 3.0)
-    assert cell_distance(first, second, "cosine").flatten().tolist() == pytest.approx([1.0, 0.0])
+    first, second = torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([[0.0, 2.0], [0.0, 3.0]])
+    assert cell_distance(first, second, "cosine").tolist() == pytest.approx([1.0, 0.0])
     # channels differ by (1, 2) and by (0, 2); smooth L1 is d²/2 up to 1, d - 1/2 above
-    assert cell_distance(first, second, "smooth_l1").flatten().tolist() == pytest.approx([1.0, 0.75])
-    everywhere = torch.ones(1, 1, 2, dtype=torch.bool)
+    assert cell_distance(first, second, "smooth_l1").tolist() == pytest.approx([1.0, 0.75])
+    both, one = torch.ones(2, dtype=torch.bool), torch.tensor([True, False])
     # the mean of (0, 2) and (0, 3) is (0, 2.5)
-    assert float(trivial_distance(second, everywhere, "smooth_l1")) == pytest.approx(0.125 / 2)
+    assert trivial_distance(second, both, "smooth_l1").tolist() == pytest.approx([0.125 / 2, 0.125 / 2])
+    assert trivial_distance(second, one, "smooth_l1").tolist() == pytest.approx([0.0, 0.25])
+
+
+def test_values_return_to_their_cells() -> None:
+    cells = torch.tensor([[[False, True], [True, False]], [[False, False], [False, True]]])
+    assert on_map(torch.tensor([1.0, 2.0, 3.0]), cells).tolist() == [[[0, 1], [2, 0]], [[0, 0], [0, 3]]]
+
+
+def test_the_loss_on_a_draw_of_cells_is_that_on_all_of_them_in_expectation() -> None:
+    """And equal to it where the draw takes every cell."""
+    batch = toy_batch([1, 2])
+    model = jepa(cells_per_kind=10**6).eval()
+    full = model(batch)
+    assert full.embeddings.compared is not None and full.embeddings.compared.all()
+    losses = []
+    for seed in range(200):
+        model.cells_per_kind = 6
+        cells = loss_cells(full.embeddings.hidden, full.embeddings.occupied, torch.tensor([seed, seed + 1000]), 6)
+        kinds = ((full.embeddings.hidden, 1), (~full.embeddings.hidden, 0))
+        for seen, _ in kinds:
+            for occupied in (full.embeddings.occupied, ~full.embeddings.occupied):
+                drawn, there = (cells & seen & occupied).sum((1, 2)), (seen & occupied).sum((1, 2))
+                assert torch.equal(drawn, there.clamp(max=6))
+        distance = on_map(cell_distance(full.embeddings.prediction, full.embeddings.target, "smooth_l1"),
+                          full.embeddings.compared)  # fmt: skip
+        terms = cell_loss(distance, full.embeddings.hidden, full.embeddings.occupied, CellWeights(), cells)
+        losses.append(float(sum(terms.values())))
+    assert sum(losses) / len(losses) == pytest.approx(float(full.loss.detach()), rel=0.02)
 
 
 def test_drawn_cells_are_those_marked_and_a_function_of_the_seed() -> None:

@@ -58,6 +58,13 @@ def test_prediction_reaches_any_signed_target() -> None:
     assert float(1 - rectified.mean()) > 0.15, "the floor that a ReLU would leave here"
 
 
+def test_some_cells_alone_are_predicted_as_among_all() -> None:
+    model, hidden, cells = predictor(), some_hidden(), some_hidden() ^ True
+    whole = model(context(), hidden, ORIGIN)
+    sample, row, column = cells.nonzero().unbind(1)
+    torch.testing.assert_close(model.of_cells(context(), hidden, ORIGIN, cells), whole[sample, :, row, column])
+
+
 def test_what_is_hidden_is_not_read() -> None:
     model, map_, hidden = predictor(), context(), some_hidden()
     changed = replace(

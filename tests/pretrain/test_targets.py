@@ -18,18 +18,21 @@ def test_targets_join_depths_and_normalise_each_in_every_cell() -> None:
     encoder = ToyEncoder()
     features = TargetFeatures(encoder, levels=True, normalisation="layer", standardise=False)
     map_ = encoder(toy_batch([1, 2]).context)
-    out = features(map_)
-    assert out.shape[1] == features.channels == 32
+    cells = torch.rand(map_.occupied.shape, generator=torch.Generator().manual_seed(0)) < 0.3
+    out = features(map_, cells)
+    assert out.shape == (int(cells.sum()), features.channels) == (int(cells.sum()), 32)
     for depth, part in zip((*map_.levels, map_.features), out.split(16, dim=1), strict=True):
-        expected = functional.layer_norm(depth.permute(0, 2, 3, 1), (16,), eps=1e-6).permute(0, 3, 1, 2)
-        torch.testing.assert_close(part, expected, atol=1e-4, rtol=1e-4)
+        for (sample, row, column), found in zip(cells.nonzero().tolist(), part, strict=True):
+            expected = functional.layer_norm(depth[sample, :, row, column], (16,), eps=1e-6)
+            torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
 
 
 def test_unit_length_targets() -> None:
     encoder = ToyEncoder()
     features = TargetFeatures(encoder, levels=False, normalisation="l2", standardise=False)
-    out = features(encoder(toy_batch([1, 2]).context))
-    torch.testing.assert_close(out.norm(dim=1), torch.ones(2, *encoder.token_grid.shape))
+    everywhere = torch.ones(2, *encoder.token_grid.shape, dtype=torch.bool)
+    out = features(encoder(toy_batch([1, 2]).context), everywhere)
+    torch.testing.assert_close(out.norm(dim=1), torch.ones(len(out)))
 
 
 def test_a_cell_without_content_is_no_nan() -> None:
@@ -37,7 +40,7 @@ def test_a_cell_without_content_is_no_nan() -> None:
     zeros = torch.zeros(1, 16, *encoder.token_grid.shape, requires_grad=True)
     empty = torch.zeros(1, *encoder.token_grid.shape, dtype=torch.bool)
     for normalisation in ("layer", "l2", "none"):
-        out = TargetFeatures(encoder, True, normalisation, True)(BEVMap(zeros, empty, (zeros,)))  # type: ignore[arg-type]
+        out = TargetFeatures(encoder, True, normalisation, True)(BEVMap(zeros, empty, (zeros,)), ~empty)  # type: ignore[arg-type]
         (gradient,) = torch.autograd.grad(out.sum(), zeros)
         assert out.isfinite().all()
         assert gradient.isfinite().all()
@@ -47,7 +50,7 @@ def test_half_precision_features_become_fp32_targets() -> None:
     encoder = ToyEncoder()
     map_ = encoder(toy_batch([1]).context)
     half = BEVMap(map_.features.bfloat16(), map_.occupied, tuple(level.bfloat16() for level in map_.levels))
-    assert TargetFeatures(encoder, True, "layer", True)(half).dtype == torch.float32
+    assert TargetFeatures(encoder, True, "layer", True)(half, half.occupied).dtype == torch.float32
 
 
 def test_frozen_target_is_frozen_and_may_be_another_encoder() -> None:

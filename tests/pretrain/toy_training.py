@@ -103,9 +103,9 @@ class ToyObjective(Objective):
         prediction = self.predictor(context.features + tokens)
         error = (prediction - target).square().mean(1)
         loss = ((error * hidden).sum((1, 2)) / hidden.sum((1, 2))).mean()
-        embeddings = Embeddings(
-            context.features.detach(), hidden, self.encoder.occupied(batch.context), prediction.detach(), target
-        )
+        predicted, wanted = (x.detach().permute(0, 2, 3, 1)[hidden] for x in (prediction, target))
+        occupied = self.encoder.occupied(batch.context)
+        embeddings = Embeddings(context.features.detach(), hidden, occupied, hidden, predicted, wanted)
         return ObjectiveOutput(loss, {"prediction": loss.detach()}, embeddings)
 
     @torch.no_grad()
