@@ -66,9 +66,9 @@ def moved(sample: Sample, new_from_old: Float[Tensor, "4 4"]) -> Sample:
     """The sample in another BEV frame: ``new_from_old`` is a similarity of the old one."""
     lidar, radar, cameras, labels = sample.lidar, sample.radar, sample.cameras, sample.labels
     if lidar is not None:
-        lidar = moved_points(lidar, new_from_old)
+        lidar = _moved_points(lidar, new_from_old)
     if radar is not None:
-        radar = moved_points(radar, new_from_old, RADAR_VELOCITY)
+        radar = _moved_points(radar, new_from_old, RADAR_VELOCITY)
     if cameras is not None:
         cameras = replace(cameras, bev_from_camera=new_from_old @ cameras.bev_from_camera)
     if labels is not None:
@@ -83,7 +83,7 @@ def moved(sample: Sample, new_from_old: Float[Tensor, "4 4"]) -> Sample:
     )
 
 
-def moved_points(
+def _moved_points(
     points: Float[Tensor, "point field"], new_from_old: Float[Tensor, "4 4"], velocity: slice | None = None
 ) -> Float[Tensor, "point field"]:
     """Positions (the first three columns) moved, velocities turned and scaled, everything else kept: one product."""

@@ -115,12 +115,14 @@ class ObjectDatabase:
         found = {}
         for place, number in enumerate(numbers):
             if len(lidar[place]) + len(radar[place]) >= self._minimum_points:
-                one = labels.selected(torch.arange(len(labels)) == number)
-                copy = replace(
-                    one,
+                own = slice(number, number + 1)
+                copy = Labels(
+                    boxes=labels.boxes[own],
+                    class_index=labels.class_index[own],
                     lidar_points=torch.tensor([len(lidar[place])]),
                     radar_points=torch.tensor([len(radar[place])]),
-                    instances=(f"{one.instances[0]}+{sample.token}",),
+                    visibility=labels.visibility[own],
+                    instances=(f"{labels.instances[number]}+{sample.token}",),
                 )
                 found[number] = CutObject(copy, lidar[place], radar[place])
         return found

@@ -1,5 +1,6 @@
 """Pasting of annotated objects into the clouds of other keyframes."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -8,12 +9,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from avjepa.data.augment import RADAR_VELOCITY, moved_points
+from avjepa.data.augment import RADAR_VELOCITY
 from avjepa.data.fields import CLASSES
 from avjepa.data.objects import CutObject, ObjectDatabase
 from avjepa.data.sample import Labels, Sample
 from avjepa.errors import UserError
-from avjepa.geometry.boxes import indices_in_boxes, transform_boxes
+from avjepa.geometry.boxes import indices_in_boxes
 from avjepa.geometry.overlap import overlapping_from_above
 
 CENTERPOINT_OBJECTS = {
@@ -56,9 +57,9 @@ class GroundTruthPasting:
                 "pasting: minimum_points and objects_per_class must be at least 1, the numbers of per_class not "
                 f"negative; got {self.minimum_points}, {self.objects_per_class} and {self.per_class}"
             )
-        if self.turn < 0 or not 0 <= self.stop_fraction <= 1:
+        if not 0 <= self.turn <= math.pi or not 0 <= self.stop_fraction <= 1:
             raise UserError(
-                f"pasting: turn must not be negative and stop_fraction be from 0 to 1; got {self.turn:g} and "
+                f"pasting: turn must be from 0 to π and stop_fraction from 0 to 1; got {self.turn:g} and "
                 f"{self.stop_fraction:g}"
             )
 
@@ -79,20 +80,27 @@ class GroundTruthPasting:
         if (view.lidar is not None and sample.lidar is None) or (view.radar is not None and sample.radar is None):
             return sample
         random = np.random.default_rng((sample.seed, 0x9A57E))
-        candidates = self._drawn(labels, objects, random)
-        kept = _without_collisions(labels.boxes, candidates)
+        candidates, angles = self._drawn(labels, objects, random)
+        if not candidates:
+            return sample
+        boxes = _turned_boxes(torch.cat([one.labels.boxes for one in candidates]), angles)
+        kept = _without_collisions(labels.boxes, boxes)
         if not kept:
             return sample
-        boxes = torch.cat([one.labels.boxes for one in kept])
+        chosen, boxes, angles = [candidates[place] for place in kept], boxes[kept], angles[kept]
         lidar, radar = sample.lidar, sample.radar
         if lidar is not None:
-            lidar = _with_objects(lidar, boxes, [one.lidar for one in kept])
+            lidar = _with_objects(lidar, boxes, _turned_points([one.lidar for one in chosen], angles))
         if radar is not None:
-            radar = _with_objects(radar, boxes, [one.radar for one in kept])
-        return replace(sample, lidar=lidar, radar=radar, labels=_joined(labels, *(one.labels for one in kept)))
+            added = _turned_points([one.radar for one in chosen], angles, RADAR_VELOCITY)
+            radar = _with_objects(radar, boxes, added)
+        pasted = replace(_joined(*(one.labels for one in chosen)), boxes=boxes)
+        return replace(sample, lidar=lidar, radar=radar, labels=_joined(labels, pasted))
 
-    def _drawn(self, labels: Labels, objects: ObjectDatabase, random: np.random.Generator) -> list[CutObject]:
-        """Objects of the classes that are short, each moved to where it would go, in random order."""
+    def _drawn(
+        self, labels: Labels, objects: ObjectDatabase, random: np.random.Generator
+    ) -> tuple[list[CutObject], Float[Tensor, "object"]]:
+        """Objects of the classes that are short, in random order, and the angle by which each is moved."""
         seen = labels.class_index[labels.lidar_points + labels.radar_points > 0]
         present = torch.bincount(seen, minlength=len(CLASSES)).tolist()
         found = []
@@ -100,46 +108,58 @@ class GroundTruthPasting:
             missing = min(self.per_class.get(name, 0) - present[class_index], objects.count(class_index))
             if missing > 0:
                 numbers = random.choice(objects.count(class_index), missing, replace=False)
-                for number, angle in zip(numbers, random.uniform(-self.turn, self.turn, missing), strict=True):
-                    one = objects.get(class_index, int(number))
-                    if one is not None:
-                        found.append(_turned(one, angle) if self.turn else one)
-        return [found[place] for place in random.permutation(len(found))]
+                found += [one for number in numbers if (one := objects.get(class_index, int(number))) is not None]
+        angles = random.uniform(-self.turn, self.turn, len(found))
+        order = random.permutation(len(found))
+        return [found[place] for place in order], torch.from_numpy(angles).float()
 
 
-def _turned(one: CutObject, angle: float) -> CutObject:
-    """The object moved about the z axis of the ego frame."""
-    cos, sin = float(np.cos(angle)), float(np.sin(angle))
-    turn = torch.eye(4)
-    turn[:2, :2] = torch.tensor([[cos, -sin], [sin, cos]])
-    return CutObject(
-        replace(one.labels, boxes=transform_boxes(turn, one.labels.boxes)),
-        moved_points(one.lidar, turn),
-        moved_points(one.radar, turn, RADAR_VELOCITY),
-    )
+def _turned(vectors: Float[Tensor, "vector 2"], angles: Float[Tensor, "vector"]) -> Float[Tensor, "vector 2"]:
+    cos, sin = angles.cos(), angles.sin()
+    x, y = vectors.unbind(1)
+    return torch.stack((cos * x - sin * y, sin * x + cos * y), dim=1)
 
 
-def _without_collisions(present: Float[Tensor, "box 9"], candidates: Sequence[CutObject]) -> list[CutObject]:
-    """Those that overlap neither a present box nor a candidate before them that stays."""
-    if not candidates:
-        return []
-    boxes = torch.cat([one.labels.boxes for one in candidates])
+def _turned_boxes(boxes: Float[Tensor, "box 9"], angles: Float[Tensor, "box"]) -> Float[Tensor, "box 9"]:
+    """Each box moved about the z axis by an angle of its own; an angle of 0 changes no bit."""
+    moved = boxes.clone()
+    moved[:, :2] = _turned(boxes[:, :2], angles)
+    yaw = boxes[:, 6] + angles
+    moved[:, 6] = torch.where(yaw.abs() > math.pi, yaw - 2 * math.pi * yaw.sign(), yaw)
+    moved[:, 7:9] = _turned(boxes[:, 7:9], angles)
+    return moved
+
+
+def _turned_points(
+    clouds: Sequence[Float[Tensor, "_ field"]], angles: Float[Tensor, "cloud"], velocity: slice | None = None
+) -> Float[Tensor, "point field"]:
+    """All points, each cloud moved about the z axis by an angle of its own."""
+    points = torch.cat(list(clouds))
+    of_point = angles.repeat_interleave(torch.tensor([len(cloud) for cloud in clouds]))
+    points[:, :2] = _turned(points[:, :2], of_point)
+    if velocity is not None:
+        points[:, velocity] = _turned(points[:, velocity], of_point)
+    return points
+
+
+def _without_collisions(present: Float[Tensor, "box 9"], boxes: Float[Tensor, "candidate 9"]) -> list[int]:
+    """Which candidates overlap neither a present box nor a candidate before them that stays."""
     free = ~overlapping_from_above(boxes, present).any(1)
-    collide = overlapping_from_above(boxes, boxes)
+    collides = overlapping_from_above(boxes, boxes).tolist()
     kept: list[int] = []
     for place in free.nonzero()[:, 0].tolist():
-        if not collide[place, kept].any():
+        if not any(collides[place][other] for other in kept):
             kept.append(place)
-    return [candidates[place] for place in kept]
+    return kept
 
 
 def _with_objects(
-    points: Float[Tensor, "point field"], boxes: Float[Tensor, "box 9"], objects: Sequence[Float[Tensor, "_ field"]]
+    points: Float[Tensor, "point field"], boxes: Float[Tensor, "box 9"], added: Float[Tensor, "_ field"]
 ) -> Float[Tensor, "merged field"]:
     """The cloud with the objects' points in place of what was in their boxes."""
     keep = torch.ones(len(points), dtype=torch.bool)
     keep[torch.cat(indices_in_boxes(points[:, :3], boxes))] = False
-    return torch.cat((points[keep], *objects))
+    return torch.cat((points[keep], added))
 
 
 def _joined(*parts: Labels) -> Labels:

@@ -38,15 +38,24 @@ def points_in_boxes(
 def indices_in_boxes(points: Float[Tensor, "point 3"], boxes: Float[Tensor, "box 9"]) -> list[Int64[Tensor, "_"]]:
     """For each box, which points lie inside or on it: ``points_in_boxes`` for a large cloud, without the full product.
 
-    Points further from a box's centre along x or y than half its diagonal are left out before the box is turned.
+    Only points in the squares of a metre that some box may reach are compared with the boxes.
     """
-    x, y = points[:, 0].contiguous(), points[:, 1].contiguous()
-    result = []
-    for box in boxes:
-        reach = box[3:5].norm() / 2 + 1e-3  # the margin is for rounding
-        near = (((x - box[0]).abs() <= reach) & ((y - box[1]).abs() <= reach)).nonzero()[:, 0]
-        result.append(near[points_in_boxes(points[near], box[None])[0]])
-    return result
+    reach = boxes[:, 3:5].norm(dim=1, keepdim=True) / 2 + 1e-3  # the margin is for rounding
+    reached = torch.zeros(2 * _FAR, 2 * _FAR, dtype=torch.bool, device=points.device)
+    corners = torch.cat((_square_of(boxes[:, :2] - reach), _square_of(boxes[:, :2] + reach)), dim=1)
+    for first_x, first_y, last_x, last_y in corners.tolist():
+        reached[first_x : last_x + 1, first_y : last_y + 1] = True
+    square = _square_of(points[:, :2])
+    near = reached.view(-1)[square[:, 0] * (2 * _FAR) + square[:, 1]].nonzero()[:, 0]
+    return [near[row.nonzero()[:, 0]] for row in points_in_boxes(points[near], boxes)]
+
+
+_FAR = 256
+
+
+def _square_of(xy: Float[Tensor, "point 2"]) -> Int64[Tensor, "point 2"]:
+    """Squares of a metre around the origin; those at the rim hold whatever is further away."""
+    return xy.floor().clamp(-_FAR, _FAR - 1).long() + _FAR
 
 
 def transform_boxes(dst_from_src: Float[Tensor, "4 4"], boxes: Float[Tensor, "box 9"]) -> Float[Tensor, "box 9"]:

@@ -293,7 +293,7 @@ def test_pictures_cannot_be_pasted_into(marked: Path) -> None:
 @pytest.mark.parametrize(
     "options",
     [
-        {"per_class": {"tram": 2}}, {"per_class": {"car": -1}}, {"minimum_points": 0}, {"turn": -0.1},
+        {"per_class": {"tram": 2}}, {"per_class": {"car": -1}}, {"minimum_points": 0}, {"turn": -0.1}, {"turn": 3.2},
         {"stop_fraction": 1.1}, {"stop_fraction": -0.1}, {"objects_per_class": 0},
     ],
 )  # fmt: skip

@@ -85,12 +85,17 @@ def test_no_boxes() -> None:
     assert transform_boxes(torch.eye(4), none).shape == (0, 9)
 
 
-def test_indices_of_the_points_in_each_box_are_those_of_the_full_product() -> None:
+@pytest.mark.parametrize("centre", [(0.0, 0.0), (-130.0, 250.0), (1e3, -5e3)])
+def test_indices_of_the_points_in_each_box_are_those_of_the_full_product(centre: tuple[float, float]) -> None:
     generator = torch.Generator().manual_seed(4)
-    points = torch.rand(5000, 3, generator=generator) * torch.tensor([20.0, 20.0, 4.0])
-    boxes = torch.rand(12, 9, generator=generator) * torch.tensor([20.0, 20.0, 4.0, 8.0, 3.0, 3.0, 6.3, 1.0, 1.0])
+    spread = torch.tensor([20.0, 20.0, 4.0, 8.0, 3.0, 3.0, 6.3, 1.0, 1.0])
+    points = torch.rand(5000, 3, generator=generator) * spread[:3]
+    boxes = torch.rand(12, 9, generator=generator) * spread
+    for rows in (points, boxes):
+        rows[:, :2] += torch.tensor(centre) - 10
     inside = points_in_boxes(points, boxes)
     found = indices_in_boxes(points, boxes)
     assert [indices.tolist() for indices in found] == [row.nonzero()[:, 0].tolist() for row in inside]
     assert int(inside.sum()) > 100
     assert [len(indices) for indices in indices_in_boxes(points[:0], boxes)] == [0] * 12
+    assert indices_in_boxes(points, boxes[:0]) == []
