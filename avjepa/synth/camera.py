@@ -54,8 +54,8 @@ class Camera:
         self._lighting = lighting
         self._textures = textures
         self._directions = np.ascontiguousarray(pixel_directions(mount, self.width, self.height).T)
-        pixels = np.arange(self.width * self.height).reshape(self.height, self.width)
-        self._coarse = pixels[::_SHADOW_STRIDE, ::_SHADOW_STRIDE].ravel()
+        self._pixels = np.arange(self.width * self.height).reshape(self.height, self.width)
+        self._coarse = self._pixels[::_SHADOW_STRIDE, ::_SHADOW_STRIDE].ravel()
         # drawn once and read from a random place for every image: drawing costs more than the shading's arithmetic
         self._noise = np.random.default_rng(0).standard_normal(5 * self.width * self.height, dtype=np.float32)
 
@@ -64,7 +64,7 @@ class Camera:
         global_from_camera = global_from_ego.matrix @ self._mount.ego_from_sensor
         origin = global_from_camera[:3, 3].astype(np.float32)
         directions = global_from_camera[:3, :3].astype(np.float32) @ self._directions
-        hits = moment.cast(origin, directions.T, self._pixels_at_movers(moment, global_from_camera))
+        hits = moment.cast(origin, directions.T, self._windows(moment, global_from_camera))
         image = np.empty_like(directions)
         missed, found = np.flatnonzero(~hits.found), np.flatnonzero(hits.found)
         sky = self._sky(directions.take(missed, axis=1))
@@ -74,10 +74,10 @@ class Camera:
             plane[missed], plane[found] = above, below
         return self._exposed(image, rng)
 
-    def _pixels_at_movers(self, moment: Moment, global_from_camera: Array) -> NDArray[np.int64]:
-        """Indices of the pixels inside the rectangles around the projected boxes of what moves."""
+    def _windows(self, moment: Moment, global_from_camera: Array) -> list[NDArray[np.int64]]:
+        """Per mover, indices of the pixels in the rectangle around its projected box."""
         matrix = global_from_camera.astype(np.float32)
-        local = (moment.mover_corners - matrix[:3, 3]) @ matrix[:3, :3]
+        local = (moment.movers.corners - matrix[:3, 3]) @ matrix[:3, :3]
         start, end = local[:, BOX_EDGES[:, 0]], local[:, BOX_EDGES[:, 1]]
         # a box that reaches behind the camera is cut off there
         share = (_NEAREST - start[..., 2:]) / np.where(start[..., 2:] == end[..., 2:], 1, end[..., 2:] - start[..., 2:])
@@ -86,17 +86,15 @@ class Camera:
             (np.where(start[..., 2:] < _NEAREST, cut, start), np.where(end[..., 2:] < _NEAREST, cut, end)), axis=1
         )
         hidden = np.tile(np.maximum(start[..., 2], end[..., 2]) < _NEAREST, (1, 2))
-        points = points[~hidden.all(1)]
-        hidden = hidden[~hidden.all(1), :, None]
         (focal, _, centre_x), (_, _, centre_y), _ = self._mount.intrinsic
         size = (self.width, self.height)
-        projected = focal * points[..., :2] / points[..., 2:] + (centre_x, centre_y)
+        hidden = hidden[..., None]
+        projected = focal * points[..., :2] / np.maximum(points[..., 2:], _NEAREST) + (centre_x, centre_y)
         low = np.clip(np.where(hidden, np.inf, projected).min(1) - 1, 0, size).astype(int)
         high = np.clip(np.where(hidden, -np.inf, projected).max(1) + 2, 0, size).astype(int)
-        covered = np.zeros((self.height, self.width), bool)
-        for (left, top), (right, bottom) in zip(low, high, strict=True):
-            covered[top:bottom, left:right] = True
-        return np.flatnonzero(covered)
+        return [
+            self._pixels[top:bottom, left:right].ravel() for (left, top), (right, bottom) in zip(low, high, strict=True)
+        ]
 
     def sector(self, global_from_ego: RigidPose) -> tuple[float, float]:
         """Global heading of the optical axis and half the horizontal field of view, radians."""
@@ -131,7 +129,7 @@ class Camera:
         start = directions.take(asked, axis=1) * hits.distance.take(asked)
         start += hits.normal.take(asked, axis=1) * np.float32(0.03) + origin[:, None]
         coarse = np.zeros(len(self._coarse), bool)
-        coarse[facing] = moment.lit(start.T, towards)
+        coarse[facing] = moment.lit(start, towards)
         stride = _SHADOW_STRIDE
         blocks = coarse.reshape(-(-self.height // stride), -1)
         return np.repeat(np.repeat(blocks, stride, axis=0), stride, axis=1)[: self.height, : self.width].ravel()

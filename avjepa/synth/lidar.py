@@ -64,7 +64,7 @@ class Lidar:
         global_from_sensor = global_from_ego.matrix @ self._mount.ego_from_sensor
         directions = global_from_sensor[:3, :3].astype(np.float32) @ self._planes
         origin = global_from_sensor[:3, 3].astype(np.float32)
-        hits = moment.cast(origin, directions.T, self._rays_at_movers(moment, global_from_sensor))
+        hits = moment.cast(origin, directions.T, self._windows(moment, global_from_sensor))
         distance, intensity = _returns(moment, hits, directions, rng)
         own = self._own_roof < hits.distance
         noise = rng.standard_normal(len(distance), np.float32) * np.float32(_RANGE_NOISE)
@@ -79,9 +79,9 @@ class Lidar:
         points[:, 4] = self._ring.take(returned)
         return points
 
-    def _rays_at_movers(self, moment: Moment, global_from_sensor: Array) -> NDArray[np.int64]:
-        """Indices of the rays inside the windows of azimuth and elevation around the boxes of what moves."""
-        local = (moment.mover_corners - global_from_sensor[:3, 3]) @ global_from_sensor[:3, :3]
+    def _windows(self, moment: Moment, global_from_sensor: Array) -> list[NDArray[np.int64]]:
+        """Per mover, indices of the rays in the window of azimuth and elevation around its box."""
+        local = (moment.movers.corners - global_from_sensor[:3, 3]) @ global_from_sensor[:3, :3]
         centre = local.mean(1)
         reach = np.hypot(local[..., 0], local[..., 1])
         radius = np.hypot(*(local - centre[:, None])[..., :2].transpose(2, 0, 1)).max(1)
@@ -94,12 +94,12 @@ class Lidar:
         middle = (-np.pi / 2 - np.arctan2(centre[:, 1], centre[:, 0])) / _AZIMUTH_STEP
         half = np.arcsin(np.minimum(radius / np.maximum(nearest + radius, 1e-6), 1.0)) / _AZIMUTH_STEP
         half[nearest < 0.1] = AZIMUTHS / 2
-        covered = np.zeros((AZIMUTHS, BEAMS), bool)
-        for begin, end, under, over in zip(
-            np.floor(middle - half).astype(int), np.ceil(middle + half).astype(int) + 1, first, last, strict=True
-        ):
-            covered[np.arange(begin, end) % AZIMUTHS, under:over] = True
-        return np.flatnonzero(covered)
+        begin, end = np.floor(middle - half).astype(int), np.ceil(middle + half).astype(int) + 1
+        end = np.minimum(end, begin + AZIMUTHS)
+        return [
+            (np.arange(left, right)[:, None] % AZIMUTHS * BEAMS + np.arange(under, over)).ravel()
+            for left, right, under, over in zip(begin, end, first, last, strict=True)
+        ]
 
 
 def _returns(

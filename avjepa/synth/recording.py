@@ -149,7 +149,7 @@ class SceneRecorder:
         stamp = self._stamp(channel, moment)
         time, pose = self._seconds(stamp), self._ego(stamp)
         velocity = world.sensor_velocity(channel, time)
-        street = world.caster.outlines_at(time)
+        street = world.caster.at(time, np.array(pose.translation), outlines=True)
         records = self._radars[channel].sweep(street, pose, velocity, self._rng(channel, moment))
         self._write(channel, moment, sample, is_key, radar_file(records), "pcd", (0, 0))
         return records

@@ -129,6 +129,25 @@ def test_what_lies_in_a_box_is_the_object_and_nothing_that_looks_like_one(
     assert np.count_nonzero(owner < 0) > 5 * own
 
 
+def test_no_ray_outside_the_windows_of_the_movers_meets_one(recorder: SceneRecorder) -> None:
+    """Cameras and LiDAR cast few rays at what moves; casting all of them at every mover's sphere finds no more."""
+    world = recorder._world
+    pose = recorder._ego(recorder._stamp(LIDAR_CHANNEL, 5))
+    sensors = [(recorder._lidar, world.mounts[LIDAR_CHANNEL], recorder._lidar._planes)]
+    sensors += [(camera, world.mounts[name], camera._directions) for name, camera in recorder._cameras.items()]
+    on_movers = 0
+    for sensor, mount, planes in sensors:
+        moment = world.caster.at(recorder._seconds(recorder._stamp(LIDAR_CHANNEL, 5)), np.array(pose.translation))
+        placed = pose.matrix @ mount.ego_from_sensor
+        origin, directions = placed[:3, 3].astype(np.float32), (placed[:3, :3].astype(np.float32) @ planes).T
+        every = moment.cast(origin, directions)
+        few = moment.cast(origin, directions, sensor._windows(moment, placed))
+        assert np.array_equal(every.face, few.face)
+        owner = moment.surfaces.owner[every.face[every.found]]
+        on_movers += np.count_nonzero(world.cast.moves[owner[owner >= 0]])
+    assert on_movers > 500
+
+
 def test_stored_poses_follow_the_simulated_motion(nusc: NuScenes, recorder: SceneRecorder) -> None:
     world = recorder._world
     moving = 0
