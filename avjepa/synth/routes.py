@@ -40,6 +40,30 @@ class Route:
         return at
 
 
+class Routes:
+    """Several routes, looked up all at once."""
+
+    def __init__(self, routes: Sequence[Route]) -> None:
+        self._points = np.concatenate([route.points for route in routes])
+        self._limit = np.concatenate([route.limit for route in routes])
+        self._count = np.array([len(route.points) for route in routes])[:, None]
+        self._first = np.cumsum(self._count, axis=0) - self._count
+
+    def at(self, distance: Array) -> Array:
+        """Points (route, n, 2) at distances (route, n), as ``Route.at`` gives them."""
+        index = distance / STEP
+        low = np.clip(index, 0, self._count - 1.001).astype(int)
+        here = self._points[self._first + low]
+        at: Array = here + (self._points[self._first + low + 1] - here) * (index - low)[..., None]
+        return at
+
+    def limit(self, distance: Array) -> Array:
+        """Speeds (route, n) at which the bends at distances (route, n) can be driven, m/s."""
+        index = np.clip((distance / STEP).astype(int), 0, self._count - 1)
+        limit: Array = self._limit[self._first + index]
+        return limit
+
+
 @dataclass(frozen=True)
 class LaneShift:
     """A lateral detour: away between two positions on the road and back again."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from avjepa.synth.arrays import Array
-from avjepa.synth.routes import Route
+from avjepa.synth.routes import Route, Routes
 
 TIME_STEP = 0.1
 WARM_UP = 4.0
@@ -72,14 +72,14 @@ def simulate(drivers: list[Driver], obstacles: Obstacles, signals: Signals, dura
     spread = np.concatenate([np.linspace(-0.5, 0.5, number) for number in discs]) * (length - width)[owner]
     ahead = np.arange(0.0, 46.0, 1.0)
     half_base = 0.3 * length
+    routes = Routes([driver.route for driver in drivers])
+    desired = np.array([driver.desired for driver in drivers])
     steps = round((WARM_UP + duration) / TIME_STEP) + 2
     trace_xy, trace_heading = np.empty((steps, count, 2)), np.empty((steps, count))
 
     for tick in range(steps):
         time = tick * TIME_STEP - WARM_UP
-        axles = np.stack(
-            [d.route.at(np.array((p + h, p - h))) for d, p, h in zip(drivers, position, half_base, strict=True)]
-        )
+        axles = routes.at(np.column_stack((position + half_base, position - half_base)))
         front, rear = axles[:, 0], axles[:, 1]
         heading = np.arctan2(front[:, 1] - rear[:, 1], front[:, 0] - rear[:, 0])
         middle = (front + rear) / 2
@@ -90,21 +90,21 @@ def simulate(drivers: list[Driver], obstacles: Obstacles, signals: Signals, dura
         disc_radius = np.concatenate((width[owner] / 2, obstacles.radius))
         disc_train = np.concatenate((train[owner], np.full(len(others), -1)))
         disc_velocity = np.concatenate(((speed[:, None] * direction)[owner], np.zeros((len(others), 2))))
-        acceleration = np.zeros(count)
+        noses = position + length / 2
+        paths = routes.at(noses[:, None] + ahead)
+        # what lies beside or behind the stretch ahead cannot block it
+        low, high = paths.min(1)[:, None] - 4.0, paths.max(1)[:, None] + 4.0
+        close = ((disc_xy > low) & (disc_xy < high)).all(2) & (disc_train != np.arange(count)[:, None])
+        gaps, leader_speeds = np.full(count, np.inf), np.zeros(count)
         for i in leads:
-            driver = drivers[i]
-            nose = position[i] + length[i] / 2
-            path = driver.route.at(nose + ahead)
-            # what lies beside or behind the stretch ahead cannot block it
-            low, high = path.min(0) - 4.0, path.max(0) + 4.0
-            near = ((disc_xy > low) & (disc_xy < high)).all(1) & (disc_train != i)
+            driver, path, nose, near = drivers[i], paths[i], noses[i], np.flatnonzero(close[i])
             offset = path[:, None] - disc_xy[near][None]
             squared = offset[..., 0] ** 2 + offset[..., 1] ** 2
             blocked = squared < (width[i] / 2 + disc_radius[near] + 0.15) ** 2
             gap, leader_speed = np.inf, 0.0
             if blocked.any():
                 first = int(np.argmax(blocked.any(1)))
-                which = np.flatnonzero(near)[np.flatnonzero(blocked[first])]
+                which = near[blocked[first]]
                 gap = max(ahead[first] - 0.3, 0.05)
                 tangent = path[first] - path[first - 1] if first else direction[i]
                 leader_speed = max(0.0, float((disc_velocity[which] @ (tangent / np.linalg.norm(tangent))).min()))
@@ -115,13 +115,11 @@ def simulate(drivers: list[Driver], obstacles: Obstacles, signals: Signals, dura
             for stop in stops:
                 if stop - nose < gap:
                     gap, leader_speed = max(stop - nose, 0.05), 0.0
-            curve = driver.route.limit[
-                np.clip(((position[i] + np.arange(0, 14, 2)) / 0.5).astype(int), 0, len(driver.route.limit) - 1)
-            ].min()
-            target = min(driver.desired, float(curve))
-            wished = 1.8 + max(0.0, speed[i] * 1.2 + speed[i] * (speed[i] - leader_speed) / (2 * np.sqrt(1.6 * 2.2)))
-            free = 1.6 * (1 - (speed[i] / target) ** 4)
-            acceleration[i] = np.clip(free - 1.6 * (wished / gap) ** 2, -7.0, 1.6)
+            gaps[i], leader_speeds[i] = gap, leader_speed
+        target = np.minimum(desired, routes.limit(position[:, None] + np.arange(0, 14, 2)).min(1))
+        wished = 1.8 + np.maximum(0.0, speed * 1.2 + speed * (speed - leader_speeds) / (2 * np.sqrt(1.6 * 2.2)))
+        free = 1.6 * (1 - (speed / target) ** 4)
+        acceleration = np.clip(free - 1.6 * (wished / gaps) ** 2, -7.0, 1.6)
         travelled = np.maximum(speed * TIME_STEP + 0.5 * acceleration * TIME_STEP**2, 0.0)
         speed = np.maximum(speed + acceleration * TIME_STEP, 0.0)
         position[leads] += travelled[leads]
