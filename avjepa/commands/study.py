@@ -45,7 +45,7 @@ class MethodConfig:
 
     Attributes:
         pretrain: configuration of ``avjepa pretrain``, relative to the study's file; ``null`` for scratch.
-        overrides: keys that differ from it.
+        overrides: keys that differ from it; files that they name are found from the study's.
         export: which encoder is kept: ``encoder`` or ``target.teacher``.
         pretrain_steps: lengths of pre-training; the study's by default.
         labels: label amounts; the study's by default.
@@ -257,7 +257,8 @@ def _overrides(given: Mapping[str, Any], name: str, path: Path) -> dict[str, Any
     value = given.get(name) or {}
     if not isinstance(value, dict):
         raise UserError(f"--config {path}: {name} must be keys and values, as in the file that they change")
-    return value
+    inlined: dict[str, Any] = _inlined(value, path.parent)
+    return inlined
 
 
 def content(path: str | Path) -> Any:

@@ -9,7 +9,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from avjepa.data.sample import Batch
+from avjepa.encoders.content import ReconstructionTarget
 from avjepa.encoders.depth import registered_by_depth
+from avjepa.errors import UserError
 from avjepa.geometry.grid import BEVGrid
 
 
@@ -94,6 +96,17 @@ class SensorEncoder(nn.Module, ABC):
 
         Draws per sample from ``batch.seeds``.
         """
+
+    def content(self) -> ReconstructionTarget:
+        """What this sensor's raw data hold in a cell, for objectives that reconstruct it.
+
+        Raises:
+            UserError: the encoder says nothing of it.
+        """
+        raise UserError(
+            f"{type(self).__name__}: does not say what there is to reconstruct in a cell; implement content() or name "
+            "a reconstruction in the objective"
+        )
 
     def maskable(self, batch: Batch, wanted: Bool[Tensor, "batch y x"]) -> Bool[Tensor, "batch y x"]:
         """The cells to hide when ``wanted`` is the mask that was drawn: those that this sensor can lose.

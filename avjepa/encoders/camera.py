@@ -17,6 +17,7 @@ from avjepa.encoders.lift import ImageFeatures
 from avjepa.encoders.lift_bilinear import BilinearLiftOptions
 from avjepa.encoders.lift_depth import DepthLiftOptions
 from avjepa.encoders.patch_masks import CellsFirst, PatchesFirst, seeded
+from avjepa.encoders.pixel_columns import PixelColumns
 from avjepa.errors import UserError
 from avjepa.geometry.grid import BEVGrid
 
@@ -111,6 +112,10 @@ class CameraEncoder(SensorEncoder):
         patches = self.hiding.patches(views, wanted, batch.seeds)
         seen = views.cells_seen()
         return torch.where(seen, ~views.cells_seen(patches), wanted)
+
+    def content(self) -> PixelColumns:
+        """See ``SensorEncoder.content``: the pixels that look at a cell's column, which a hidden cell loses."""
+        return PixelColumns(*self.column)
 
     @torch.no_grad()
     def thinned(self, batch: Batch, drop: float) -> Batch:

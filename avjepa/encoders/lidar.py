@@ -12,6 +12,7 @@ from avjepa.data.fields import LIDAR_FIELDS
 from avjepa.data.sample import Batch, Points
 from avjepa.encoders.base import BEVMap, SensorEncoder
 from avjepa.encoders.blocks import BEVUNet, SparseNorm
+from avjepa.encoders.content import PointColumns
 from avjepa.encoders.voxelise import VOXEL_FEATURES, VoxelGrid, voxelised
 from avjepa.errors import UserError
 from avjepa.geometry.grid import BEVGrid
@@ -27,8 +28,10 @@ class LidarEncoder(SensorEncoder):
     channels and mixing them, turns the last stage into a BEV map; a ``BEVUNet`` finishes it.
 
     Voxels nest in the cells of the token grid, so a hidden cell's points never share a voxel with visible ones.
-    ``BEVMap.levels`` are the means of each stage's features over the sites of a cell (zero without one) and the first
-    depth of the dense network. The sparse half computes in float32 under any autocast.
+    ``BEVMap.levels`` are each stage's features, averaged over the sites of a cell in each of a few layers of height and
+    joined (zero without a site), and the first depth of the dense network. A mean over the full height would not tell
+    a wall from a kerb: as targets of JEPA, levels with height gave half as much again in detection on frozen features
+    (docs/results/label_efficiency.md). The sparse half computes in float32 under any autocast.
 
     Args:
         token_grid: cells of the output.
@@ -43,6 +46,7 @@ class LidarEncoder(SensorEncoder):
         bev_channels: channels at each depth of the dense network.
         bev_blocks: residual blocks at each depth of the dense network.
         out_channels: channels of the output.
+        level_layers: layers of height that a level tells apart, at most; a stage with fewer tells all of its own.
         thin_by_beam: part of the input drop-out (``thinned``) that takes whole beams, from 0 to 1.
 
     Raises:
@@ -62,6 +66,7 @@ class LidarEncoder(SensorEncoder):
         bev_channels: tuple[int, ...],
         bev_blocks: tuple[int, ...],
         out_channels: int,
+        level_layers: int = 4,
         thin_by_beam: float = 0.0,
     ) -> None:
         super().__init__()
@@ -75,6 +80,8 @@ class LidarEncoder(SensorEncoder):
                 f"LidarEncoder: bev_channels {list(bev_channels)} and bev_blocks {list(bev_blocks)} describe the same "
                 "depths; give both the same number of entries"
             )
+        if level_layers < 1:
+            raise UserError(f"LidarEncoder: level_layers must be at least 1, got {level_layers}")
         if not 0 <= thin_by_beam <= 1:
             raise UserError(f"LidarEncoder: thin_by_beam is a share between 0 and 1, got {thin_by_beam}")
         self.token_stride = math.prod(strides)
@@ -95,15 +102,17 @@ class LidarEncoder(SensorEncoder):
             )
         self.token_grid = token_grid
         self.out_channels = out_channels
-        self.level_channels = (*channels, bev_channels[0])
-        self.thin_by_beam = thin_by_beam
+        self.level_layers, self.thin_by_beam = level_layers, thin_by_beam
 
         self.stages = nn.ModuleList()
+        self.level_channels = ()
         width = len(VOXEL_FEATURES)
         for out, count, stride in zip(channels, blocks, strides, strict=True):
             self.stages.append(_SparseStage(width, out, count, stride, overlapping))
             layers = math.ceil(layers / stride)
             width = out
+            self.level_channels += (width * min(layers, level_layers),)
+        self.level_channels += (bev_channels[0],)
         self.height_compression = _SparseConvNormReLU(
             SparseConv3d(width, bev_channels[0], kernel=(layers, 1, 1), stride=(layers, 1, 1))
         )
@@ -120,7 +129,7 @@ class LidarEncoder(SensorEncoder):
             levels = []
             for stage in self.stages:
                 x = stage(x)
-                levels.append(self._cell_means(x))
+                levels.append(self._columns(x))
             flat = self.height_compression(x).dense()[:, :, 0]
         first, features = self.bev(flat)
         return BEVMap(features.float(), occupied, (*levels, first.float()))
@@ -152,6 +161,10 @@ class LidarEncoder(SensorEncoder):
             keep.append(kept_points & kept_beams[ring % _MOST_BEAMS])
         return replace(batch, lidar=points.selected(torch.cat(keep).to(points.features.device)))
 
+    def content(self) -> PointColumns:
+        """See ``SensorEncoder.content``: the points of a cell's column."""
+        return PointColumns("lidar")
+
     def _token_of(self, x: SparseTensor) -> Int64[Tensor, "site"]:
         """Position of every site's cell in the flattened (batch, y, x) token grid."""
         rows, columns = self.token_grid.shape
@@ -165,13 +178,17 @@ class LidarEncoder(SensorEncoder):
         occupied[self._token_of(x)] = True
         return occupied.view(x.batch_size, rows, columns)
 
-    def _cell_means(self, x: SparseTensor) -> Float[Tensor, "batch channel y x"]:
+    def _columns(self, x: SparseTensor) -> Float[Tensor, "batch channel y x"]:
+        """Means of the features in the layers of every cell's column, lowest layer first."""
         rows, columns = self.token_grid.shape
-        tokens, channels = self._token_of(x), x.features.shape[1]
-        cells = x.batch_size * rows * columns
-        total = x.features.new_zeros(cells, channels).index_add_(0, tokens, x.features)
-        mean = total / torch.bincount(tokens, minlength=cells).clamp(min=1)[:, None]
-        return mean.view(x.batch_size, rows, columns, channels).permute(0, 3, 1, 2)
+        layers = min(self.level_layers, x.spatial_shape[0])
+        layer = x.indices[:, 1].long() * layers // x.spatial_shape[0]
+        places = self._token_of(x) * layers + layer
+        count = x.batch_size * rows * columns * layers
+        channels = x.features.shape[1]
+        total = x.features.new_zeros(count, channels).index_add_(0, places, x.features)
+        mean = total / torch.bincount(places, minlength=count).clamp(min=1)[:, None]
+        return mean.view(x.batch_size, rows, columns, layers * channels).permute(0, 3, 1, 2)
 
 
 _MOST_BEAMS = 256

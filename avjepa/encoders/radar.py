@@ -10,6 +10,7 @@ from avjepa.data.fields import RADAR_FIELDS
 from avjepa.data.sample import Batch, Points
 from avjepa.encoders.base import BEVMap, SensorEncoder
 from avjepa.encoders.blocks import BEVUNet
+from avjepa.encoders.content import PointColumns
 from avjepa.encoders.pillars import PillarNet, cells_of_points, one_hot_code
 from avjepa.errors import UserError
 from avjepa.geometry.grid import BEVGrid
@@ -80,6 +81,10 @@ class RadarEncoder(SensorEncoder):
         points = _radar_of(batch)
         cell, inside = cells_of_points(self.token_grid, points.xyz, points.batch_index)
         return self._marked(cell[inside], points)
+
+    def content(self) -> PointColumns:
+        """See ``SensorEncoder.content``: the points of a cell's column."""
+        return PointColumns("radar")
 
     def thinned(self, batch: Batch, drop: float) -> Batch:
         """See ``SensorEncoder.thinned``. Returns are dropped one by one."""

@@ -6,8 +6,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from avjepa.data.sample import PretrainBatch
+from avjepa.data.sample import Batch, PretrainBatch
 from avjepa.encoders.base import SensorEncoder
+from avjepa.encoders.content import ReconstructionTarget
 from avjepa.pretrain.cells import CellWeights, cell_loss, drawn_cells, loss_cells, per_sample_mean, tokens_at
 from avjepa.pretrain.masking import MaskGenerator
 from avjepa.pretrain.objective import Embeddings, Objective, ObjectiveOutput
@@ -20,6 +21,10 @@ from avjepa.pretrain.views import require_equal_frames
 class JEPA(Objective):
     """Hide cells, encode what is left, predict the target's embeddings of the hidden cells (I-JEPA, 2301.08243).
 
+    The target may have several depths: those of the target encoder and, with ``content_weight``, what comes before the
+    first of them, the raw content of the target view, which the same predictor reconstructs. It is known from the first
+    step on, when a moving average has learned nothing yet that were worth predicting.
+
     Args:
         encoder: the context encoder, which is what pre-training is for.
         masks: draws the hidden cells.
@@ -28,6 +33,8 @@ class JEPA(Objective):
         predictor: size of the predictor.
         drop: share of the context's visible raw input that is dropped too.
         weights: how much hidden, visible, occupied and empty cells count.
+        content_weight: of reconstructing the raw content; 0 leaves it to the embeddings alone.
+        content: what is reconstructed; what the encoder names as its sensor's content by default.
         distance: between prediction and target in a cell: 1 - cosine, or smooth L1 averaged over channels.
         levels: predict several depths of the target encoder and not its output alone.
         normalisation: of each target depth in each cell.
@@ -46,6 +53,8 @@ class JEPA(Objective):
         predictor: PredictorOptions = PredictorOptions(),  # noqa: B008 (frozen)
         drop: float = 0.4,
         weights: CellWeights = CellWeights(),  # noqa: B008 (frozen)
+        content_weight: float = 0.0,
+        content: ReconstructionTarget | None = None,
         distance: Literal["cosine", "smooth_l1"] = "smooth_l1",
         levels: bool = True,
         normalisation: Literal["layer", "l2", "none"] = "layer",
@@ -58,6 +67,10 @@ class JEPA(Objective):
         self.target_features = TargetFeatures(target.prepare(encoder), levels, normalisation, standardise)
         embedding = self.target_features.channels
         self.predictor = Predictor(encoder.out_channels, embedding, encoder.token_grid, predictor)
+        self.content_weight = content_weight
+        if content_weight > 0:
+            self.content = encoder.content() if content is None else content
+            self.content_head = nn.Linear(predictor.width, self.content.channels)
         self.regularisers = nn.ModuleList(regularisers or [])
         for regulariser in regularisers or []:
             regulariser.prepare(encoder.out_channels, embedding)
@@ -80,12 +93,15 @@ class JEPA(Objective):
         context = encoder(encoder.thinned(view, self.drop), hidden)
         target = self.target(encoder, batch.target)
         cells = loss_cells(hidden, target.occupied, view.seeds, self.cells_per_kind)
-        prediction = self.predictor.of_cells(context, hidden, sensor_xy, cells)
+        refined = self.predictor.refined(context, hidden, sensor_xy)
+        prediction = self.predictor.head(refined[cells])
 
         with torch.autocast(prediction.device.type, enabled=False):  # differences of near-equal numbers need fp32
             predicted, wanted = prediction.float(), self.target_features(target, cells)
             distance = on_map(cell_distance(predicted, wanted, self.distance), cells)
             terms = cell_loss(distance, hidden, target.occupied, self.weights, cells)
+            if self.content_weight > 0:
+                terms |= self._content_terms(refined, hidden, batch.target)
             measured = cells & hidden & target.occupied
             visible = tokens_at(context.features, drawn_cells(context.occupied, view.seeds, self.tokens_per_sample))
             shown = drawn_cells(measured, view.seeds, self.tokens_per_sample)
@@ -102,6 +118,13 @@ class JEPA(Objective):
         terms["over_trivial"] = learned.detach() / guess.clamp(min=1e-6)
         embeddings = Embeddings(context.features.detach(), hidden, seen, cells, predicted.detach(), wanted.detach())
         return ObjectiveOutput(loss, terms, embeddings)
+
+    def _content_terms(self, refined: Tensor, hidden: Tensor, view: Batch) -> dict[str, Float[Tensor, ""]]:
+        content = self.content.of(view, self.encoder.token_grid)
+        reconstruction = self.content_head(refined.float()).permute(0, 3, 1, 2)
+        distance = self.content.distance(reconstruction, content)
+        terms = cell_loss(distance, hidden, content.occupied, self.weights, content.valid)
+        return {f"content_{name}": self.content_weight * term for name, term in terms.items()}
 
     def after_step(self, step: int) -> None:
         """The target encoder follows; the regularisers take their next random directions."""

@@ -4,11 +4,11 @@ import torch
 
 from avjepa.data.sample import PretrainBatch
 from avjepa.encoders.base import SensorEncoder
+from avjepa.encoders.content import ReconstructionTarget
 from avjepa.pretrain.cells import CellWeights, cell_loss
 from avjepa.pretrain.masking import MaskGenerator
 from avjepa.pretrain.objective import Embeddings, Objective, ObjectiveOutput
 from avjepa.pretrain.predictor import Predictor, PredictorOptions
-from avjepa.pretrain.reconstruction import ReconstructionTarget
 from avjepa.pretrain.views import require_equal_frames
 
 
@@ -20,7 +20,7 @@ class OccupancyReconstruction(Objective):
     Args:
         encoder: the encoder to pre-train.
         masks: draws the hidden cells.
-        reconstruction: what is reconstructed.
+        reconstruction: what is reconstructed; what the encoder names as its sensor's content by default.
         predictor: size of the decoder.
         drop: share of the context's visible raw input that is dropped too.
         weights: how much hidden, visible, occupied and empty cells count.
@@ -30,14 +30,15 @@ class OccupancyReconstruction(Objective):
         self,
         encoder: SensorEncoder,
         masks: MaskGenerator,
-        reconstruction: ReconstructionTarget,
+        reconstruction: ReconstructionTarget | None = None,
         predictor: PredictorOptions = PredictorOptions(),  # noqa: B008 (frozen)
         drop: float = 0.4,
         weights: CellWeights = CellWeights(),  # noqa: B008 (frozen)
     ) -> None:
         super().__init__()
-        self.encoder, self.masks, self.reconstruction = encoder, masks, reconstruction
-        self.decoder = Predictor(encoder.out_channels, reconstruction.channels, encoder.token_grid, predictor)
+        self.encoder, self.masks = encoder, masks
+        self.reconstruction = encoder.content() if reconstruction is None else reconstruction
+        self.decoder = Predictor(encoder.out_channels, self.reconstruction.channels, encoder.token_grid, predictor)
         self.drop, self.weights = drop, weights
 
     def forward(self, batch: PretrainBatch) -> ObjectiveOutput:

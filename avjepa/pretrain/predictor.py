@@ -61,25 +61,17 @@ class Predictor(nn.Module):
             hidden: the hidden cells.
             sensor_xy: origin of ranges and azimuths, in metres.
         """
-        prediction: Tensor = self.head(self.norm(self._refined(context, hidden, sensor_xy)))
+        prediction: Tensor = self.head(self.refined(context, hidden, sensor_xy))
         return prediction.permute(0, 3, 1, 2)
 
-    def of_cells(
-        self,
-        context: BEVMap,
-        hidden: Bool[Tensor, "batch y x"],
-        sensor_xy: Float[Tensor, "batch 2"],
-        cells: Bool[Tensor, "batch y x"],
-    ) -> Float[Tensor, "cell embedding"]:
-        """What ``forward`` predicts for the marked cells alone, in the order of ``cells.nonzero()``."""
-        prediction: Tensor = self.head(self.norm(self._refined(context, hidden, sensor_xy)[cells]))
-        return prediction
-
-    def _refined(self, context: BEVMap, hidden: Tensor, sensor_xy: Tensor) -> Float[Tensor, "batch y x channel"]:
+    def refined(
+        self, context: BEVMap, hidden: Bool[Tensor, "batch y x"], sensor_xy: Float[Tensor, "batch 2"]
+    ) -> Float[Tensor, "batch y x channel"]:
+        """What ``head`` reads, for an objective that wants the predictions of some cells, or further heads."""
         visible = self.embed(context.features) + torch.where(context.occupied[:, None], 0.0, self.empty_token)
         tokens = torch.where(hidden[:, None], self.mask_token, visible) + self.embed_position(self.position(sensor_xy))
         tokens = tokens.contiguous(memory_format=torch.channels_last)  # the norms' order: else each copies twice
-        refined: Tensor = self.blocks(tokens).permute(0, 2, 3, 1)
+        refined: Tensor = self.norm(self.blocks(tokens).permute(0, 2, 3, 1))
         return refined
 
 

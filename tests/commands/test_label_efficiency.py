@@ -164,7 +164,7 @@ def test_overrides_of_a_method_change_its_pretraining_alone(study: Path, dataset
         "class_path": "avjepa.pretrain.occupancy.OccupancyReconstruction",
         "init_args": {
             "reconstruction": {
-                "class_path": "avjepa.pretrain.reconstruction.PointColumns", "init_args": {"sensor": "lidar"}
+                "class_path": "avjepa.encoders.content.PointColumns", "init_args": {"sensor": "lidar"}
             }
         },
     }  # fmt: skip

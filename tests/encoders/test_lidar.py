@@ -84,21 +84,32 @@ def test_a_point_lights_up_its_cell(overlapping):
     assert change[POINT_ROW - 2 : POINT_ROW + 3, POINT_COLUMN - 2 : POINT_COLUMN + 3].sum() > 0.1 * change.sum()
 
 
-def test_levels_are_as_announced():
-    model = encoder()
+@pytest.mark.parametrize(
+    ("most", "channels"), [(1, (4, 6, 8, 6)), (4, (4 * 4, 6 * 4, 8 * 3, 6)), (99, (4 * 12, 6 * 6, 8 * 3, 6))]
+)
+def test_levels_are_as_announced(most, channels):
+    """12 layers of voxels; the strides leave 12, 6 and 3."""
+    model = encoder(level_layers=most)
     levels = model(batch_of(cloud_of(300, 0), cloud_of(300, 1))).levels
-    assert model.level_channels == (4, 6, 8, 6)
+    assert model.level_channels == channels
     assert [tuple(level.shape) for level in levels] == [(2, c, ROWS, COLUMNS) for c in model.level_channels]
 
 
-def test_levels_are_means_over_the_sites_of_a_cell():
-    model = encoder().eval()
+@pytest.mark.parametrize("stage", [0, 1])
+def test_levels_are_means_over_the_sites_in_a_layer_of_a_cell(stage):
+    """Three layers of 2 m: four voxels of half a metre each in the first stage, two of a metre in the second."""
+    model = encoder(level_layers=3).eval()
     cloud = cloud_of(2000, 3)
-    sites = model.stages[0](voxelised(batch_of(cloud).lidar, model.voxel_grid))
-    level = model(batch_of(cloud)).levels[0]
-    in_cell = (sites.indices[:, 2] // 4 == 11) & (sites.indices[:, 3] // 4 == 17)
-    assert in_cell.sum() > 1
-    torch.testing.assert_close(level[0, :, 11, 17], sites.features[in_cell].mean(0))
+    sites = voxelised(batch_of(cloud).lidar, model.voxel_grid)
+    for part in model.stages[: stage + 1]:
+        sites = part(sites)
+    level = model(batch_of(cloud)).levels[stage]
+    per_cell, per_layer = (4, 4) if stage == 0 else (2, 2)
+    in_cell = (sites.indices[:, 2] // per_cell == 11) & (sites.indices[:, 3] // per_cell == 17)
+    for layer, found in enumerate(level[0, :, 11, 17].split(sites.features.shape[1])):
+        there = sites.features[in_cell & (sites.indices[:, 1] // per_layer == layer)]
+        assert len(there)
+        torch.testing.assert_close(found, there.mean(0))
 
 
 @pytest.mark.parametrize("overlapping", [False, True])

@@ -7,13 +7,13 @@ from torch import Tensor
 
 from avjepa.data.sample import PretrainBatch
 from avjepa.encoders.base import BEVMap
+from avjepa.encoders.content import PointColumns
 from avjepa.errors import UserError
 from avjepa.geometry.transforms import apply, inverse
 from avjepa.pretrain.invariance import Invariance, info_nce
 from avjepa.pretrain.jepa import JEPA
 from avjepa.pretrain.masking import MultiBlock
 from avjepa.pretrain.occupancy import OccupancyReconstruction
-from avjepa.pretrain.reconstruction import PointColumns
 from avjepa.pretrain.targets import EMATarget
 from avjepa.pretrain.views import aligned
 from tests.pretrain.toys import GRID, ToyEncoder, batch_of, scene, toy_batch

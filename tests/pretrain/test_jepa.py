@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from avjepa.data.sample import PretrainBatch
+from avjepa.encoders.content import PointColumns
 from avjepa.pretrain.cells import CellWeights, cell_loss, drawn_cells, loss_cells
 from avjepa.pretrain.ema import Momentum
 from avjepa.pretrain.jepa import JEPA, cell_distance, on_map, trivial_distance
@@ -85,7 +86,7 @@ def test_a_shared_encoder_with_a_regulariser_does_not_collapse(regulariser: Call
 @pytest.mark.parametrize("target", [EMATarget, SharedTarget, lambda: FrozenTarget(ToyEncoder(channels=8))])
 def test_every_trainable_parameter_gets_a_gradient_and_nothing_else(target: Callable[[], Any]) -> None:
     """Defects 1 and 3: tokens are trained, and no gradient comes through the target."""
-    model = jepa(target=target(), regularisers=[VarianceHinge(), VICReg(), SIGReg()])
+    model = jepa(target=target(), regularisers=[VarianceHinge(), VICReg(), SIGReg()], content_weight=1.0)
     model(toy_batch([1, 2])).loss.backward()
     for name, parameter in model.named_parameters():
         if name.startswith("target."):
@@ -94,6 +95,25 @@ def test_every_trainable_parameter_gets_a_gradient_and_nothing_else(target: Call
         else:
             assert parameter.grad is not None, name
             assert parameter.grad.abs().sum() > 0, name
+
+
+def test_raw_content_is_a_depth_of_the_target() -> None:
+    """Its terms are those of the generative objective, from a head of its own; embeddings are predicted as before."""
+    batch = toy_batch([1, 2])
+    plain, joined = jepa(), jepa(content_weight=0.5)
+    names = ("hidden_occupied", "hidden_empty", "visible_occupied", "visible_empty")
+    output = joined(batch)
+    assert output.terms.keys() == {*names, *(f"content_{name}" for name in names), "over_trivial"}
+    for name in names:
+        torch.testing.assert_close(output.terms[name], plain(batch).terms[name])
+    content = PointColumns("lidar").of(batch.target, GRID)
+    hidden, sensor_xy = output.embeddings.hidden, batch.context.bev_from_ego[:, :2, 3]
+    context = joined.encoder(joined.encoder.thinned(batch.context, joined.drop), hidden)
+    logits = joined.content_head(joined.predictor.refined(context, hidden, sensor_xy)).permute(0, 3, 1, 2)
+    cells = hidden & content.occupied
+    expected = PointColumns("lidar").distance(logits, content)
+    per_sample = torch.stack([expected[sample][cells[sample]].mean() for sample in range(2)])
+    torch.testing.assert_close(output.terms["content_hidden_occupied"], 0.5 * 0.75 * per_sample.mean().detach())
 
 
 def test_no_gradient_comes_through_the_target() -> None:

@@ -5,12 +5,12 @@ import pytest
 import torch
 
 from avjepa.data.sample import Points, PretrainBatch
+from avjepa.encoders.content import Content, PointColumns
 from avjepa.errors import UserError
 from avjepa.geometry.grid import BEVGrid
 from avjepa.pretrain.masking import MultiBlock
 from avjepa.pretrain.occupancy import OccupancyReconstruction
 from avjepa.pretrain.predictor import PredictorOptions
-from avjepa.pretrain.reconstruction import Content, PointColumns
 from tests.pretrain.toys import GRID, ToyEncoder, batch_of, scene, toy_batch
 
 SMALL = BEVGrid(0.0, 3.0, 0.0, 2.0, 1.0)

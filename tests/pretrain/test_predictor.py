@@ -62,7 +62,8 @@ def test_some_cells_alone_are_predicted_as_among_all() -> None:
     model, hidden, cells = predictor(), some_hidden(), some_hidden() ^ True
     whole = model(context(), hidden, ORIGIN)
     sample, row, column = cells.nonzero().unbind(1)
-    torch.testing.assert_close(model.of_cells(context(), hidden, ORIGIN, cells), whole[sample, :, row, column])
+    some = model.head(model.refined(context(), hidden, ORIGIN)[cells])
+    torch.testing.assert_close(some, whole[sample, :, row, column])
 
 
 def test_what_is_hidden_is_not_read() -> None:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from avjepa.data.sample import Batch, Points, PretrainBatch
 from avjepa.encoders.base import BEVMap, SensorEncoder
+from avjepa.encoders.content import PointColumns
 from avjepa.geometry.grid import BEVGrid
 
 GRID = BEVGrid(-10.0, 14.0, -8.0, 8.0, 1.0)  # 16 rows and 24 columns, the sensor off centre: swapped axes show
@@ -65,6 +66,9 @@ class ToyEncoder(SensorEncoder):
         self.body = nn.Sequential(
             nn.Conv2d(channels, channels, 3, padding=1), nn.GELU(), nn.Conv2d(channels, channels, 1)
         )
+
+    def content(self) -> PointColumns:
+        return PointColumns("lidar")
 
     def image(self, batch: Batch) -> Tensor:
         """Occupancy and greatest height of every cell."""

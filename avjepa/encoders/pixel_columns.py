@@ -6,11 +6,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from avjepa.data.sample import Batch, Cameras
+from avjepa.encoders.content import Content, ReconstructionTarget
 from avjepa.encoders.lift import ImageFeatures
 from avjepa.encoders.lift_bilinear import BilinearLift, BilinearLiftOptions
 from avjepa.errors import UserError
 from avjepa.geometry.grid import BEVGrid
-from avjepa.pretrain.reconstruction import Content, ReconstructionTarget
 
 _MEAN, _DEVIATION = 0.45, 0.225
 """Of ImageNet's pixels over all channels: one number for the three, so that grey has no contrast between channels."""

@@ -15,10 +15,10 @@ from avjepa.commands.study import merged
 from avjepa.data.sample import Cameras, PretrainBatch
 from avjepa.encoders.camera import CameraEncoder
 from avjepa.encoders.camera_geometry import PatchViews
+from avjepa.encoders.pixel_columns import PixelColumns
 from avjepa.errors import UserError
 from avjepa.pretrain.masking import MultiBlock
 from avjepa.pretrain.occupancy import OccupancyReconstruction
-from avjepa.pretrain.pixel_columns import PixelColumns
 from avjepa.pretrain.predictor import PredictorOptions
 from tests.data.conftest import VERSION, tiny
 from tests.encoders.camera_rig import (
@@ -227,7 +227,7 @@ def test_hidden_cells_are_reconstructed_from_the_context_and_from_nothing_else()
 
 def test_the_command_pretrains_a_camera_generatively(tiny: Path, tmp_path: Path) -> None:
     """The overrides of a label-efficiency study, on top of the configuration of the camera's JEPA."""
-    reconstruction = {"class_path": "avjepa.pretrain.pixel_columns.PixelColumns"}
+    reconstruction = {"class_path": "avjepa.encoders.pixel_columns.PixelColumns"}
     generative = {
         "class_path": "avjepa.pretrain.occupancy.OccupancyReconstruction",
         "init_args": {"reconstruction": reconstruction},
