@@ -117,8 +117,8 @@ class PretrainDataModule(_DataModule):
         sensors: sensors of the context.
         target_sensors: sensors of the target, ``null`` for the same as the context's.
         lidar_sweeps: LiDAR sweeps up to the reference time.
-        target_sweeps_before: further, earlier sweeps that only the target sees.
-        target_sweeps_after: later sweeps that only the target sees.
+        target_sweeps_before: further, earlier sweeps of LiDAR and radars that only the target sees.
+        target_sweeps_after: later sweeps of theirs that only the target sees.
         target_sweep_stride: every how many recorded sweeps one of those is taken.
         radar_sweeps: sweeps of each radar.
         radar_filter: which radar returns to keep; ``null`` keeps all.
@@ -159,10 +159,15 @@ class PretrainDataModule(_DataModule):
         on_bad_file: OnBadFileOption = "stop",
     ) -> None:
         super().__init__(dataroot, version, batch_size, workers, seed, steps)
-        camera, radar = ImageTransform(*image_size), RadarView(radar_sweeps, radar_filter or KEEP_ALL_RETURNS)
-        self.context = sensor_view(sensors, LidarView(lidar_sweeps), radar, camera)
-        privileged = LidarView(lidar_sweeps, target_sweeps_before, target_sweeps_after, target_sweep_stride)
-        self.target = sensor_view(sensors if target_sensors is None else target_sensors, privileged, radar, camera)
+        camera, keep = ImageTransform(*image_size), radar_filter or KEEP_ALL_RETURNS
+        self.context = sensor_view(sensors, LidarView(lidar_sweeps), RadarView(radar_sweeps, keep=keep), camera)
+        more = {"before": target_sweeps_before, "after": target_sweeps_after, "stride": target_sweep_stride}
+        self.target = sensor_view(
+            sensors if target_sensors is None else target_sensors,
+            LidarView(lidar_sweeps, **more),
+            RadarView(radar_sweeps, **more, keep=keep),
+            camera,
+        )
         self.split = split
         self.scenes = scenes
         self.keyframes_only = keyframes_only
@@ -242,7 +247,7 @@ class DetectionDataModule(_DataModule):
         on_bad_file: OnBadFileOption = "stop",
     ) -> None:
         super().__init__(dataroot, version, batch_size, workers, seed, steps)
-        radar = RadarView(radar_sweeps, radar_filter or KEEP_ALL_RETURNS)
+        radar = RadarView(radar_sweeps, keep=radar_filter or KEEP_ALL_RETURNS)
         self.view = sensor_view(sensors, LidarView(lidar_sweeps), radar, ImageTransform(*image_size))
         self.train_split = train_split
         self.val_split = val_split

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 import numpy as np
 import torch
@@ -25,8 +25,8 @@ radars at 13 Hz, so that the nearest record is at most .05 s away unless somethi
 
 
 @dataclass(frozen=True)
-class LidarView:
-    """Which LiDAR sweeps make up the cloud of a moment.
+class SweepView:
+    """Which sweeps of a sensor make up the cloud of a moment.
 
     Args:
         sweeps: sweeps up to the reference time, the reference sweep included.
@@ -35,6 +35,7 @@ class LidarView:
         stride: every how many recorded sweeps one of ``before`` and ``after`` is taken.
     """
 
+    sensor: ClassVar[str]
     sweeps: int = 1
     before: int = 0
     after: int = 0
@@ -43,16 +44,16 @@ class LidarView:
     def __post_init__(self) -> None:
         if self.sweeps < 1 or self.stride < 1 or self.before < 0 or self.after < 0:
             raise UserError(
-                f"LiDAR sweeps: {self.sweeps} with stride {self.stride} (both at least 1), {self.before} before and "
-                f"{self.after} after (both at least 0) make no cloud; change them"
+                f"{self.sensor} sweeps: {self.sweeps} with stride {self.stride} (both at least 1), {self.before} before "
+                f"and {self.after} after (both at least 0) make no cloud; change them"
             )
 
-    def records(self, index: DatasetIndex, moment: int) -> Int64[Array, "sweep"]:
-        """Records, the reference sweep first. Sweeps beyond the ends of the scene are left out."""
-        reference = index.at_moment(moment, LIDAR_CHANNEL, TIME_TOLERANCE)
+    def around(self, index: DatasetIndex, moment: int, channel: str) -> Int64[Array, "sweep"]:
+        """Records of a channel, the reference sweep first. Sweeps beyond the ends of the scene are left out."""
+        reference = index.at_moment(moment, channel, TIME_TOLERANCE)
         if reference is None:
             return np.zeros(0, np.int64)
-        scene = index.records(LIDAR_CHANNEL, index.scene_of(reference))
+        scene = index.records(channel, index.scene_of(reference))
         oldest = reference - self.sweeps + 1
         chosen: Array = np.concatenate(
             (
@@ -65,30 +66,32 @@ class LidarView:
 
 
 @dataclass(frozen=True)
-class RadarView:
+class LidarView(SweepView):
+    """Which LiDAR sweeps make up the cloud of a moment."""
+
+    sensor = "LiDAR"
+
+    def records(self, index: DatasetIndex, moment: int) -> Int64[Array, "sweep"]:
+        """Records, the reference sweep first."""
+        return self.around(index, moment, LIDAR_CHANNEL)
+
+
+@dataclass(frozen=True)
+class RadarView(SweepView):
     """Which returns make up the radar points of a moment.
 
     Args:
-        sweeps: sweeps of each radar, the one at the reference time included.
+        sweeps: sweeps of each radar up to the reference time, the one at the reference time included.
         keep: filter on the sensor's states.
     """
 
+    sensor = "radar"
     sweeps: int = 6
     keep: RadarFilter = KEEP_ALL_RETURNS
 
-    def __post_init__(self) -> None:
-        if self.sweeps < 1:
-            raise UserError(f"radar sweeps: must be at least 1, got {self.sweeps}")
-
     def records(self, index: DatasetIndex, moment: int) -> Int64[Array, "sweep"]:
-        """Records of all radars, per radar the newest first. Sweeps before the scene are left out."""
-        chosen: list[int] = []
-        for channel in RADAR_CHANNELS:
-            newest = index.at_moment(moment, channel, TIME_TOLERANCE)
-            if newest is not None:
-                oldest = max(index.records(channel, index.scene_of(newest)).start, newest - self.sweeps + 1)
-                chosen.extend(range(newest, oldest - 1, -1))
-        return np.array(chosen, np.int64)
+        """Records of all radars, of each the reference sweep first."""
+        return np.concatenate([self.around(index, moment, channel) for channel in RADAR_CHANNELS])
 
 
 @dataclass(frozen=True)

@@ -145,10 +145,13 @@ def test_radar_positions_equal_the_devkits(tiny: Path, devkit: NuScenes) -> None
         np.testing.assert_array_equal(ours[:, RADAR_FIELDS.index(name)], theirs_of_name)
 
 
-def test_moving_target_is_where_it_is_at_the_reference_time(tiny: Path) -> None:
-    """Two radars saw it over .5 s while the vehicle turned; its velocity comes out the same from every sweep."""
-    points = load(tiny, "sample-0-2", SensorView(radar=RadarView(6))).radar
+@pytest.mark.parametrize("view", [RadarView(6), RadarView(1, before=2, after=3, stride=1)], ids=["past", "both sides"])
+def test_moving_target_is_where_it_is_at_the_reference_time(tiny: Path, view: RadarView) -> None:
+    """Two radars saw it over .5 s while the vehicle turned; its velocity comes out the same from every sweep, also
+    from sweeps after the reference time, which it has to be taken back from."""
+    points = load(tiny, "sample-0-2", SensorView(radar=view)).radar
     assert points is not None
+    assert (points[:, 3] < -0.1).any() == (view.after > 0)
     target = points[points[:, RADAR_FIELDS.index("dyn_prop")] == 0]
     assert len(target) == 12
     truth = in_ego((TARGET_START + TARGET_VELOCITY * 1.0)[None], 1.0)[0]
