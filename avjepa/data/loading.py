@@ -44,8 +44,8 @@ class SweepView:
     def __post_init__(self) -> None:
         if self.sweeps < 1 or self.stride < 1 or self.before < 0 or self.after < 0:
             raise UserError(
-                f"{self.sensor} sweeps: {self.sweeps} with stride {self.stride} (both at least 1), {self.before} before "
-                f"and {self.after} after (both at least 0) make no cloud; change them"
+                f"{self.sensor} sweeps: {self.sweeps} with stride {self.stride} (both at least 1), {self.before} "
+                f"before and {self.after} after (both at least 0) make no cloud; change them"
             )
 
     def around(self, index: DatasetIndex, moment: int, channel: str) -> Int64[Array, "sweep"]:
