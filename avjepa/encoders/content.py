@@ -1,4 +1,4 @@
-"""What a generative objective reconstructs in a cell: one class per kind of content."""
+"""What a sensor's raw data hold in a cell, for objectives that reconstruct it: one class per kind of content."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass

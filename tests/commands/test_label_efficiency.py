@@ -158,6 +158,17 @@ def test_cached_features_are_those_of_the_encoder(study: Path, dataset: Path, tm
     assert not list((tmp_path / "features").iterdir()), "the file vanishes with the process"
 
 
+def test_overrides_name_files_beside_the_study(study: Path) -> None:
+    content = yaml.safe_load(study.read_text())
+    other = {**ENCODER, "init_args": ENCODER["init_args"] | {"out_channels": 12}}
+    (study.parent / "other.yaml").write_text(yaml.safe_dump(other))
+    content["pretrain_overrides"] = {"model": {"objective": {"init_args": {"encoder": "other.yaml"}}}}
+    study.write_text(yaml.safe_dump(content))
+    pretraining = StudyConfig.read(study).pretraining("jepa")
+    assert pretraining is not None
+    assert pretraining["model"]["objective"]["init_args"]["encoder"] == other
+
+
 def test_overrides_of_a_method_change_its_pretraining_alone(study: Path, dataset: Path, tmp_path: Path) -> None:
     content = yaml.safe_load(study.read_text())
     objective = {

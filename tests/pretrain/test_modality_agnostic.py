@@ -14,6 +14,8 @@ from avjepa.data.datamodule import PretrainDataModule
 from avjepa.data.sample import Batch, PretrainBatch
 from avjepa.encoders.base import BEVMap, SensorEncoder
 from avjepa.encoders.bundle import build_encoder, load_bundle, save_bundle
+from avjepa.encoders.content import PointColumns, ReconstructionTarget
+from avjepa.errors import UserError
 from avjepa.geometry.grid import BEVGrid
 from avjepa.pretrain import jepa
 from avjepa.pretrain.jepa import JEPA
@@ -60,6 +62,9 @@ class DepthImageEncoder(SensorEncoder):
     def thinned(self, batch: Batch, drop: float) -> Batch:
         return batch
 
+    def content(self) -> ReconstructionTarget:
+        return PointColumns("lidar")
+
     def _image(self, batch: Batch, hidden: Bool[Tensor, "batch y x"] | None) -> tuple[Tensor, Tensor]:
         assert batch.lidar is not None
         xy, sample = batch.lidar.xyz[:, :2], batch.lidar.batch_index
@@ -100,6 +105,7 @@ def test_the_objective_trains_every_encoder(encoder_and_batch: tuple[SensorEncod
         FrozenTarget(copy.deepcopy(encoder)),  # one that moves would move the loss
         predictor=PredictorOptions(width=16, dilations=(1,)),
         drop=0.2,
+        content_weight=1.0,
         standardise=False,
     )
     optimiser = torch.optim.AdamW([p for p in objective.parameters() if p.requires_grad], lr=3e-3)
@@ -124,6 +130,16 @@ def test_an_invented_encoder_is_bundled_like_the_others(tmp_path: Path) -> None:
     again = load_bundle(tmp_path, expected_grid=GRID)
     assert type(again).__name__ == "DepthImageEncoder"
     assert all(torch.equal(a, b) for a, b in zip(encoder.parameters(), again.parameters(), strict=True))
+
+
+def test_an_encoder_that_names_no_content_can_still_be_trained_on_embeddings() -> None:
+    class Silent(DepthImageEncoder):
+        content = SensorEncoder.content
+
+    masks, target = MultiBlock(sides=(3.2, 6.4)), FrozenTarget(DepthImageEncoder(GRID))
+    JEPA(Silent(GRID), masks, target)
+    with pytest.raises(UserError, match=r"Silent.*content"):
+        JEPA(Silent(GRID), masks, target, content_weight=1.0)
 
 
 def test_the_objective_names_no_sensor() -> None:
