@@ -20,6 +20,7 @@ def label_efficiency(
     processes: int = 1,
     threads: int = 1,
     retry_failed: bool = False,
+    report_only: bool = False,
     publish: Path | None = None,
     on_bad_file: str = "stop",
 ) -> None:
@@ -38,6 +39,7 @@ def label_efficiency(
         processes: workers on this machine.
         threads: processor threads of each.
         retry_failed: have cells done again that failed before.
+        report_only: train nothing; write table, plots and answers of what is done, also while others work on.
         publish: also copy the results there, into the table of all sensors.
         on_bad_file: "stop" or "skip".
     """
@@ -52,7 +54,8 @@ def label_efficiency(
 
         Store(out).forget_failures()
     helpers = [
-        multiprocessing.get_context("spawn").Process(target=_help, kwargs=arguments) for _ in range(processes - 1)
+        multiprocessing.get_context("spawn").Process(target=_help, kwargs=arguments)
+        for _ in range(0 if report_only else processes - 1)
     ]
     started = []
     try:
@@ -60,7 +63,8 @@ def label_efficiency(
         for process in helpers:
             process.start()
             started.append(process)
-        worker.run()
+        if not report_only:
+            worker.run()
         for process in started:
             process.join()
     finally:
@@ -146,6 +150,7 @@ def _require_same_study(out: Path, definition: dict[str, Any]) -> None:
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Parse and run; ``--retry_failed`` needs no value."""
-    bare = ["--retry_failed=true" if argument == "--retry_failed" else argument for argument in arguments]
+    """Parse and run; ``--retry_failed`` and ``--report_only`` need no value."""
+    flags = ("--retry_failed", "--report_only")
+    bare = [f"{argument}=true" if argument in flags else argument for argument in arguments]
     run_function("label-efficiency", label_efficiency, bare)

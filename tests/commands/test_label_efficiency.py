@@ -117,6 +117,15 @@ def test_a_small_study_from_pretraining_to_claims(
     assert cli.main(arguments) == 0
     assert {path.name: path.read_bytes() for path in (out / "records").iterdir()} == records, "nothing is done twice"
 
+    # a report of what there is, without doing what is missing
+    missing = next((out / "records").glob("frozen-jepa-*"))
+    kept = missing.read_bytes()
+    missing.unlink()
+    assert cli.main([*arguments, "--report_only"]) == 0
+    assert "7 of 8 cells" in (out / "summary.md").read_text()
+    assert not missing.exists()
+    missing.write_bytes(kept)
+
     # records of another study are not mixed in
     changed = yaml.safe_load(study.read_text())
     changed["methods"]["jepa"]["overrides"] = {"model": {"learning_rate": 0.5}}
