@@ -16,6 +16,7 @@ from avjepa.evaluate.label_efficiency.grid import Cell, Pretraining, Setting
 from avjepa.evaluate.label_efficiency.summary import COLUMNS, read_table
 from tests.data.conftest import VERSION, build
 
+STUDIES = Path(__file__).parents[2] / "configs" / "label_efficiency"
 GRID = {"x_min": -16.0, "x_max": 16.0, "y_min": -12.8, "y_max": 12.8, "cell": 1.6}
 ENCODER = {
     "class_path": "avjepa.encoders.lidar.LidarEncoder",
@@ -165,6 +166,23 @@ def test_cached_features_are_those_of_the_encoder(study: Path, dataset: Path, tm
     stacked = torch.stack([wanted[token] for token in batch.tokens])
     torch.testing.assert_close(cached(batch).features, stacked, rtol=2e-3, atol=1e-4)
     assert not list((tmp_path / "features").iterdir()), "the file vanishes with the process"
+
+
+@pytest.mark.parametrize("path", sorted(STUDIES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_studies_that_ship_are_accepted(
+    path: Path, dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every method's pre-training, with all overrides, is one that ``avjepa pretrain`` takes."""
+    config = StudyConfig.read(path)
+    assert config.study(100).jobs()
+    for name in config.methods:
+        configuration = config.pretraining(name)
+        if configuration is not None:
+            (tmp_path / "pretrain.yaml").write_text(yaml.safe_dump(configuration))
+            arguments = ["--config", tmp_path / "pretrain.yaml", "--data", dataset, "--out", tmp_path, "--print_config"]
+            with pytest.raises(SystemExit) as stop:
+                cli.main(["pretrain", *map(str, arguments)])
+            assert stop.value.code in (0, None), capsys.readouterr().err
 
 
 def test_overrides_name_files_beside_the_study(study: Path) -> None:
