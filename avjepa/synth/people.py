@@ -81,8 +81,13 @@ def _head(looks: Looks, at: NDArray[np.float64], scale: float) -> list[Mesh]:
     return parts
 
 
-def person(looks: Looks, phase: float = 0.0, stride: float = 0.0) -> Mesh:
-    """A standing or walking person whose hips are above the origin.
+def person(looks: Looks) -> Mesh:
+    """A standing person whose hips are above the origin."""
+    return merged([_limbs(looks, 0.0, 0.0), _body(looks)])
+
+
+def _limbs(looks: Looks, phase: float, stride: float) -> Mesh:
+    """Legs, arms and what the hands carry.
 
     Args:
         looks: who it is.
@@ -170,8 +175,16 @@ def person(looks: Looks, phase: float = 0.0, stride: float = 0.0) -> Mesh:
                     segments=8,
                 )
             )
+    return merged(parts)
+
+
+def _body(looks: Looks) -> Mesh:
+    """What keeps its place while the limbs swing."""
+    scale = looks.height / 1.75
+    hip, shoulder = 0.88 * scale, 1.42 * scale
+    girth = looks.girth * scale
     chest = np.array((0.02, 0, (hip + shoulder) / 2 + 0.03))
-    parts.append(_trunk(hip - 0.06, shoulder + 0.06 * scale, girth, looks.top))
+    parts = [_trunk(hip - 0.06, shoulder + 0.06 * scale, girth, looks.top)]
     if looks.worker:
         parts.append(ring_band(chest, 0.15 * girth, 0.215 * girth))
     if looks.skirt:
@@ -296,7 +309,8 @@ def seated(
 def walking_poses(looks: Looks, speed: float) -> list[Mesh]:
     """``WALK_PHASES`` poses of one walking cycle, equal triangles, on common ground and about a common centre."""
     stride = float(np.clip(0.14 + 0.16 * speed, 0.15, 0.5))
-    poses = [person(looks, 2 * np.pi * index / WALK_PHASES, stride) for index in range(WALK_PHASES)]
+    body = _body(looks)
+    poses = [merged([_limbs(looks, 2 * np.pi * index / WALK_PHASES, stride), body]) for index in range(WALK_PHASES)]
     every = np.concatenate([pose.vertices for pose in poses])
     middle = (every.min(0) + every.max(0)) / 2
     return [pose.moved((-middle[0], -middle[1], -every[:, 2].min())) for pose in poses]
