@@ -10,9 +10,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from avjepa.synth.arrays import Array, FloatArray
-from avjepa.synth.casting import BOX_EDGES, Hits, Moment, dot
+from avjepa.synth.casting import Moment
+from avjepa.synth.hits import Hits, dot
 from avjepa.synth.lighting import Lighting
 from avjepa.synth.materials import OPTICS, Material
+from avjepa.synth.movers import BOX_EDGES, paired
+from avjepa.synth.pixels import standing_in_image
 from avjepa.synth.rig import ASPECT, Mount, RigidPose
 from avjepa.synth.texture import Textures
 
@@ -64,7 +67,10 @@ class Camera:
         global_from_camera = global_from_ego.matrix @ self._mount.ego_from_sensor
         origin = global_from_camera[:3, 3].astype(np.float32)
         directions = global_from_camera[:3, :3].astype(np.float32) @ self._directions
-        hits = moment.cast(origin, directions.T, self._windows(moment, global_from_camera))
+        hits = standing_in_image(moment, origin, directions, self._directions[2].reshape(self.height, self.width))
+        moment.movers.improve(hits, origin, directions, paired(self._windows(moment, global_from_camera)))
+        away = dot(hits.normal, directions) > 0
+        np.negative(hits.normal, out=hits.normal, where=away)
         image = np.empty_like(directions)
         missed, found = np.flatnonzero(~hits.found), np.flatnonzero(hits.found)
         sky = self._sky(directions.take(missed, axis=1))

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avjepa.synth.arrays import Array, FloatArray
-from avjepa.synth.casting import Hits, Moment, dot, first_hits
+from avjepa.synth.casting import Moment, first_hits
+from avjepa.synth.hits import Hits, dot
 from avjepa.synth.materials import OPTICS, Material
 from avjepa.synth.mesh import ellipsoid
 from avjepa.synth.rig import Mount, RigidPose
@@ -64,7 +65,7 @@ class Lidar:
         global_from_sensor = global_from_ego.matrix @ self._mount.ego_from_sensor
         directions = global_from_sensor[:3, :3].astype(np.float32) @ self._planes
         origin = global_from_sensor[:3, 3].astype(np.float32)
-        hits = moment.cast(origin, directions.T, self._windows(moment, global_from_sensor))
+        hits = moment.cast(origin, directions, self._windows(moment, global_from_sensor))
         distance, intensity = _returns(moment, hits, directions, rng)
         own = self._own_roof < hits.distance
         noise = rng.standard_normal(len(distance), np.float32) * np.float32(_RANGE_NOISE)

@@ -34,6 +34,14 @@ class Mesh:
         extent: FloatArray = self.vertices.max(0) - self.vertices.min(0)
         return extent
 
+    @property
+    def normals(self) -> FloatArray:
+        """(face, 3), unit length, zero for a face without extent."""
+        first, second, third = (self.vertices.take(corner, axis=0) for corner in self.faces.T)
+        across = np.cross(second - first, third - first)
+        unit: FloatArray = across / np.maximum(np.linalg.norm(across, axis=1, keepdims=True), np.float32(1e-12))
+        return unit
+
     def moved(self, translation: Numbers, yaw: float = 0.0) -> "Mesh":
         """The mesh turned about z by ``yaw`` radians, then shifted."""
         return replace(self, vertices=turned(self.vertices, yaw) + np.asarray(translation, np.float32))
@@ -60,15 +68,19 @@ def turned(points: FloatArray, yaw: Numbers) -> FloatArray:
     """(n, 3) points turned about the z axis by ``yaw`` radians, one angle or (n,) of them."""
     cos, sin = np.cos(yaw, dtype=np.float64).astype(np.float32), np.sin(yaw, dtype=np.float64).astype(np.float32)
     x, y, z = points.T
-    return np.stack((cos * x - sin * y, sin * x + cos * y, z), axis=1)
+    carried = np.empty_like(points, order="C")
+    carried[:, 0], carried[:, 1], carried[:, 2] = cos * x - sin * y, sin * x + cos * y, z
+    return carried
 
 
 def merged(meshes: Sequence[Mesh]) -> Mesh:
     """All meshes as one, in order."""
-    starts = np.cumsum([0] + [len(mesh.vertices) for mesh in meshes[:-1]])
+    starts = np.cumsum([0] + [len(mesh.vertices) for mesh in meshes[:-1]], dtype=np.int32)
+    faces = np.concatenate([mesh.faces for mesh in meshes])
+    faces += np.repeat(starts, [len(mesh.faces) for mesh in meshes])[:, None]
     return Mesh(
         np.concatenate([mesh.vertices for mesh in meshes]),
-        np.concatenate([mesh.faces + np.int32(start) for mesh, start in zip(meshes, starts, strict=True)]),
+        faces,
         np.concatenate([mesh.colour for mesh in meshes]),
         np.concatenate([mesh.material for mesh in meshes]),
     )
@@ -77,28 +89,25 @@ def merged(meshes: Sequence[Mesh]) -> Mesh:
 def painted(vertices: Numbers, faces: Numbers, colour: Colour, material: Material) -> Mesh:
     """A mesh of one colour and one material."""
     triangles = np.asarray(faces, np.int32)
-    return Mesh(
-        np.asarray(vertices, np.float32),
-        triangles,
-        np.tile(np.asarray(colour, np.float32), (len(triangles), 1)),
-        np.full(len(triangles), int(material), np.uint8),
-    )
+    tint = np.empty((len(triangles), 3), np.float32)
+    tint[:] = colour
+    return Mesh(np.asarray(vertices, np.float32), triangles, tint, np.full(len(triangles), int(material), np.uint8))
 
 
 _BOX_FACES = np.array(
     [[0, 1, 2], [0, 2, 3], [4, 6, 5], [4, 7, 6], [0, 4, 5], [0, 5, 1], [1, 5, 6], [1, 6, 2], [2, 6, 7], [2, 7, 3],
-     [3, 7, 4], [3, 4, 0]]
+     [3, 7, 4], [3, 4, 0]], np.int32
 )  # fmt: skip
+_BOX_CORNERS = np.array([(x, y, z) for z in (-1, 1) for x, y in ((-1, -1), (1, -1), (1, 1), (-1, 1))], np.float64)
 
 
 def box(
     size: Numbers, centre: Numbers, colour: Colour, material: Material, top: tuple[float, float] = (1.0, 1.0)
 ) -> Mesh:
     """A cuboid; ``top`` scales its upper face along x and y."""
-    length, width, height = np.asarray(size, np.float64) / 2
-    low = [[-length, -width, -height], [length, -width, -height], [length, width, -height], [-length, width, -height]]
-    high = [[x * top[0], y * top[1], height] for x, y, _ in low]
-    return painted(np.array(low + high) + np.asarray(centre, np.float64), _BOX_FACES, colour, material)
+    corners = _BOX_CORNERS * (np.asarray(size, np.float64) / 2)
+    corners[4:, :2] *= top
+    return painted(corners + np.asarray(centre, np.float64), _BOX_FACES, colour, material)
 
 
 def tube(
@@ -257,7 +266,9 @@ def _icosphere(subdivisions: int) -> tuple[NDArray[np.float64], NDArray[np.int64
     return np.array(points), np.array(faces)
 
 
-_SPHERES = {level: _icosphere(level) for level in (0, 1, 2)}
+_SPHERES = {
+    level: (vertices, faces.astype(np.int32)) for level, (vertices, faces) in enumerate(map(_icosphere, range(3)))
+}
 
 
 def ellipsoid(radii: Numbers, centre: Numbers, colour: Colour, material: Material, detail: int = 1) -> Mesh:

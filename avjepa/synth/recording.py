@@ -13,7 +13,7 @@ from avjepa.synth.camera import Camera, image_size, jpeg
 from avjepa.synth.ground import map_mask
 from avjepa.synth.labels import KeyframeTruth, label_rows
 from avjepa.synth.lidar import Lidar
-from avjepa.synth.radar import Radar, radar_file
+from avjepa.synth.radar import Radars, View, radar_file
 from avjepa.synth.rig import CHANNELS, RigidPose
 from avjepa.synth.settings import KEYFRAME_INTERVAL, Settings, scene_name
 from avjepa.synth.tables import Row, Tables, linked, token
@@ -42,6 +42,7 @@ class SceneRecorder:
         self._index = index
         self._name = scene_name(index)
         self._folder = folder
+        self._made: set[Path] = set()
         duration = _LEAD + KEYFRAME_INTERVAL * settings.keyframes + 0.2
         self._world = build_world(np.random.default_rng((settings.seed, index, 0)), duration, settings.image_width)
         world = self._world
@@ -53,7 +54,7 @@ class SceneRecorder:
             c: Camera(world.mounts[c], settings.image_width, world.lighting, world.textures) for c in CAMERA_CHANNELS
         }
         categories = tuple(actor.category for actor in actors)
-        self._radars = {c: Radar(world.mounts[c], categories, world.cast.moves) for c in RADAR_CHANNELS}
+        self._radars = Radars([world.mounts[c] for c in RADAR_CHANNELS], categories, world.cast.moves)
         self._probe = VisibilityProbe(np.random.default_rng((settings.seed, index, 1)), actors)
         moments = settings.keyframes * settings.sweeps_per_keyframe
         self._jitter = {c: self._rng(c + " clock", 0).integers(-900, 900, moments) for c in CHANNELS}
@@ -75,8 +76,7 @@ class SceneRecorder:
                 truths.append(self._keyframe(moment, sample))
             else:
                 self._lidar_sweep(moment, sample, is_key)
-                for channel in RADAR_CHANNELS:
-                    self._radar_sweep(channel, moment, sample, is_key)
+                self._radar_sweeps(moment, sample, is_key)
                 if settings.camera_sweeps:
                     for channel in CAMERA_CHANNELS:
                         self._image(channel, moment, sample, is_key, None)
@@ -109,7 +109,9 @@ class SceneRecorder:
         stamp = self._stamp(channel, moment)
         filename = f"{'samples' if is_key else 'sweeps'}/{channel}/{self._name}__{channel}__{stamp}.{suffix}"
         path = self._folder / filename
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.parent not in self._made:
+            path.parent.mkdir(parents=True)
+            self._made.add(path.parent)
         path.write_bytes(content)
         this = self._token(channel, moment)
         pose = self._ego(stamp)
@@ -144,15 +146,20 @@ class SceneRecorder:
         self._write(LIDAR_CHANNEL, moment, sample, is_key, points.tobytes(), "pcd.bin", (0, 0))
         return points
 
-    def _radar_sweep(self, channel: str, moment: int, sample: str, is_key: bool) -> NDArray[Any]:
+    def _radar_sweeps(self, moment: int, sample: str, is_key: bool) -> list[NDArray[Any]]:
         world = self._world
-        stamp = self._stamp(channel, moment)
-        time, pose = self._seconds(stamp), self._ego(stamp)
-        velocity = world.sensor_velocity(channel, time)
-        street = world.caster.at(time, np.array(pose.translation), outlines=True)
-        records = self._radars[channel].sweep(street, pose, velocity, self._rng(channel, moment))
-        self._write(channel, moment, sample, is_key, radar_file(records), "pcd", (0, 0))
-        return records
+        stamps = [self._stamp(channel, moment) for channel in RADAR_CHANNELS]
+        poses = [self._ego(stamp) for stamp in stamps]
+        views = []
+        sectors = self._radars.sectors(poses)
+        for channel, stamp, pose, sector in zip(RADAR_CHANNELS, stamps, poses, sectors, strict=True):
+            time = self._seconds(stamp)
+            street = world.caster.at(time, np.array(pose.translation), sector, outlines=True)
+            views.append(View(street, pose, world.sensor_velocity(channel, time), self._rng(channel, moment)))
+        sweeps = self._radars.sweep(views)
+        for channel, records in zip(RADAR_CHANNELS, sweeps, strict=True):
+            self._write(channel, moment, sample, is_key, radar_file(records), "pcd", (0, 0))
+        return sweeps
 
     def _image(
         self, channel: str, moment: int, sample: str, is_key: bool, candidates: NDArray[np.int64] | None
@@ -176,10 +183,10 @@ class SceneRecorder:
         candidates = np.flatnonzero(distance < _LABEL_RANGE)
         lidar_points, radar_points = np.zeros(len(actors), np.int64), np.zeros(len(actors), np.int64)
         points = self._in_global(LIDAR_CHANNEL, moment, self._lidar_sweep(moment, sample, True)[:, :3])
-        returns = []
-        for channel in RADAR_CHANNELS:
-            records = self._radar_sweep(channel, moment, sample, True)
-            returns.append(self._in_global(channel, moment, np.column_stack([records[axis] for axis in "xyz"])))
+        returns = [
+            self._in_global(channel, moment, np.column_stack([records[axis] for axis in "xyz"]))
+            for channel, records in zip(RADAR_CHANNELS, self._radar_sweeps(moment, sample, True), strict=True)
+        ]
         lidar_points[candidates] = count_points(boxes, candidates, points)
         radar_points[candidates] = count_points(boxes, candidates, np.concatenate(returns))
         for channel in CAMERA_CHANNELS:

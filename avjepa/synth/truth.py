@@ -104,7 +104,7 @@ class VisibilityProbe:
         offset = points[inside] - origin
         distance = np.linalg.norm(offset, axis=1)
         direction = offset / distance[:, None]
-        hits = moment.cast(origin, direction)
+        hits = moment.cast(origin, direction.T)
         hit_owner = np.where(hits.found, moment.surfaces.owner[np.maximum(hits.face, 0)], -1)
         free = (hit_owner == owner[inside]) | (hits.distance > distance - 0.05)
         weight = np.abs(np.einsum("ij,ij->i", normals[inside], direction)) / distance**2

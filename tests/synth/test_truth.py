@@ -73,7 +73,7 @@ def test_boxes_cover_the_pixels_of_their_object_in_every_camera(nusc: NuScenes, 
             pose.matrix
             @ RigidPose(mount.rotation.__class__(calibration["rotation"]), tuple(calibration["translation"])).matrix
         )
-        directions = pixel_directions(mount, row["width"], row["height"]) @ looking[:3, :3].T.astype(np.float32)
+        directions = looking[:3, :3].astype(np.float32) @ pixel_directions(mount, row["width"], row["height"]).T
         moment = world.caster.at(recorder._seconds(row["timestamp"]), looking[:3, 3])
         hits = moment.cast(looking[:3, 3].astype(np.float32), directions)
         owner = np.where(hits.found, moment.surfaces.owner[hits.face], -1).reshape(row["height"], row["width"])
@@ -110,10 +110,10 @@ def test_what_lies_in_a_box_is_the_object_and_nothing_that_looks_like_one(
     ego = world.global_from_ego(time).matrix
     sensor = ego @ RigidPose(world.mounts[LIDAR_CHANNEL].rotation, world.mounts[LIDAR_CHANNEL].translation).matrix
     moment = world.caster.at(time, sensor[:3, 3])
-    directions = recorder._lidar._beams @ sensor[:3, :3].T.astype(np.float32)
+    directions = sensor[:3, :3].astype(np.float32) @ recorder._lidar._planes
     hits = moment.cast(sensor[:3, 3].astype(np.float32), directions)
     reach = hits.found & (hits.distance < 50)
-    points = sensor[:3, 3] + directions[reach] * hits.distance[reach, None]
+    points = sensor[:3, 3] + (directions[:, reach] * hits.distance[reach]).T
     owner = moment.surfaces.owner[hits.face[reach]]
     scene = next(scene for scene in nusc.scene if scene["name"] == "synth-0000")
     instances = {recorder._token("instance", index): index for index in range(len(world.cast.actors))}
@@ -139,7 +139,7 @@ def test_no_ray_outside_the_windows_of_the_movers_meets_one(recorder: SceneRecor
     for sensor, mount, planes in sensors:
         moment = world.caster.at(recorder._seconds(recorder._stamp(LIDAR_CHANNEL, 5)), np.array(pose.translation))
         placed = pose.matrix @ mount.ego_from_sensor
-        origin, directions = placed[:3, 3].astype(np.float32), (placed[:3, :3].astype(np.float32) @ planes).T
+        origin, directions = placed[:3, 3].astype(np.float32), placed[:3, :3].astype(np.float32) @ planes
         every = moment.cast(origin, directions)
         few = moment.cast(origin, directions, sensor._windows(moment, placed))
         assert np.array_equal(every.face, few.face)
