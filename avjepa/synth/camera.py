@@ -130,13 +130,14 @@ class Camera:
         """Which pixels the sun reaches, found at every second pixel of every second row."""
         towards = self._lighting.towards_sun
         # what is turned away from the sun needs no ray
-        facing = hits.found.take(self._coarse) & (dot(hits.normal.take(self._coarse, axis=1), towards) > 0)
-        asked = self._coarse[facing]
+        stride = _SHADOW_STRIDE
+        normal = hits.normal.reshape(3, self.height, self.width)[:, ::stride, ::stride].reshape(3, -1)
+        facing = np.flatnonzero((hits.face.take(self._coarse) >= 0) & (dot(normal, towards) > 0))
+        asked = self._coarse.take(facing)
         start = directions.take(asked, axis=1) * hits.distance.take(asked)
-        start += hits.normal.take(asked, axis=1) * np.float32(0.03) + origin[:, None]
+        start += normal.take(facing, axis=1) * np.float32(0.03) + origin[:, None]
         coarse = np.zeros(len(self._coarse), bool)
         coarse[facing] = moment.lit(start, towards)
-        stride = _SHADOW_STRIDE
         blocks = coarse.reshape(-(-self.height // stride), -1)
         return np.repeat(np.repeat(blocks, stride, axis=0), stride, axis=1)[: self.height, : self.width].ravel()
 
@@ -151,7 +152,9 @@ class Camera:
     ) -> FloatArray:
         """Radiance (3, n) of the surfaces that the pixels ``found`` show."""
         light = self._lighting
-        face, normal, distance = hits.face.take(found), hits.normal.take(found, axis=1), hits.distance.take(found)
+        # numpy looks up by intp alone, and would convert each time
+        face = hits.face.take(found).astype(np.intp)
+        normal, distance = hits.normal.take(found, axis=1), hits.distance.take(found)
         points = directions * distance
         points += origin[:, None]
         albedo = moment.surfaces.colour.take(face, axis=1)
@@ -207,8 +210,10 @@ class Camera:
         curve *= np.float32(1.45 * 235**2)
         np.sqrt(curve, out=curve)
         np.minimum(curve, 255, out=curve)
-        planes = curve.astype(np.uint8).reshape(3, self.height, self.width)
-        return np.ascontiguousarray(planes.transpose(1, 2, 0))
+        image = np.empty((self.height * self.width, 3), np.uint8)
+        for channel, plane in enumerate(curve):
+            image[:, channel] = plane
+        return image.reshape(self.height, self.width, 3)
 
 
 def jpeg(image: NDArray[np.uint8]) -> bytes:

@@ -45,7 +45,7 @@ class RayCaster:
 
     def __init__(self, scenery: Mesh, cast: Cast, heading: float) -> None:
         self._cast = cast
-        self._turn = -heading
+        self._turned, self._turned_back = (turned(np.eye(3, dtype=np.float32), yaw) for yaw in (-heading, heading))
         pose = cast.motion.at(0.0)
         still = np.flatnonzero(~cast.moves)
         placed = [cast.actors[i].poses[0].moved(pose.xyz[i], float(pose.yaw[i])) for i in still]
@@ -63,7 +63,7 @@ class RayCaster:
         )
         self._fixed_faces = len(fixed.faces)
         self._standing_normals = np.ascontiguousarray(fixed.normals.T)
-        self._fixed = ray_scene(turned(fixed.vertices, self._turn), fixed.faces)
+        self._fixed = ray_scene(turned(fixed.vertices, -heading), fixed.faces)
         self._moving = moving
         self._poses = np.array([len(poses) for poses in shapes])
         faces = np.array([len(poses[0].faces) for poses in shapes])
@@ -120,7 +120,7 @@ class RayCaster:
             _placed(self._corners[mover], yaw, xyz),
             outlines,
         )
-        return Moment(self._fixed, movers, self.surfaces, pose, self._standing_normals, self._turn)
+        return Moment(self._fixed, movers, self.surfaces, pose, self._standing_normals, self._turned, self._turned_back)
 
 
 def _corners(poses: tuple[Mesh, ...]) -> FloatArray:
@@ -149,7 +149,9 @@ class Moment:
     pose: Pose
     standing_normals: FloatArray
     """(3, face), unit length, of what stands."""
-    _turn: float
+    _turned: FloatArray
+    """(3, 3), takes row vectors into the frame in which what stands is kept."""
+    _turned_back: FloatArray
 
     def cast(
         self, origin: FloatArray, directions: FloatArray, windows: Sequence[NDArray[np.int64]] | None = None
@@ -174,7 +176,7 @@ class Moment:
 
     def _hits(self, origins: FloatArray, directions: FloatArray) -> Hits:
         hits = self._fixed.cast_rays(o3d.core.Tensor.from_numpy(self._rays(origins, directions)), nthreads=1)
-        normal = turned(np.eye(3, dtype=np.float32), -self._turn).T @ hits["primitive_normals"].numpy().T
+        normal = self._turned_back.T @ hits["primitive_normals"].numpy().T
         return Hits(hits["t_hit"].numpy(), hits["primitive_ids"].numpy().view(np.int32), normal)
 
     def lit(self, points: FloatArray, towards: FloatArray) -> NDArray[np.bool_]:
@@ -187,9 +189,9 @@ class Moment:
 
     def _rays(self, origins: FloatArray, directions: FloatArray) -> FloatArray:
         rays = np.empty((directions.shape[1], 6), np.float32)
-        matrix = turned(np.eye(3, dtype=np.float32), self._turn)
-        rays[:, :3] = origins @ matrix
-        np.matmul(directions.T, matrix, out=rays[:, 3:])
+        for axis, values in enumerate((origins @ self._turned).T):
+            rays[:, axis] = values
+        np.matmul(directions.T, self._turned, out=rays[:, 3:])
         return rays
 
 

@@ -91,7 +91,8 @@ class Movers:
         height = dot(points, towards)
         shade = [np.zeros(0, np.int64)]
         # seen from the light, a point and the mover that shades it lie close together
-        across = np.linalg.svd(towards[None])[2][1:]
+        level = np.array((-towards[1], towards[0], 0), np.float32) / np.hypot(towards[0], towards[1])
+        across = np.stack((level, np.cross(towards, level)))
         from_light, middles = across @ points, middle @ across.T
         for (u, v), reach, at in zip(middles, radius, middle @ towards, strict=True):
             near = (from_light[0] - u) ** 2 + (from_light[1] - v) ** 2 < reach * reach

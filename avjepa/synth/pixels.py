@@ -30,13 +30,14 @@ def standing_in_image(moment: Moment, origin: FloatArray, directions: FloatArray
         white[black] = False
         distance[black], face[black] = depths.reshape(face[black].shape), faces.reshape(face[black].shape)
     left, right, above, below = face[1:-1, :-2], face[1:-1, 2:], face[:-2, 1:-1], face[2:, 1:-1]
-    filled = white[1:-1, 1:-1] & (left == right) & (above == below) & (left == above)
+    white[1:-1, 1:-1] &= (left != right) | (above != below) | (left != above)
     with np.errstate(divide="ignore"):
         inverse = 1 / (distance * forward)
-        between = 2 / ((inverse[1:-1, :-2] + inverse[1:-1, 2:]) * forward[1:-1, 1:-1])
-    np.copyto(distance[1:-1, 1:-1], between, where=filled)
-    np.copyto(face[1:-1, 1:-1], left.copy(), where=filled)
-    white[1:-1, 1:-1] &= ~filled
+        for row, column in ((1, 2), (2, 1)):
+            cell = np.s_[row:-1:2, column:-1:2]
+            before, after = np.s_[row:-1:2, column - 1 : -2 : 2], np.s_[row:-1:2, column + 1 :: 2]
+            distance[cell] = 2 / ((inverse[before] + inverse[after]) * forward[cell])
+            face[cell] = face[before]
     asked = np.flatnonzero(white)
     distance, face = distance.ravel(), face.ravel()
     distance[asked], face[asked] = moment.standing(origin, directions.take(asked, axis=1))

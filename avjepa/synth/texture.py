@@ -80,7 +80,7 @@ class Textures:
         self,
         albedo: FloatArray,
         material: NDArray[np.uint8],
-        face: NDArray[np.int32],
+        face: NDArray[np.intp],
         points: FloatArray,
         normal: FloatArray,
         distance: FloatArray,
@@ -143,7 +143,7 @@ class Textures:
         albedo: FloatArray,
         material: NDArray[np.uint8],
         where: NDArray[np.int64],
-        face: NDArray[np.int32],
+        face: NDArray[np.intp],
         points: FloatArray,
     ) -> NDArray[np.uint8]:
         """Paint the window panes among facade hits, and say what is glass now."""

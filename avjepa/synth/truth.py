@@ -41,17 +41,15 @@ def count_points(boxes: Boxes, which: NDArray[np.int64], points: Array) -> NDArr
     """How many points (n, 3) lie in each of the boxes ``which``; global frame, double precision."""
     points = points[np.argsort(points[:, 0])]
     counts = np.zeros(len(which), np.int64)
-    for number, index in enumerate(which):
-        width, length, height = boxes.size[index] / 2
-        x, y, z = boxes.centre[index]
-        reach = np.hypot(width, length) + 1e-6
-        first, last = np.searchsorted(points[:, 0], (x - reach, x + reach))
-        offset = points[first:last] - (x, y, z)
-        cos, sin = np.cos(boxes.yaw[index]), np.sin(boxes.yaw[index])
-        along, across = cos * offset[:, 0] + sin * offset[:, 1], cos * offset[:, 1] - sin * offset[:, 0]
-        counts[number] = np.count_nonzero(
-            (np.abs(along) <= length) & (np.abs(across) <= width) & (np.abs(offset[:, 2]) <= height)
-        )
+    half, centre, yaw = boxes.size[which] / 2, boxes.centre[which], boxes.yaw[which]
+    reach = np.hypot(half[:, 0], half[:, 1]) + 1e-6
+    first, last = (np.searchsorted(points[:, 0], centre[:, 0] + shift) for shift in (-reach, reach))
+    cosines, sines = np.cos(yaw), np.sin(yaw)
+    for number in np.flatnonzero(last > first):
+        (width, length, height), cos, sin = half[number], cosines[number], sines[number]
+        x, y, z = (points[first[number] : last[number]] - centre[number]).T
+        along, across = cos * x + sin * y, cos * y - sin * x
+        counts[number] = np.count_nonzero((np.abs(along) <= length) & (np.abs(across) <= width) & (np.abs(z) <= height))
     return counts
 
 

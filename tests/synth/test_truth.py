@@ -13,6 +13,7 @@ from avjepa.synth.camera import pixel_directions
 from avjepa.synth.casting import RayCaster
 from avjepa.synth.materials import Material
 from avjepa.synth.mesh import Mesh, box
+from avjepa.synth.pixels import standing_in_image
 from avjepa.synth.recording import SceneRecorder
 from avjepa.synth.rig import Mount, RigidPose, mount_sensors
 from avjepa.synth.settings import Settings
@@ -190,3 +191,18 @@ def test_visibility_is_the_share_that_no_wall_hides(covered: float, level: int) 
     pose = RigidPose(front.rotation.__class__(), (0.0, 0.0, 0.0))
     probe.look(caster.at(0.0, np.zeros(3)), mount, (400, 225), pose, np.array([0]))
     assert probe.levels().tolist() == [level, 1]
+
+
+def test_cameras_find_what_a_ray_through_every_pixel_finds(recorder: SceneRecorder) -> None:
+    world = recorder._world
+    pose = recorder._ego(recorder._stamp(LIDAR_CHANNEL, 0))
+    moment = world.caster.at(recorder._seconds(recorder._stamp(LIDAR_CHANNEL, 0)), np.array(pose.translation))
+    for name, camera in recorder._cameras.items():
+        placed = pose.matrix @ world.mounts[name].ego_from_sensor
+        origin, directions = placed[:3, 3].astype(np.float32), placed[:3, :3].astype(np.float32) @ camera._directions
+        forward = camera._directions[2].reshape(camera.height, camera.width)
+        distance, face = moment.standing(origin, directions)
+        hits = standing_in_image(moment, origin, directions, forward)
+        same = face == hits.face
+        assert np.count_nonzero(~same) <= 3
+        assert np.allclose(distance[same], hits.distance[same], rtol=1e-5)
