@@ -93,8 +93,9 @@ def simulate(drivers: list[Driver], obstacles: Obstacles, signals: Signals, dura
         noses = position + length / 2
         paths = routes.at(noses[:, None] + ahead)
         # what lies beside or behind the stretch ahead cannot block it
-        low, high = paths.min(1)[:, None] - 4.0, paths.max(1)[:, None] + 4.0
-        close = ((disc_xy > low) & (disc_xy < high)).all(2) & (disc_train != np.arange(count)[:, None])
+        close = disc_train != np.arange(count)[:, None]
+        for places, low, high in zip(disc_xy.T, paths.min(1).T, paths.max(1).T, strict=True):
+            close &= (places > low[:, None] - 4.0) & (places < high[:, None] + 4.0)
         gaps, leader_speeds = np.full(count, np.inf), np.zeros(count)
         for i in leads:
             driver, path, nose, near = drivers[i], paths[i], noses[i], np.flatnonzero(close[i])
