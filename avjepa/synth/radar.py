@@ -1,4 +1,4 @@
-"""Automotive radars like the Continental ARS 408 of nuScenes, and their file format.
+"""Automotive radars like the Continental ARS 408 of nuScenes.
 
 A radar measures range, bearing and radial speed of clusters. ``vx``, ``vy`` hold the velocity relative to the sensor
 (its own motion included), ``vx_comp``, ``vy_comp`` the radial speed over ground along the line of sight. Positions come
@@ -16,36 +16,12 @@ from numpy.typing import NDArray
 from avjepa.synth.arrays import Array
 from avjepa.synth.casting import Moment, cast_together
 from avjepa.synth.materials import OPTICS, Material
+from avjepa.synth.radar_file import RECORD
 from avjepa.synth.rig import Mount, RigidPose
-
-RECORD = np.dtype(
-    [
-        ("x", "<f4"),
-        ("y", "<f4"),
-        ("z", "<f4"),
-        ("dyn_prop", "i1"),
-        ("id", "<i2"),
-        ("rcs", "<f4"),
-        ("vx", "<f4"),
-        ("vy", "<f4"),
-        ("vx_comp", "<f4"),
-        ("vy_comp", "<f4"),
-        ("is_quality_valid", "i1"),
-        ("ambig_state", "i1"),
-        ("x_rms", "i1"),
-        ("y_rms", "i1"),
-        ("invalid_state", "i1"),
-        ("pdh0", "i1"),
-        ("vx_rms", "i1"),
-        ("vy_rms", "i1"),
-    ]
-)
-"""One return: 43 bytes, 18 fields in the order of the nuScenes radar files."""
 
 MAX_RETURNS = 125
 _MAX_RANGE = 100.0
 _HALF_FIELD = math.radians(60.0)
-_TRAILING_BYTES = 3726
 _CATEGORY_RCS = {
     # dB m²: mean cross-section of a well-seen target
     "vehicle.car": 9.0,
@@ -294,21 +270,3 @@ def _records(targets: _Targets, own: Array, rngs: Sequence[np.random.Generator])
     records["vx_rms"] = 16 + (luck[7] < 0.24) + (luck[8] < 0.02)
     records["vy_rms"] = 3
     return records
-
-
-def radar_file(records: NDArray[Any]) -> bytes:
-    """The bytes of a nuScenes radar file: text header, records, and the zeros that its readers expect at the end.
-
-    A cycle without returns holds one record at NaN, as nuScenes marks an empty cloud.
-    """
-    if len(records) == 0:
-        records = np.zeros(1, RECORD)
-        records["x"] = records["y"] = records["z"] = np.nan
-    header = (
-        "# .PCD v0.7 - Point Cloud Data file format\nVERSION 0.7\n"
-        f"FIELDS {' '.join(RECORD.names or ())}\n"
-        "SIZE 4 4 4 1 2 4 4 4 4 4 1 1 1 1 1 1 1 1\nTYPE F F F I I F F F F F I I I I I I I I\n"
-        "COUNT 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1\n"
-        f"WIDTH {len(records)}\nHEIGHT 1\nVIEWPOINT 0 0 0 1 0 0 0\nPOINTS {len(records)}\nDATA binary\n"
-    )
-    return header.encode("ascii") + records.astype(RECORD).tobytes() + bytes(_TRAILING_BYTES)

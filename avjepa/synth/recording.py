@@ -13,7 +13,8 @@ from avjepa.synth.camera import Camera, image_size, jpeg
 from avjepa.synth.ground import map_mask
 from avjepa.synth.labels import KeyframeTruth, label_rows
 from avjepa.synth.lidar import Lidar
-from avjepa.synth.radar import Radars, View, radar_file
+from avjepa.synth.radar import Radars, View
+from avjepa.synth.radar_file import radar_file
 from avjepa.synth.rig import CHANNELS, RigidPose
 from avjepa.synth.settings import KEYFRAME_INTERVAL, Settings, scene_name
 from avjepa.synth.tables import Row, Tables, linked, token

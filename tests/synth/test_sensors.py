@@ -9,7 +9,7 @@ from nuscenes.utils.geometry_utils import points_in_box
 from pyquaternion import Quaternion
 
 from avjepa.data.fields import LIDAR_CHANNEL, RADAR_CHANNELS
-from avjepa.synth.radar import RECORD, radar_file
+from avjepa.synth.radar_file import RECORD, radar_file
 from tests.synth.test_truth import EVERY_STATE
 
 
