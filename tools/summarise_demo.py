@@ -63,7 +63,7 @@ def main() -> None:
     print("\n".join(pretraining_row(out, sensor) for sensor in SENSORS))
     print("\nThe std is that of L2-normalised context embeddings on occupied cells; 1/√64 = .125 is healthy.")
     print(
-        "A loss / trivial of 1 or more: the embeddings of hidden cells are not predicted better than by their mean, yet.\n"
+        "A loss / trivial of 1 or more: embeddings of hidden cells are not predicted better than by their mean, yet.\n"
     )
     print("## Detection from one sensor\n")
     print(f"Official nuScenes evaluation, {LABELLED_SCENES} labelled scenes, {FINETUNE_STEPS} steps each.\n")
