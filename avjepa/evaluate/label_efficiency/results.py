@@ -142,7 +142,8 @@ def _needed_table(study: Study, rows: Sequence[Row]) -> list[str]:
             scores = curve(rows, method, mode)
             if method != SCRATCH and scores:
                 scenes = needed(means(scores), target)
-                times = f"{max(scratch) / scenes.amount:.2g}" if scenes else "–"
+                own = needed(means(scratch), target)
+                times = f"{own.amount / scenes.amount:.2g}" if scenes and own else "–"
                 lines.append(
                     [
                         method_name(method),
@@ -152,7 +153,7 @@ def _needed_table(study: Study, rows: Sequence[Row]) -> list[str]:
                         times,
                     ]
                 )
-    header = ["method", "mode", "scratch with all labels", "scenes needed for it", "times fewer"]
+    header = ["method", "mode", "scratch with all labels", "scenes needed for it", "times fewer than scratch"]
     title = ["", "## Labels needed to reach scratch's score with all labels", ""]
     return [*title, *_markdown(header, lines)] if lines else []
 
