@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Sequence
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
@@ -86,6 +87,7 @@ class BEVUNet(nn.Module):
     ) -> tuple[Float[Tensor, "batch first y x"], Float[Tensor, "batch output y x"]]:
         """The map of the first depth, before anything coarser is added, and the output."""
         maps = []
+        x = x.contiguous(memory_format=torch.channels_last)  # a fifth faster on the CPU
         for stage in self.down:
             x = stage(x)
             maps.append(x)

@@ -59,7 +59,7 @@ class JEPA(Objective):
         levels: bool = True,
         normalisation: Literal["layer", "l2", "none"] = "layer",
         standardise: bool = True,
-        cells_per_kind: int = 1024,
+        cells_per_kind: int = 256,
         tokens_per_sample: int = 64,
     ) -> None:
         super().__init__()

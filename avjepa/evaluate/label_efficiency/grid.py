@@ -57,13 +57,15 @@ class Method:
         pretrain_steps: lengths of pre-training, ascending; ``(0,)`` for none. The longest serves the grid, the shorter
             ones the curve of score against compute.
         scenes: label amounts of its cells, in scenes.
-        modes: of its cells.
+        modes: of its cells; none for a method that only teaches others.
+        teacher: name of the method whose backbone, frozen, encodes the target of this one.
     """
 
     name: str
     pretrain_steps: tuple[int, ...]
     scenes: tuple[int, ...]
     modes: tuple[Mode, ...]
+    teacher: str | None = None
 
 
 @dataclass(frozen=True)
@@ -177,6 +179,13 @@ class Study:
         for values, name in ((self.seeds, "seeds"), (self.pretrain_seeds, "pretrain_seeds")):
             if len(set(values)) < len(values):
                 raise UserError(f"label efficiency: {name} {list(values)} holds one twice; every run needs its own")
+        steps = {method.name: max(method.pretrain_steps) for method in self.methods if method.teacher is None}
+        for method in self.methods:
+            if method.teacher is not None and not steps.get(method.teacher):
+                raise UserError(
+                    f"methods.{method.name}.teacher: {method.teacher!r} must be another method of the study that is "
+                    "pre-trained and has no teacher itself"
+                )
         if missing := [mode for mode in ("frozen", "end_to_end") if not self.tuning.settings(mode)]:
             raise UserError(f"label efficiency: tune.{missing[0]} needs at least one setting")
 
@@ -206,14 +215,22 @@ class Study:
         """Everything there is to do, in a good order: what others need comes first."""
         cells = self.cells()
         trials = [trial for method in self.methods for mode in method.modes for trial in self.trials(method.name, mode)]
-        backbones = dict.fromkeys([*(trial.cell.backbone for trial in trials), *(cell.backbone for cell in cells)])
-        return [*backbones, *trials, *cells]
+        backbones = [*(trial.cell.backbone for trial in trials), *(cell.backbone for cell in cells)]
+        teachers = [teacher for backbone in backbones if (teacher := self.teacher(backbone)) is not None]
+        return [*dict.fromkeys([*teachers, *backbones]), *trials, *cells]
+
+    def teacher(self, backbone: Pretraining) -> Pretraining | None:
+        """The backbone, of the same seed, that encodes the target of this one's pre-training."""
+        by_name = {method.name: method for method in self.methods}
+        name = by_name[backbone.method].teacher
+        return None if name is None else Pretraining(name, backbone.seed, max(by_name[name].pretrain_steps))
 
     def needs(self, job: Job) -> list[Job]:
         """What has to be done before."""
         match job:
             case Pretraining():
-                return []
+                teacher = self.teacher(job)
+                return [] if teacher is None else [teacher]
             case Trial():
                 return [job.cell.backbone]
             case Cell():

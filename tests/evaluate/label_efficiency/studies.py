@@ -16,12 +16,14 @@ MODES: tuple[Mode, ...] = ("frozen", "end_to_end")
 def small_study(**changes: Any) -> Study:
     methods = (Method("scratch", (0,), (1, 4), MODES), Method("jepa", (10, 20), (1, 4), MODES))
     tuning = Tuning(1, (Setting(1e-3),), (Setting(1e-3), Setting(5e-3)))
-    settings: dict[str, Any] = {"seeds": (0, 1), "pretrain_seeds": (0, 1), "compute_scenes": (1,), **changes}
-    return Study("lidar", methods, 8, 5, tuning, **settings)
+    settings: dict[str, Any] = {
+        "methods": methods, "seeds": (0, 1), "pretrain_seeds": (0, 1), "compute_scenes": (1,), **changes
+    }  # fmt: skip
+    return Study("lidar", total_scenes=8, steps=5, tuning=tuning, **settings)
 
 
 class NoBuilder(Builder):
-    def pretrain(self, job: Pretraining, folder: Path) -> dict[str, Any]:
+    def pretrain(self, job: Pretraining, folder: Path, teacher: Path | None) -> dict[str, Any]:
         raise NotImplementedError
 
     def detector(self, cell: Cell, setting: Setting, bundle: Path, split: str, folder: Path) -> DetectorRun:

@@ -4,7 +4,15 @@ import pytest
 
 from avjepa.data.splits import chosen_scenes
 from avjepa.errors import UserError
-from avjepa.evaluate.label_efficiency.grid import Cell, Pretraining, Setting, Trial, backbone_of, labelled_scenes
+from avjepa.evaluate.label_efficiency.grid import (
+    Cell,
+    Method,
+    Pretraining,
+    Setting,
+    Trial,
+    backbone_of,
+    labelled_scenes,
+)
 from tests.evaluate.label_efficiency.studies import small_study
 
 
@@ -82,6 +90,21 @@ def test_trials_that_differ_in_the_layer_decay_have_names_of_their_own() -> None
     assert Setting(1e-3, 0.3, 24).definition() == {
         "learning_rate": 1e-3, "backbone_learning_rate_factor": 0.3, "head_first_steps": 24,
     }  # fmt: skip
+
+
+def test_a_teacher_is_pretrained_first_with_the_same_seed_and_has_no_cells_of_its_own() -> None:
+    modes = small_study().methods[0].modes
+    methods = (Method("scratch", (0,), (1, 4), modes), Method("jepa", (10,), (1, 4), modes, "lidar"))
+    study = small_study(methods=(*methods, Method("lidar", (30,), (1, 4), ())))
+    jobs = study.jobs()
+    for seed in (0, 1):
+        backbone, teacher = Pretraining("jepa", seed, 10), Pretraining("lidar", seed, 30)
+        assert study.needs(backbone) == [teacher] and study.needs(teacher) == []
+        assert jobs.index(teacher) < jobs.index(backbone)
+    assert {cell.backbone.method for cell in study.cells()} == {"scratch", "jepa"}
+    for teacher in ("scratch", "nobody", "jepa"):
+        with pytest.raises(UserError, match=r"methods\.jepa\.teacher"):
+            small_study(methods=(methods[0], Method("jepa", (10,), (1,), modes, teacher)))
 
 
 def test_a_seed_twice_is_refused() -> None:
