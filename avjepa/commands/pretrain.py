@@ -7,6 +7,9 @@ from lightning.pytorch.cli import LightningArgumentParser
 
 from avjepa.commands.training import TrainingCLI
 from avjepa.data.datamodule import PretrainDataModule
+from avjepa.encoders.base import SensorEncoder
+from avjepa.encoders.bundle import Manifest
+from avjepa.pretrain.calibration import calibrate
 from avjepa.pretrain.callbacks import CollapseMonitor
 from avjepa.pretrain.export import export_backbone
 from avjepa.pretrain.lightning_model import PretrainModule
@@ -15,6 +18,8 @@ from avjepa.training.defaults import CHECKPOINTS
 
 BUNDLE = "backbone"
 """Folder of the backbone bundle below the run's folder."""
+CALIBRATION_BATCHES = 50
+"""Batches of whole inputs from which a bundle's batch normalisations take their statistics."""
 
 
 class PretrainCLI(TrainingCLI):
@@ -32,12 +37,22 @@ class PretrainCLI(TrainingCLI):
         configured = self.config_init.trainer.callbacks or []
         return [] if any(isinstance(callback, CollapseMonitor) for callback in configured) else [CollapseMonitor()]
 
+    def export(self) -> Manifest:
+        """Write the encoder of the last checkpoint as a bundle, with batch statistics of whole inputs."""
+
+        def finish(encoder: SensorEncoder) -> None:
+            encoder.to(self.trainer.strategy.root_device)
+            batches = self.datamodule.context_loader(CALIBRATION_BATCHES)
+            calibrate(encoder, batches, self.trainer.precision_plugin.forward_context)
+
+        checkpoint = self.out / CHECKPOINTS / LAST
+        return export_backbone(checkpoint, self.out / BUNDLE, self.provenance(), self.config.export, finish)
+
 
 def run(arguments: Sequence[str]) -> None:
     """Pre-train an encoder and write it as a backbone bundle."""
     cli = PretrainCLI("pretrain", PretrainModule, PretrainDataModule, arguments)
     cli.fit()
     if cli.trainer.is_global_zero:
-        checkpoint = cli.out / CHECKPOINTS / LAST
-        manifest = export_backbone(checkpoint, cli.out / BUNDLE, cli.provenance(), cli.config.export)
+        manifest = cli.export()
         print(f"{cli.out / BUNDLE}: {manifest.parameters} parameters in {manifest.tensors} tensors")

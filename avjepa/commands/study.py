@@ -30,7 +30,6 @@ from avjepa.evaluate.label_efficiency.grid import (
 from avjepa.evaluate.label_efficiency.worker import Builder, DetectorRun
 from avjepa.files import write_text
 from avjepa.finetune.lightning_model import FinetuneModule
-from avjepa.pretrain.export import export_backbone
 from avjepa.pretrain.lightning_model import PretrainModule
 from avjepa.training.checkpoints import LAST
 from avjepa.training.defaults import CHECKPOINTS
@@ -357,7 +356,7 @@ class ConfiguredBuilder(Builder):
         cli = PretrainCLI("pretrain", PretrainModule, PretrainDataModule, arguments)
         _hide_progress(cli.trainer)
         cli.fit()
-        export_backbone(checkpoint, folder / BUNDLE, cli.provenance(), export)
+        cli.export()
         losses = [row["train/loss"] for row in read_rows(folder / "metrics.csv") if "train/loss" in row]
         batch_size = cli.datamodule.batch_size * cli.trainer.accumulate_grad_batches * cli.trainer.world_size
         return {"batch_size": batch_size} | ({"final_loss": losses[-1]} if losses else {})

@@ -1,6 +1,8 @@
 """Augmentation of a whole sample in the BEV frame: points, velocities, boxes and cameras move together."""
 
-from dataclasses import dataclass, replace
+import zlib
+from dataclasses import asdict, dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -60,6 +62,30 @@ class BEVAugmentation:
     def applied(self, sample: Sample, stream: int = 0) -> Sample:
         """The sample in a BEV frame drawn from ``sample.seed``; another ``stream`` gives an independent draw."""
         return moved(sample, self.drawn(sample.seed, stream))
+
+
+@dataclass(frozen=True)
+class FewAugmentations(BEVAugmentation):
+    """As ``BEVAugmentation``, but a moment always gets one of a few draws of its own, so that results can be kept.
+
+    Args:
+        draws: how many.
+    """
+
+    draws: int = 1
+
+    @classmethod
+    def of(cls, augmentation: BEVAugmentation, draws: int) -> "FewAugmentations":
+        """A few draws of another augmentation."""
+        return cls(**asdict(augmentation), draws=draws)
+
+    def draw_of(self, token: str, number: int) -> Float[Tensor, "4 4"]:
+        """``bev_from_ego`` of one of the draws of the moment with this token."""
+        return self.drawn((zlib.crc32(token.encode()) << 16) + number % self.draws)
+
+    def applied(self, sample: Sample, stream: int = 0) -> Sample:
+        """The sample with one of its draws, which one is up to ``sample.seed``."""
+        return moved(sample, self.draw_of(sample.token, sample.seed))
 
 
 def moved(sample: Sample, new_from_old: Float[Tensor, "4 4"]) -> Sample:

@@ -196,6 +196,13 @@ class PretrainDataModule(_DataModule):
         assert self.dataset is not None, "setup() comes first"
         return self._resumable(self.dataset, collate_pretrain)
 
+    def context_loader(self, batches: int) -> BatchLoader[Batch]:
+        """So many batches of contexts alone, augmented as in training, at most one pass over the data."""
+        assert self.dataset is not None, "setup() comes first"
+        order = BatchOrder(len(self.dataset), self.batch_size, self.seed)
+        contexts = self.dataset.contexts()
+        return BatchLoader(contexts, order.batch, min(batches, order.batches_per_epoch()), collate, self.workers)
+
 
 class DetectionDataModule(_DataModule):
     """Keyframes with boxes.

@@ -126,6 +126,15 @@ class PretrainDataset(MomentDataset[tuple[Sample, Sample]]):
                 )
         super().__init__(moments, on_bad_file, bad_files or BadFileLog())
 
+    def contexts(self) -> "ContextDataset":
+        """The contexts of the same moments, without their targets."""
+        return ContextDataset(self)
+
+    def context_of(self, moment: int, draw: Draw) -> Sample:
+        """The context of a moment."""
+        context = self._loader.load(moment, self.context, draw.seed)
+        return context if self.augmentation is None else self.augmentation.applied(context, _CONTEXT_STREAM)
+
     def load(self, moment: int, draw: Draw) -> tuple[Sample, Sample]:
         """Context and target of a moment; one object if both views are equal."""
         context = self._loader.load(moment, self.context, draw.seed)
@@ -139,6 +148,22 @@ class PretrainDataset(MomentDataset[tuple[Sample, Sample]]):
             return moved_context, moved_context
         stream = _TARGET_STREAM if self.independent_views else _CONTEXT_STREAM
         return moved_context, self.augmentation.applied(target, stream)
+
+
+class ContextDataset(MomentDataset[Sample]):
+    """What the context encoder's side of a pre-training loads.
+
+    Args:
+        pairs: the dataset of contexts and targets.
+    """
+
+    def __init__(self, pairs: PretrainDataset) -> None:
+        super().__init__(pairs.moments, pairs.on_bad_file, pairs.bad_files)
+        self._pairs = pairs
+
+    def load(self, moment: int, draw: Draw) -> Sample:
+        """The context of a moment."""
+        return self._pairs.context_of(moment, draw)
 
 
 class LabelledDataset(MomentDataset[Sample]):

@@ -1,6 +1,6 @@
 """From a checkpoint of pre-training to a backbone bundle."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,11 @@ def encoder_architectures(objective: Objective) -> dict[str, dict[str, Any]]:
 
 
 def export_backbone(
-    checkpoint: str | Path, directory: str | Path, provenance: Mapping[str, Any], which: str = "encoder"
+    checkpoint: str | Path,
+    directory: str | Path,
+    provenance: Mapping[str, Any],
+    which: str = "encoder",
+    finish: Callable[[SensorEncoder], None] = lambda encoder: None,
 ) -> Manifest:
     """Write an encoder of a checkpoint as a bundle.
 
@@ -30,6 +34,7 @@ def export_backbone(
         provenance: goes into the manifest, together with the step and ``which``.
         which: ``encoder``, the context encoder that was trained, or ``target.teacher``, its moving average, which
             I-JEPA and V-JEPA evaluate. Which of them transfers better depends on the length of the training.
+        finish: what is done to the encoder before it is written.
 
     Raises:
         UserError: the checkpoint cannot be read, is none of pre-training, or has no such encoder.
@@ -45,4 +50,5 @@ def export_backbone(
     tensors = {name.removeprefix(prefix): state[name] for name in state if name.startswith(prefix)}
     encoder = build_encoder(found[which]["class_path"], found[which]["init_args"], f"checkpoint {checkpoint}")
     load_strictly(encoder, tensors, f"checkpoint {checkpoint}")
+    finish(encoder)
     return save_bundle(encoder, directory, {**provenance, "exported": which, "step": content.get("global_step")})

@@ -20,7 +20,13 @@ from avjepa.encoders.bundle import load_bundle
 from avjepa.errors import UserError
 from avjepa.evaluate.detection import load_nuscenes
 from avjepa.evaluate.fast import FastDetectionEval
-from avjepa.evaluate.label_efficiency.features import CachedBackbone, FeatureCache, keyframe_loader, read_labels_alone
+from avjepa.evaluate.label_efficiency.features import (
+    CachedBackbone,
+    FeatureCache,
+    few_augmentations,
+    keyframe_loader,
+    read_labels_alone,
+)
 from avjepa.evaluate.label_efficiency.grid import Cell, Job, Mode, Pretraining, Setting, Study, Trial, backbone_of
 from avjepa.evaluate.label_efficiency.probes import backbone_measures
 from avjepa.evaluate.label_efficiency.store import Store
@@ -211,10 +217,12 @@ class Worker:
         with contextlib.ExitStack() as stack:
             if cell.mode == "frozen":
                 cache = self._features(cell.backbone, run)
-                cache.add(run.data, sorted({*scenes, *run.data.index.scenes_of(split)}))
+                augmentation = few_augmentations(run.data, self.study.steps * run.data.batch_size)
+                cache.add(run.data, scenes, augmentation)
+                cache.add(run.data, run.data.index.scenes_of(split))
                 run.module.detector.backbone = CachedBackbone(cache)
                 run.module.weights = None
-                read_labels_alone(run.data)
+                read_labels_alone(run.data, augmentation)
             last = folder / CHECKPOINTS / LAST
             run.trainer.fit(run.module, run.data, ckpt_path=str(last) if last.is_file() else None, weights_only=True)
             run.module.to(run.trainer.strategy.root_device)
