@@ -48,8 +48,8 @@ class MethodConfig:
         export: which encoder is kept: ``encoder`` or ``target.teacher``.
         pretrain_steps: lengths of pre-training; the study's by default.
         labels: label amounts; the study's by default.
-        modes: the study's by default; ``[]`` for a method that only teaches others.
-        teacher: the method whose backbone, frozen, encodes the target; it may be of another sensor.
+        frozen_labels: label amounts with a frozen backbone, where they are others; the study's by default.
+        modes: the study's by default.
     """
 
     pretrain: str | None = None
@@ -57,8 +57,8 @@ class MethodConfig:
     export: str = "encoder"
     pretrain_steps: list[int] | None = None
     labels: Labels | None = None
+    frozen_labels: Labels | None = None
     modes: list[Literal["frozen", "end_to_end"]] | None = None
-    teacher: str | None = None
 
 
 @dataclass(frozen=True)
@@ -100,6 +100,7 @@ class StudyConfig:
         finetune: configuration of ``avjepa finetune``, relative to this file.
         methods: by name. ``scratch``, ``jepa`` and ``generative`` have a role in the claims that are tested.
         labels: label amounts: numbers of scenes, or shares such as "5%".
+        frozen_labels: label amounts with a frozen backbone; the same by default.
         steps: optimiser steps of every fine-tuning.
         pretrain_steps: optimiser steps of every pre-training; the longest counts, shorter ones are for ``compute``.
         tune: how settings are chosen.
@@ -119,6 +120,7 @@ class StudyConfig:
     pretrain_steps: list[int]
     tune: TuneConfig
     compute: ComputeConfig | None = None
+    frozen_labels: Labels | None = None
     modes: list[Literal["frozen", "end_to_end"]] = field(default_factory=lambda: ["frozen", "end_to_end"])
     seeds: list[int] = field(default_factory=lambda: [0, 1, 2])
     pretrain_seeds: list[int] = field(default_factory=lambda: [0, 1, 2])
@@ -178,13 +180,14 @@ class StudyConfig:
             steps = sorted(set(method.pretrain_steps or self.pretrain_steps)) if method.pretrain else [0]
             if method.pretrain and min(steps) < 1:
                 raise UserError(f"methods.{name}.pretrain_steps: {steps} must be at least 1; scratch has no pretrain")
+            frozen = method.frozen_labels or (None if method.labels else self.frozen_labels)
             methods.append(
                 Method(
                     name,
                     tuple(steps),
                     labelled_scenes(method.labels or self.labels, total_scenes),
-                    tuple(self.modes if method.modes is None else method.modes),
-                    method.teacher,
+                    tuple(method.modes or self.modes),
+                    labelled_scenes(frozen, total_scenes) if frozen else None,
                 )
             )
         tune = self.tune
@@ -230,10 +233,7 @@ class StudyConfig:
                 *([s.definition() for s in given] for given in (tune.frozen, tune.end_to_end)),
             ],
             "pretrain_seeds": self.pretrain_seeds[0],
-            "methods": {
-                name: [self.pretraining(name), method.export, *([method.teacher] if method.teacher else [])]
-                for name, method in self.methods.items()
-            },
+            "methods": {name: [self.pretraining(name), method.export] for name, method in self.methods.items()},
         }
 
 
@@ -334,23 +334,24 @@ class ConfiguredBuilder(Builder):
         self._source = [f"--data={data}", f"--version={version}", *options]
         self._finetune = out / "configs" / "finetune.yaml"
         write_text(self._finetune, yaml.safe_dump(config.finetuning()))
+        self._pretrain: dict[str, Path] = {}
+        for name in config.methods:
+            configuration = config.pretraining(name)
+            if configuration is not None:
+                self._pretrain[name] = out / "configs" / f"pretrain_{name}.yaml"
+                write_text(self._pretrain[name], yaml.safe_dump(configuration))
 
-    def pretrain(self, job: Pretraining, folder: Path, teacher: Path | None) -> dict[str, Any]:
+    def pretrain(self, job: Pretraining, folder: Path) -> dict[str, Any]:
         """``avjepa pretrain`` of the method's file and overrides; for scratch, random weights as a bundle."""
         common = [*self._source, f"--seed={job.seed}", f"--out={folder}", *_quiet(folder)]
-        configuration = self.config.pretraining(job.method)
-        if configuration is None:
+        if job.method not in self._pretrain:
             arguments = [f"--config={self._finetune}", *common]
             scratch = FinetuneCLI("finetune", FinetuneModule, DetectionDataModule, arguments)
             save_bundle(scratch.model.detector.backbone, folder / BUNDLE, scratch.provenance())
             return {}
-        if teacher is not None:
-            configuration = merged(configuration, {"model": {"objective": {"init_args": {"target": _frozen(teacher)}}}})
-        file = folder / "pretrain.yaml"
-        write_text(file, yaml.safe_dump(configuration))
         export, checkpoint = self.config.methods[job.method].export, folder / CHECKPOINTS / LAST
         arguments = [
-            f"--config={file}", *common, f"--steps={job.steps}", f"--export={export}",
+            f"--config={self._pretrain[job.method]}", *common, f"--steps={job.steps}", f"--export={export}",
             *(["--ckpt_path=last"] if checkpoint.is_file() else []),
         ]  # fmt: skip
         cli = PretrainCLI("pretrain", PretrainModule, PretrainDataModule, arguments)
@@ -374,12 +375,6 @@ class ConfiguredBuilder(Builder):
         cli = FinetuneCLI("finetune", FinetuneModule, DetectionDataModule, arguments)
         _hide_progress(cli.trainer)
         return DetectorRun(cli.model, cli.datamodule, cli.trainer)
-
-
-def _frozen(bundle: Path) -> dict[str, Any]:
-    """A target encoder: the bundle's, as it is."""
-    encoder = {"class_path": "avjepa.encoders.bundle.load_bundle", "init_args": {"directory": str(bundle)}}
-    return {"class_path": "avjepa.pretrain.targets.FrozenTarget", "init_args": {"encoder": encoder}}
 
 
 def _quiet(folder: Path) -> list[str]:

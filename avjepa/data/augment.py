@@ -2,7 +2,6 @@
 
 import zlib
 from dataclasses import asdict, dataclass, replace
-from typing import ClassVar
 
 import numpy as np
 import torch

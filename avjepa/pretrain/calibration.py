@@ -1,4 +1,4 @@
-"""Statistics of batch normalisations for what a backbone will meet: whole inputs, where pre-training showed it parts."""
+"""Statistics of batch normalisations for what a backbone will meet: whole inputs; pre-training showed it parts."""
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager

@@ -20,7 +20,7 @@ class OccupancyReconstruction(Objective):
     Args:
         encoder: the encoder to pre-train.
         masks: draws the hidden cells.
-        reconstruction: what is reconstructed; what the encoder names as its sensor's content by default.
+        content: what is reconstructed; what the encoder names as its sensor's content by default.
         predictor: size of the decoder.
         drop: share of the context's visible raw input that is dropped too.
         weights: how much hidden, visible, occupied and empty cells count.
@@ -30,15 +30,15 @@ class OccupancyReconstruction(Objective):
         self,
         encoder: SensorEncoder,
         masks: MaskGenerator,
-        reconstruction: ReconstructionTarget | None = None,
+        content: ReconstructionTarget | None = None,
         predictor: PredictorOptions = PredictorOptions(),  # noqa: B008 (frozen)
         drop: float = 0.4,
         weights: CellWeights = CellWeights(),  # noqa: B008 (frozen)
     ) -> None:
         super().__init__()
         self.encoder, self.masks = encoder, masks
-        self.reconstruction = encoder.content() if reconstruction is None else reconstruction
-        self.decoder = Predictor(encoder.out_channels, self.reconstruction.channels, encoder.token_grid, predictor)
+        self.content = encoder.content() if content is None else content
+        self.decoder = Predictor(encoder.out_channels, self.content.channels, encoder.token_grid, predictor)
         self.drop, self.weights = drop, weights
 
     def forward(self, batch: PretrainBatch) -> ObjectiveOutput:
@@ -57,8 +57,8 @@ class OccupancyReconstruction(Objective):
         prediction = self.decoder(context, hidden, sensor_xy)
 
         with torch.autocast(prediction.device.type, enabled=False):  # losses in fp32
-            content = self.reconstruction.of(batch.target, encoder.token_grid)
-            distance = self.reconstruction.distance(prediction.float(), content)
+            content = self.content.of(batch.target, encoder.token_grid)
+            distance = self.content.distance(prediction.float(), content)
             terms = cell_loss(distance, hidden, content.occupied, self.weights, content.valid)
             loss = torch.stack(list(terms.values())).sum()
 

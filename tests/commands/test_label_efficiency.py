@@ -138,7 +138,7 @@ def test_a_small_study_from_pretraining_to_claims(
 def test_cached_features_are_those_of_the_encoder(study: Path, dataset: Path, tmp_path: Path) -> None:
     builder = ConfiguredBuilder(StudyConfig.read(study), tmp_path / "out", dataset, VERSION)
     backbone = Pretraining("scratch", 3, 0)
-    builder.pretrain(backbone, tmp_path / "scratch", None)
+    builder.pretrain(backbone, tmp_path / "scratch")
     bundle = tmp_path / "scratch" / "backbone"
     cell = Cell(backbone, "frozen", 1, 0)
     run = builder.detector(cell, Setting(1e-3), bundle, "test", tmp_path / "cell")
@@ -201,7 +201,7 @@ def test_overrides_of_a_method_change_its_pretraining_alone(study: Path, dataset
     objective = {
         "class_path": "avjepa.pretrain.occupancy.OccupancyReconstruction",
         "init_args": {
-            "reconstruction": {
+            "content": {
                 "class_path": "avjepa.encoders.content.PointColumns", "init_args": {"sensor": "lidar"}
             }
         },
@@ -209,7 +209,7 @@ def test_overrides_of_a_method_change_its_pretraining_alone(study: Path, dataset
     content["methods"]["generative"] = {"pretrain": "pretrain.yaml", "overrides": {"model": {"objective": objective}}}
     study.write_text(yaml.safe_dump(content))
     builder = ConfiguredBuilder(StudyConfig.read(study), tmp_path / "out", dataset, VERSION)
-    measures = builder.pretrain(Pretraining("generative", 0, 1), tmp_path / "generative", None)
+    measures = builder.pretrain(Pretraining("generative", 0, 1), tmp_path / "generative")
     assert measures["batch_size"] == 2
     saved = yaml.safe_load((tmp_path / "generative" / "config.yaml").read_text())
     used = saved["model"]["objective"]
@@ -217,24 +217,6 @@ def test_overrides_of_a_method_change_its_pretraining_alone(study: Path, dataset
     assert used["init_args"]["predictor"]["width"] == 8, "what both have in common stays"
     assert "target" not in used["init_args"]
     assert load_bundle(tmp_path / "generative" / "backbone").out_channels == 8
-
-
-def test_a_teacher_encodes_the_target_and_stays_as_it_is(study: Path, dataset: Path, tmp_path: Path) -> None:
-    content = yaml.safe_load(study.read_text())
-    content["methods"] = {
-        "lidar": {"pretrain": "pretrain.yaml", "modes": []},
-        "jepa": {"pretrain": "pretrain.yaml", "teacher": "lidar", "modes": ["frozen"], "labels": [1]},
-    }
-    study.write_text(yaml.safe_dump(content))
-    out = tmp_path / "out"
-    arguments = ["--config", str(study), "--data", str(dataset), "--version", VERSION, "--out", str(out)]
-    assert cli.main(["label-efficiency", *arguments]) == 0
-    records = {path.stem for path in (out / "records").iterdir()}
-    assert records == {"pretrain-lidar-p0-2", "pretrain-jepa-p0-2", "frozen-jepa-p0-2-1scenes-s0"}
-    used = yaml.safe_load((out / "work" / "pretrain-jepa-p0-2" / "config.yaml").read_text())
-    target = used["model"]["objective"]["init_args"]["target"]
-    assert target["class_path"].endswith("FrozenTarget")
-    assert target["init_args"]["encoder"]["init_args"]["directory"].endswith("pretrain-lidar-p0-2/backbone")
 
 
 @pytest.mark.parametrize(
@@ -248,7 +230,6 @@ def test_a_teacher_encodes_the_target_and_stays_as_it_is(study: Path, dataset: P
         ({"finetune": "nowhere.yaml"}, "nowhere.yaml"),
         ({"methods": {"a/b": {}}}, "a/b"),
         ({"steps": "many"}, "many"),
-        ({"methods": {"jepa": {"pretrain": "pretrain.yaml", "teacher": "nobody"}}}, "nobody"),
     ],
 )
 def test_a_wrong_study_is_one_line(

@@ -161,9 +161,9 @@ def test_a_hidden_cells_pixels_are_in_the_target_and_not_in_the_context() -> Non
     model = objective(normalised=False).eval()
     batch = batch_of(rig())
     assert batch.cameras is not None
-    assert isinstance(model.encoder, CameraEncoder) and isinstance(model.reconstruction, PixelColumns)
+    assert isinstance(model.encoder, CameraEncoder) and isinstance(model.content, PixelColumns)
     output = model(PretrainBatch(batch, batch))
-    content = model.reconstruction.of(batch, GRID)
+    content = model.content.of(batch, GRID)
     hidden = output.embeddings.hidden & content.valid
     assert hidden.any()
     patch = model.encoder.backbone.patch
@@ -178,15 +178,15 @@ def test_a_hidden_cells_pixels_are_in_the_target_and_not_in_the_context() -> Non
 
     inside = changed(covered)
     assert torch.equal(model(inside).embeddings.context, output.embeddings.context)
-    moved = (model.reconstruction.of(inside.target, GRID).values - content.values).abs().amax(1) > 0
+    moved = (model.content.of(inside.target, GRID).values - content.values).abs().amax(1) > 0
     assert moved[hidden].all()
 
     # what the target reads of a hidden cell ends half a stride beyond the hidden patches
-    reach = -(-model.reconstruction.stride // 2)
+    reach = -(-model.content.stride // 2)
     near = torch.nn.functional.max_pool2d(covered.float(), 2 * reach + 1, 1, reach) > 0
     outside = changed(~near)
     assert not torch.equal(model(outside).embeddings.context, output.embeddings.context)
-    moved = (model.reconstruction.of(outside.target, GRID).values - content.values).abs().amax(1) > 0
+    moved = (model.content.of(outside.target, GRID).values - content.values).abs().amax(1) > 0
     assert moved.any() and not moved[hidden].any()
 
 
@@ -230,7 +230,7 @@ def test_the_command_pretrains_a_camera_generatively(tiny: Path, tmp_path: Path)
     reconstruction = {"class_path": "avjepa.encoders.pixel_columns.PixelColumns"}
     generative = {
         "class_path": "avjepa.pretrain.occupancy.OccupancyReconstruction",
-        "init_args": {"reconstruction": reconstruction},
+        "init_args": {"content": reconstruction},
     }
     changes = {"model": {"objective": generative}, "data": {"workers": 0, "batch_size": 2}}
     config = tmp_path / "generative.yaml"
@@ -241,7 +241,7 @@ def test_the_command_pretrains_a_camera_generatively(tiny: Path, tmp_path: Path)
     assert json.loads((out / "provenance.json").read_text())["finished"] is True
     assert (out / "backbone" / "backbone.safetensors").is_file()
     used = yaml.safe_load((out / "config.yaml").read_text())["model"]["objective"]["init_args"]
-    assert used["reconstruction"]["init_args"]["height_bins"] == 6
+    assert used["content"]["init_args"]["height_bins"] == 6
     assert "target" not in used
 
 

@@ -57,15 +57,19 @@ class Method:
         pretrain_steps: lengths of pre-training, ascending; ``(0,)`` for none. The longest serves the grid, the shorter
             ones the curve of score against compute.
         scenes: label amounts of its cells, in scenes.
-        modes: of its cells; none for a method that only teaches others.
-        teacher: name of the method whose backbone, frozen, encodes the target of this one.
+        modes: of its cells.
+        frozen_scenes: label amounts of its cells with a frozen backbone; ``None`` for those of the others.
     """
 
     name: str
     pretrain_steps: tuple[int, ...]
     scenes: tuple[int, ...]
     modes: tuple[Mode, ...]
-    teacher: str | None = None
+    frozen_scenes: tuple[int, ...] | None = None
+
+    def scenes_of(self, mode: Mode) -> tuple[int, ...]:
+        """Label amounts of its cells in a mode."""
+        return self.scenes if mode == "end_to_end" or self.frozen_scenes is None else self.frozen_scenes
 
 
 @dataclass(frozen=True)
@@ -179,13 +183,6 @@ class Study:
         for values, name in ((self.seeds, "seeds"), (self.pretrain_seeds, "pretrain_seeds")):
             if len(set(values)) < len(values):
                 raise UserError(f"label efficiency: {name} {list(values)} holds one twice; every run needs its own")
-        steps = {method.name: max(method.pretrain_steps) for method in self.methods if method.teacher is None}
-        for method in self.methods:
-            if method.teacher is not None and not steps.get(method.teacher):
-                raise UserError(
-                    f"methods.{method.name}.teacher: {method.teacher!r} must be another method of the study that is "
-                    "pre-trained and has no teacher itself"
-                )
         if missing := [mode for mode in ("frozen", "end_to_end") if not self.tuning.settings(mode)]:
             raise UserError(f"label efficiency: tune.{missing[0]} needs at least one setting")
 
@@ -198,7 +195,7 @@ class Study:
                 for steps in reversed(method.pretrain_steps):
                     longest = steps == max(method.pretrain_steps)
                     for mode in method.modes if longest else self.compute_modes:
-                        for scenes in method.scenes if longest else self.compute_scenes:
+                        for scenes in method.scenes_of(mode) if longest else self.compute_scenes:
                             found[Cell(Pretraining(method.name, backbone_seed, steps), mode, scenes, seed)] = None
         return list(found)
 
@@ -215,22 +212,14 @@ class Study:
         """Everything there is to do, in a good order: what others need comes first."""
         cells = self.cells()
         trials = [trial for method in self.methods for mode in method.modes for trial in self.trials(method.name, mode)]
-        backbones = [*(trial.cell.backbone for trial in trials), *(cell.backbone for cell in cells)]
-        teachers = [teacher for backbone in backbones if (teacher := self.teacher(backbone)) is not None]
-        return [*dict.fromkeys([*teachers, *backbones]), *trials, *cells]
-
-    def teacher(self, backbone: Pretraining) -> Pretraining | None:
-        """The backbone, of the same seed, that encodes the target of this one's pre-training."""
-        by_name = {method.name: method for method in self.methods}
-        name = by_name[backbone.method].teacher
-        return None if name is None else Pretraining(name, backbone.seed, max(by_name[name].pretrain_steps))
+        backbones = dict.fromkeys([*(trial.cell.backbone for trial in trials), *(cell.backbone for cell in cells)])
+        return [*backbones, *trials, *cells]
 
     def needs(self, job: Job) -> list[Job]:
         """What has to be done before."""
         match job:
             case Pretraining():
-                teacher = self.teacher(job)
-                return [] if teacher is None else [teacher]
+                return []
             case Trial():
                 return [job.cell.backbone]
             case Cell():

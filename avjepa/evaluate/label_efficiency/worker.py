@@ -51,13 +51,8 @@ class Builder(ABC):
     """Makes what a study trains. Objects come from outside: nothing here knows of configuration files."""
 
     @abstractmethod
-    def pretrain(self, job: Pretraining, folder: Path, teacher: Path | None) -> dict[str, Any]:
+    def pretrain(self, job: Pretraining, folder: Path) -> dict[str, Any]:
         """Pre-train, or resume what an interrupted worker left in ``folder``, and write the bundle ``folder/backbone``.
-
-        Args:
-            job: what to pre-train.
-            folder: of the training.
-            teacher: bundle of the backbone that encodes the target, for a method that has a teacher.
 
         Returns:
             Measures worth a place in the record.
@@ -171,13 +166,10 @@ class Worker:
 
     def _pretrained(self, job: Pretraining, folder: Path) -> dict[str, Any]:
         started = time.monotonic()
-        teacher = self.study.teacher(job)
-        measures = self.builder.pretrain(job, folder, None if teacher is None else self.bundle(teacher))
+        measures = self.builder.pretrain(job, folder)
         shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
         record = {"method": job.method, "pretrain_seed": job.seed, "pretrain_steps": job.steps, **measures}
         record["pretrain_seconds"] = round(time.monotonic() - started, 2)
-        if not next(method.modes for method in self.study.methods if method.name == job.method):
-            return record  # a teacher of another sensor: the detectors' data are not for it
         # any detector's data will do: the probe reads samples, not labels
         cell = Cell(job, "frozen", 1, self.study.seeds[0])
         run = self.builder.detector(cell, self.study.tuning.frozen[0], folder / BUNDLE, self.validation, folder)

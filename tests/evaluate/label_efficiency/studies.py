@@ -23,7 +23,7 @@ def small_study(**changes: Any) -> Study:
 
 
 class NoBuilder(Builder):
-    def pretrain(self, job: Pretraining, folder: Path, teacher: Path | None) -> dict[str, Any]:
+    def pretrain(self, job: Pretraining, folder: Path) -> dict[str, Any]:
         raise NotImplementedError
 
     def detector(self, cell: Cell, setting: Setting, bundle: Path, split: str, folder: Path) -> DetectorRun:

@@ -92,19 +92,11 @@ def test_trials_that_differ_in_the_layer_decay_have_names_of_their_own() -> None
     }  # fmt: skip
 
 
-def test_a_teacher_is_pretrained_first_with_the_same_seed_and_has_no_cells_of_its_own() -> None:
+def test_frozen_backbones_may_have_label_amounts_of_their_own() -> None:
     modes = small_study().methods[0].modes
-    methods = (Method("scratch", (0,), (1, 4), modes), Method("jepa", (10,), (1, 4), modes, "lidar"))
-    study = small_study(methods=(*methods, Method("lidar", (30,), (1, 4), ())))
-    jobs = study.jobs()
-    for seed in (0, 1):
-        backbone, teacher = Pretraining("jepa", seed, 10), Pretraining("lidar", seed, 30)
-        assert study.needs(backbone) == [teacher] and study.needs(teacher) == []
-        assert jobs.index(teacher) < jobs.index(backbone)
-    assert {cell.backbone.method for cell in study.cells()} == {"scratch", "jepa"}
-    for teacher in ("scratch", "nobody", "jepa"):
-        with pytest.raises(UserError, match=r"methods\.jepa\.teacher"):
-            small_study(methods=(methods[0], Method("jepa", (10,), (1,), modes, teacher)))
+    cells = small_study(methods=(Method("scratch", (0,), (1, 2, 4), modes, frozen_scenes=(1, 4)),)).cells()
+    assert {cell.scenes for cell in cells if cell.mode == "frozen"} == {1, 4}
+    assert {cell.scenes for cell in cells if cell.mode == "end_to_end"} == {1, 2, 4}
 
 
 def test_a_seed_twice_is_refused() -> None:

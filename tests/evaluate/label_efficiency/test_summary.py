@@ -9,8 +9,10 @@ from avjepa.evaluate.label_efficiency.store import Store
 from avjepa.evaluate.label_efficiency.summary import (
     Row,
     advantage_slopes,
+    chance,
     claims,
     curve,
+    leads,
     lower_edge,
     means,
     needed,
@@ -91,7 +93,8 @@ def test_claims_of_a_study_in_which_jepa_wins() -> None:
     assert "loses 5 %" in little.evidence and "backbone loses 88 %" in little.evidence
     assert compute.answer == "undecided"
     assert sensors.answer == "undecided"
-    assert "camera: not studied; lidar: 10.0 mAP over scratch with 1 scenes" in sensors.evidence
+    # the mean of .10, .15 and .05
+    assert "camera: not studied; lidar: 10.0 mAP over scratch, mean of 3 label amounts" in sensors.evidence
 
 
 def test_claims_of_a_study_in_which_jepa_loses() -> None:
@@ -102,7 +105,9 @@ def test_claims_of_a_study_in_which_jepa_loses() -> None:
 
 
 def test_a_lead_within_the_seeds_spread_is_no_lead() -> None:
-    rows = study_rows({1: 0.06, 4: 0.16, 16: 0.31}, FEWER, spread=0.05)
+    ahead = {1: 0.06, 4: 0.16, 16: 0.31}
+    # by seed -.09, .01 and .11 ahead, with any number of scenes
+    rows = [*grid("scratch", "end_to_end", SCRATCH, -0.05), *grid("jepa", "end_to_end", ahead, 0.05)]
     answers = claims(rows, "lidar", {})
     assert answers[0].answer == "no"
     assert "less one standard deviation does not" in answers[0].evidence
@@ -119,6 +124,18 @@ def test_the_advantage_is_taken_seed_by_seed() -> None:
     rows += [row("jepa", "end_to_end", scenes, seed, 0.1 * seed + 0.3 / scenes) for scenes in (1, 2) for seed in (0, 1)]
     # .3 with 1 scene, .15 with 2: -.15 a doubling; 4 scenes have no JEPA
     assert advantage_slopes(rows, "end_to_end") == {0: pytest.approx(-0.15), 1: pytest.approx(-0.15)}
+
+
+def test_leads_are_paired_and_their_chance_is_that_of_students_t() -> None:
+    rows = [row("scratch", "frozen", 4, seed, score) for seed, score in enumerate((0.1, 0.3, 0.2, 0.9))]
+    rows += [row("jepa", "frozen", 4, seed, score) for seed, score in enumerate((0.11, 0.32, 0.23))]
+    found = leads(rows, "jepa", "scratch", "frozen")
+    assert found == {4: {seed: pytest.approx(lead) for seed, lead in enumerate((0.01, 0.02, 0.03))}}
+    # mean .02, deviation .01, 3 values: t = 2·√3; with 2 degrees of freedom p = 1 - t/√(2 + t²) = 1 - √(12/14)
+    assert chance(list(found[4].values())) == pytest.approx(1 - (12 / 14) ** 0.5)
+    assert chance([0.1]) == 1.0
+    assert chance([0.1, 0.1]) == 0.0
+    assert leads(rows, "jepa", "generative", "frozen") == {}
 
 
 @pytest.mark.parametrize(
@@ -169,6 +186,7 @@ def test_results_of_a_study_are_written_and_published(tmp_path: Path) -> None:
     assert "12.5 %" in text  # one of eight scenes
     assert "| JEPA | 21.0 ± 0.0 | 24.0 ± 0.0 |" in text
     assert "| JEPA | end to end | 14.0 | ≤ 1 | 4 |" in text
+    assert "| scratch | frozen backbone | 10.0 ± 0.0 (0.00) | 10.0 ± 0.0 (0.00) |" in text
     assert "seed': 7" in text and "`avjepa label-efficiency`" in text
     pictures = {path.name for path in page.parent.glob("*.png")}
     expected = {"labels_frozen", "labels_end_to_end", "compute_seconds", "compute_samples", "rank"}
