@@ -135,20 +135,18 @@ def _score_tables(study: Study, rows: Sequence[Row]) -> list[str]:
     return page
 
 
+def _lead_text(values: Sequence[float]) -> str:
+    return f"{Spread.of([100 * v for v in values]).text()} ({chance(values):.2f})" if values else "–"
+
+
 def _lead_table(study: Study, rows: Sequence[Row]) -> list[str]:
     lines, columns = [], sorted({scenes for mode in MODES for scenes in curve(rows, JEPA, mode)})
     for mode in MODES:
         for method in _methods(study, rows):
             found = leads(rows, JEPA, method, mode) if method != JEPA else {}
-            cells = [list(found.get(scenes, {}).values()) for scenes in columns]
-            shown = [
-                f"{Spread.of([100 * v for v in values]).text()} ({chance(values):.2f})" for values in cells if values
-            ]
-            if shown:
-                places = iter(shown)
-                lines.append(
-                    [method_name(method), _TITLES[mode].lower(), *(next(places) if values else "–" for values in cells)]
-                )
+            if found:
+                shown = [_lead_text(list(found.get(scenes, {}).values())) for scenes in columns]
+                lines.append([method_name(method), _TITLES[mode].lower(), *shown])
     header = ["JEPA less", "mode", *map(str, columns)]
     title = [
         "",
