@@ -31,7 +31,7 @@ class LidarEncoder(SensorEncoder):
     ``BEVMap.levels`` are each stage's features, averaged over the sites of a cell in each of a few layers of height and
     joined (zero without a site), and the first depth of the dense network. A mean over the full height would not tell
     a wall from a kerb: as targets of JEPA, levels with height gave half as much again in detection on frozen features
-    (docs/results/label_efficiency.md). The sparse half computes in float32 under any autocast.
+    (docs/results/label_efficiency_log.md). The sparse half computes in float32 under any autocast.
 
     Args:
         token_grid: cells of the output.

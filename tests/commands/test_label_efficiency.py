@@ -9,9 +9,17 @@ import yaml
 
 from avjepa import cli
 from avjepa.commands.study import ConfiguredBuilder, StudyConfig
+from avjepa.data.augment import BEVAugmentation
 from avjepa.encoders.bundle import load_bundle
 from avjepa.errors import UserError
-from avjepa.evaluate.label_efficiency.features import CachedBackbone, FeatureCache, keyframe_loader, read_labels_alone
+from avjepa.evaluate.label_efficiency.features import (
+    CachedBackbone,
+    FeatureCache,
+    few_augmentations,
+    key_of,
+    keyframe_loader,
+    read_labels_alone,
+)
 from avjepa.evaluate.label_efficiency.grid import Cell, Pretraining, Setting
 from avjepa.evaluate.label_efficiency.summary import COLUMNS, read_table
 from tests.data.conftest import VERSION, build
@@ -151,19 +159,28 @@ def test_cached_features_are_those_of_the_encoder(study: Path, dataset: Path, tm
     cache.add(run.data, scenes)
     assert len(cache) == 8, "what is there is not computed again"
     cached, encoder = CachedBackbone(cache), load_bundle(bundle)
-    wanted = {}
     with torch.no_grad():
         for batch in keyframe_loader(run.data, scenes):
             features = encoder(batch).features
             assert features.std() > 0
             torch.testing.assert_close(cached(batch).features, features, rtol=2e-3, atol=1e-4)
-            wanted |= dict(zip(batch.tokens, features, strict=True))
-    # training batches find their maps by token, without a sensor file being opened
-    read_labels_alone(run.data)
-    loader = run.data.train_dataloader()
-    batch = next(iter(loader))
+    # training batches find their maps by moment and augmentation, without a sensor file being opened
+    run.data.augmentation = BEVAugmentation(rotation=0.3)
+    few = few_augmentations(run.data, 12)
+    assert few is not None and few.draws == 3, "12 draws of the 4 keyframes of one scene"
+    cache.add(run.data, run.data.train_scenes(), few)
+    assert len(cache) == 8 + 3 * 4
+    with torch.no_grad():
+        augmented = {}
+        for batch in keyframe_loader(run.data, run.data.train_scenes(), few):
+            for token, pose, features in zip(batch.tokens, batch.bev_from_ego, encoder(batch).features, strict=True):
+                augmented[key_of(token, pose)] = features
+    read_labels_alone(run.data, few)
+    batch = next(iter(run.data.train_dataloader()))
     assert batch.lidar is None and batch.labels is not None
-    stacked = torch.stack([wanted[token] for token in batch.tokens])
+    assert not any(torch.equal(pose, torch.eye(4)) for pose in batch.bev_from_ego)
+    keys = [key_of(token, pose) for token, pose in zip(batch.tokens, batch.bev_from_ego, strict=True)]
+    stacked = torch.stack([augmented[key] for key in keys])
     torch.testing.assert_close(cached(batch).features, stacked, rtol=2e-3, atol=1e-4)
     assert not list((tmp_path / "features").iterdir()), "the file vanishes with the process"
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from avjepa.data.annotations import AnnotationIndex
-from avjepa.data.augment import BEVAugmentation
+from avjepa.data.augment import BEVAugmentation, FewAugmentations
 from avjepa.data.fields import RADAR_FIELDS
 from avjepa.data.images import ImageTransform
 from avjepa.data.index import DatasetIndex
@@ -110,3 +110,14 @@ def test_draws_fill_the_range() -> None:
 def test_bad_options(wrong: dict) -> None:
     with pytest.raises(UserError, match="BEVAugmentation"):
         BEVAugmentation(**wrong)
+
+
+def test_few_augmentations_are_the_same_ones_again_and_those_of_fewer_are_among_them(sample: Sample) -> None:
+    few = FewAugmentations.of(BEVAugmentation(), 3)
+    drawn = {few.applied(replace(sample, seed=seed)).bev_from_ego.numpy().tobytes() for seed in range(50)}
+    assert drawn == {few.draw_of(sample.token, number).numpy().tobytes() for number in range(3)}
+    assert len(drawn) == 3
+    fewer = FewAugmentations.of(BEVAugmentation(), 2)
+    assert {fewer.draw_of(sample.token, number).numpy().tobytes() for number in range(2)} < drawn
+    other = {few.draw_of("another moment", number).numpy().tobytes() for number in range(3)}
+    assert not other & drawn, "every moment has its own"

@@ -54,6 +54,16 @@ def test_pre_training_needs_no_annotation_table(copy: Path) -> None:
     assert all(batch.context.labels is None and batch.target.labels is None for batch in batches)
 
 
+def test_contexts_alone_are_those_of_training(tiny: Path) -> None:
+    data = pretrain(tiny, sensors=["lidar"], target_sweeps_before=1, augmentation=BEVAugmentation(), steps=3)
+    contexts = list(data.context_loader(2))
+    assert len(contexts) == 2
+    for context, pair in zip(contexts, data.train_dataloader(), strict=False):
+        assert same(context, pair.context) and not same(context, pair.target)
+    assert data.dataset is not None
+    assert sum(len(batch) for batch in data.context_loader(1000)) - len(data.dataset) in range(3), "one pass at most"
+
+
 def test_pre_training_opens_no_annotation_table_that_is_there(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
     original = Path.open
