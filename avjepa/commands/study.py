@@ -19,6 +19,7 @@ from avjepa.encoders.bundle import save_bundle
 from avjepa.errors import UserError
 from avjepa.evaluate.label_efficiency.grid import (
     Cell,
+    LongerTraining,
     Method,
     Mode,
     Pretraining,
@@ -92,6 +93,21 @@ class ComputeConfig:
 
 
 @dataclass(frozen=True)
+class LongerConfig:
+    """Cells, end to end, that are trained for longer as well.
+
+    Attributes:
+        steps: optimiser steps.
+        methods: their names.
+        labels: label amounts.
+    """
+
+    steps: int
+    methods: list[str]
+    labels: Labels
+
+
+@dataclass(frozen=True)
 class StudyConfig:
     """A study.
 
@@ -105,6 +121,7 @@ class StudyConfig:
         pretrain_steps: optimiser steps of every pre-training; the longest counts, shorter ones are for ``compute``.
         tune: how settings are chosen.
         compute: the curve of score against compute.
+        longer: cells that are trained for longer as well.
         modes: frozen, end_to_end.
         seeds: a run of every cell each.
         pretrain_seeds: run i uses backbone i.
@@ -120,6 +137,7 @@ class StudyConfig:
     pretrain_steps: list[int]
     tune: TuneConfig
     compute: ComputeConfig | None = None
+    longer: LongerConfig | None = None
     frozen_labels: Labels | None = None
     modes: list[Literal["frozen", "end_to_end"]] = field(default_factory=lambda: ["frozen", "end_to_end"])
     seeds: list[int] = field(default_factory=lambda: [0, 1, 2])
@@ -190,6 +208,12 @@ class StudyConfig:
                     labelled_scenes(frozen, total_scenes) if frozen else None,
                 )
             )
+        if self.longer and (unknown := [name for name in self.longer.methods if name not in self.methods]):
+            raise UserError(f"longer.methods: {unknown[0]!r} is no method of the study; there are {list(self.methods)}")
+        longer = None
+        if self.longer is not None:
+            scenes = labelled_scenes(self.longer.labels, total_scenes)
+            longer = LongerTraining(self.longer.steps, tuple(self.longer.methods), scenes)
         tune = self.tune
         compute_modes: tuple[Mode, ...] = tuple(self.compute.modes) if self.compute else ()
         return Study(
@@ -204,6 +228,7 @@ class StudyConfig:
             tuple(self.pretrain_seeds),
             labelled_scenes(self.compute.labels, total_scenes) if self.compute else (),
             compute_modes,
+            longer,
         )
 
     def finetuning(self) -> dict[str, Any]:
@@ -366,7 +391,7 @@ class ConfiguredBuilder(Builder):
         """``avjepa finetune`` of the study's file with the cell's backbone, scenes, seed and setting."""
         arguments = [
             f"--config={self._finetune}", *self._source, f"--seed={cell.seed}",
-            f"--steps={self.config.steps}", f"--out={folder}", *_quiet(folder),
+            f"--steps={cell.steps or self.config.steps}", f"--out={folder}", *_quiet(folder),
             f"--model.mode={cell.mode}", f"--model.weights={bundle}", f"--model.learning_rate={setting.learning_rate}",
             f"--model.backbone_learning_rate_factor={setting.backbone_learning_rate_factor}",
             f"--model.head_first_steps={setting.head_first_steps}", f"--model.layer_decay={setting.layer_decay}",

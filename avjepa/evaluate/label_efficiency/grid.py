@@ -116,18 +116,20 @@ class Cell:
         mode: whether the backbone is trained too.
         scenes: how many scenes' labels it sees: the first ones of an order that ``seed`` shuffles.
         seed: of the choice of scenes, the order of the data, and the new weights.
+        steps: optimiser steps of its training; 0 for the study's.
     """
 
     backbone: Pretraining
     mode: Mode
     scenes: int
     seed: int
+    steps: int = 0
 
     @property
     def name(self) -> str:
         """Identifies it among all jobs and in file names."""
         backbone = self.backbone.name.removeprefix("pretrain-")
-        return f"{self.mode}-{backbone}-{self.scenes}scenes-s{self.seed}"
+        return f"{self.mode}-{backbone}-{self.scenes}scenes-s{self.seed}" + (f"-n{self.steps}" if self.steps else "")
 
 
 @dataclass(frozen=True)
@@ -151,6 +153,21 @@ Job = Pretraining | Trial | Cell
 
 
 @dataclass(frozen=True)
+class LongerTraining:
+    """Some cells once more with more steps: whether what the study finds is owed to detectors that are cut short.
+
+    Attributes:
+        steps: optimiser steps of these cells.
+        methods: whose cells, end to end.
+        scenes: label amounts.
+    """
+
+    steps: int
+    methods: tuple[str, ...]
+    scenes: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Study:
     """A grid for one sensor, or for several that are fused.
 
@@ -165,6 +182,7 @@ class Study:
             that of pre-training too.
         compute_scenes: label amounts at which shorter pre-trainings are scored.
         compute_modes: modes in which they are.
+        longer: cells that are trained for longer as well.
     """
 
     sensor: str
@@ -176,6 +194,7 @@ class Study:
     pretrain_seeds: tuple[int, ...] = (0, 1, 2)
     compute_scenes: tuple[int, ...] = ()
     compute_modes: tuple[Mode, ...] = field(default=("frozen",))
+    longer: LongerTraining | None = None
 
     def __post_init__(self) -> None:
         if not self.methods or not self.seeds or not self.pretrain_seeds:
@@ -197,6 +216,10 @@ class Study:
                     for mode in method.modes if longest else self.compute_modes:
                         for scenes in method.scenes_of(mode) if longest else self.compute_scenes:
                             found[Cell(Pretraining(method.name, backbone_seed, steps), mode, scenes, seed)] = None
+                if self.longer is not None and method.name in self.longer.methods:
+                    backbone = Pretraining(method.name, backbone_seed, max(method.pretrain_steps))
+                    for scenes in self.longer.scenes:
+                        found[Cell(backbone, "end_to_end", scenes, seed, self.longer.steps)] = None
         return list(found)
 
     def trials(self, method: str, mode: Mode) -> list[Trial]:

@@ -23,6 +23,7 @@ from avjepa.evaluate.label_efficiency.summary import (
     leads,
     means,
     needed,
+    of_the_grid,
     read_table,
     write_table,
 )
@@ -70,6 +71,7 @@ def write_results(
         "the new weights, and has a pre-training of its own.",
         *_score_tables(study, rows),
         *_lead_table(study, rows),
+        *_longer_table(study, rows),
         *_needed_table(study, rows),
         "",
         "## Claims",
@@ -156,6 +158,24 @@ def _lead_table(study: Study, rows: Sequence[Row]) -> list[str]:
         "",
     ]
     return [*title, *_markdown(header, lines)] if lines else []
+
+
+def _longer_table(study: Study, rows: Sequence[Row]) -> list[str]:
+    if study.longer is None or not any(row.steps == study.longer.steps for row in rows):
+        return []
+    lines = []
+    for steps in (study.steps, study.longer.steps):
+        for method in study.longer.methods:
+            scores = curve(rows, method, "end_to_end", steps=steps)
+            shown = [Spread.of(_percent(scores.get(scenes, {}))).text() for scenes in study.longer.scenes]
+            lines.append([str(steps), method_name(method), *shown])
+        for method in study.longer.methods:
+            found = leads(rows, JEPA, method, "end_to_end", steps)
+            if method != JEPA and found:
+                shown = [_lead_text(list(found.get(scenes, {}).values())) for scenes in study.longer.scenes]
+                lines.append([str(steps), f"JEPA less {method_name(method)}", *shown])
+    title = ["", "## Detectors trained for longer, end to end, by labelled scenes", ""]
+    return [*title, *_markdown(["steps", "", *map(str, study.longer.scenes)], lines)]
 
 
 def _needed_table(study: Study, rows: Sequence[Row]) -> list[str]:
@@ -261,7 +281,7 @@ def _draw(out: Path, rows: Sequence[Row], backbones: Mapping[Pretraining, Mappin
             ("probe_precision", "probe for hidden cells (AP)"),
         ):
             points: dict[str, list[tuple[float, float]]] = {}
-            for row in rows:
+            for row in of_the_grid(rows):
                 record = backbones.get(Pretraining(row.method, row.pretrain_seed, row.pretrain_steps), {})
                 if (row.mode, row.scenes) == place and record.get(measure) is not None:
                     points.setdefault(row.method, []).append((float(record[measure]), 100 * row.mAP))

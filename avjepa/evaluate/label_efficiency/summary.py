@@ -75,9 +75,25 @@ Curve = dict[int, dict[int, float]]
 """Score by number of labelled scenes, then by seed."""
 
 
-def curve(rows: Iterable[Row], method: str, mode: str, metric: Literal["mAP", "NDS"] = "mAP") -> Curve:
-    """A method's scores in one mode, on its longest pre-training."""
-    chosen = [row for row in rows if row.method == method and row.mode == mode]
+def of_the_grid(rows: Iterable[Row]) -> list[Row]:
+    """Without the cells that were trained for longer as well."""
+    rows = list(rows)
+    fewest = min((row.steps for row in rows), default=0)
+    return [row for row in rows if row.steps == fewest]
+
+
+def curve(rows: Iterable[Row], method: str, mode: str, metric: Literal["mAP", "NDS"] = "mAP", steps: int = 0) -> Curve:
+    """A method's scores in one mode, on its longest pre-training.
+
+    Args:
+        rows: of one sensor.
+        method: its name.
+        mode: ``frozen`` or ``end_to_end``.
+        metric: the score.
+        steps: of the detectors' training; 0 for the fewest of all rows, which is the study's own number.
+    """
+    trained = [row for row in rows if row.steps == steps] if steps else of_the_grid(rows)
+    chosen = [row for row in trained if row.method == method and row.mode == mode]
     longest = max((row.pretrain_steps for row in chosen), default=0)
     result: Curve = {}
     for row in sorted(chosen, key=lambda row: (row.scenes, row.seed)):
@@ -188,9 +204,9 @@ def fewer_labels(rows: Sequence[Row]) -> Claim:
     return Claim(claim, "yes", f"{evidence}; its mean less one standard deviation with {cautious}.")
 
 
-def leads(rows: Sequence[Row], method: str, other: str, mode: str) -> Curve:
+def leads(rows: Sequence[Row], method: str, other: str, mode: str, steps: int = 0) -> Curve:
     """A method's score less another's, seed by seed: a seed gives both the same labelled scenes."""
-    ours, theirs = curve(rows, method, mode), curve(rows, other, mode)
+    ours, theirs = curve(rows, method, mode, steps=steps), curve(rows, other, mode, steps=steps)
     found = {
         scenes: {seed: score - theirs[scenes][seed] for seed, score in by_seed.items() if seed in theirs[scenes]}
         for scenes, by_seed in ours.items()
@@ -270,7 +286,7 @@ def compute_curves(
         scenes: of the cells.
     """
     found: dict[str, dict[float, dict[int, float]]] = {}
-    for row in rows:
+    for row in of_the_grid(rows):
         cost = amount.get((row.method, row.pretrain_steps))
         if row.mode == mode and row.scenes == scenes and cost:
             found.setdefault(row.method, {}).setdefault(cost, {})[row.seed] = row.mAP
@@ -280,7 +296,7 @@ def compute_curves(
 def compute_place(rows: Sequence[Row]) -> tuple[str, int] | None:
     """Mode and number of scenes at which most lengths of pre-training were scored; the first of equals."""
     lengths: dict[tuple[str, int], set[tuple[str, int]]] = {}
-    for row in sorted(rows, key=lambda row: (row.mode != "frozen", row.scenes)):
+    for row in sorted(of_the_grid(rows), key=lambda row: (row.mode != "frozen", row.scenes)):
         if row.pretrain_steps:
             lengths.setdefault((row.mode, row.scenes), set()).add((row.method, row.pretrain_steps))
     return max(lengths, key=lambda place: len(lengths[place])) if lengths else None

@@ -209,7 +209,8 @@ class Worker:
         with contextlib.ExitStack() as stack:
             if cell.mode == "frozen":
                 cache = self._features(cell.backbone, run)
-                augmentation = few_augmentations(run.data, self.study.steps * run.data.batch_size)
+                draws = (cell.steps or self.study.steps) * run.data.batch_size
+                augmentation = few_augmentations(run.data, draws)
                 cache.add(run.data, scenes, augmentation)
                 cache.add(run.data, run.data.index.scenes_of(split))
                 run.module.detector.backbone = CachedBackbone(cache)
@@ -289,7 +290,13 @@ def _kind(job: Job) -> tuple[str, ...]:
 
 
 def _size(job: Job, study: Study) -> int:
-    return max(1, job.steps) if isinstance(job, Pretraining) else study.steps
+    match job:
+        case Pretraining():
+            return max(1, job.steps)
+        case Cell():
+            return job.steps or study.steps
+        case Trial():
+            return study.steps
 
 
 def duration(seconds: float) -> str:

@@ -1,4 +1,5 @@
 import itertools
+from dataclasses import replace
 
 import pytest
 
@@ -6,6 +7,7 @@ from avjepa.data.splits import chosen_scenes
 from avjepa.errors import UserError
 from avjepa.evaluate.label_efficiency.grid import (
     Cell,
+    LongerTraining,
     Method,
     Pretraining,
     Setting,
@@ -97,6 +99,20 @@ def test_frozen_backbones_may_have_label_amounts_of_their_own() -> None:
     cells = small_study(methods=(Method("scratch", (0,), (1, 2, 4), modes, frozen_scenes=(1, 4)),)).cells()
     assert {cell.scenes for cell in cells if cell.mode == "frozen"} == {1, 4}
     assert {cell.scenes for cell in cells if cell.mode == "end_to_end"} == {1, 2, 4}
+
+
+def test_some_cells_are_trained_for_longer_too() -> None:
+    longer = LongerTraining(50, ("jepa",), (4,))
+    plain, study = small_study(), small_study(longer=longer)
+    added = [cell for cell in study.cells() if cell not in plain.cells()]
+    assert [(c.backbone.method, c.backbone.steps, c.mode, c.scenes, c.steps) for c in added] == 2 * [
+        ("jepa", 20, "end_to_end", 4, 50)
+    ]
+    assert [c.seed for c in added] == [0, 1]
+    assert added[0].name == "end_to_end-jepa-p0-20-4scenes-s0-n50", "beside the record of the grid's own cell"
+    assert {need.name for need in study.needs(added[0])} == {
+        need.name for need in study.needs(replace(added[0], steps=0))
+    }
 
 
 def test_a_seed_twice_is_refused() -> None:

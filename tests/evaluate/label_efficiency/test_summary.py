@@ -126,6 +126,12 @@ def test_the_advantage_is_taken_seed_by_seed() -> None:
     assert advantage_slopes(rows, "end_to_end") == {0: pytest.approx(-0.15), 1: pytest.approx(-0.15)}
 
 
+def test_cells_that_were_trained_for_longer_stand_apart() -> None:
+    rows = [*grid("jepa", "frozen", {1: 0.2, 2: 0.3}), *grid("jepa", "frozen", {1: 0.5}, steps=9)]
+    assert means(curve(rows, "jepa", "frozen")) == {1: pytest.approx(0.2), 2: pytest.approx(0.3)}
+    assert means(curve(rows, "jepa", "frozen", steps=9)) == {1: pytest.approx(0.5)}
+
+
 def test_leads_are_paired_and_their_chance_is_that_of_students_t() -> None:
     rows = [row("scratch", "frozen", 4, seed, score) for seed, score in enumerate((0.1, 0.3, 0.2, 0.9))]
     rows += [row("jepa", "frozen", 4, seed, score) for seed, score in enumerate((0.11, 0.32, 0.23))]
