@@ -85,14 +85,14 @@ def test_it_learns_to_tell_hidden_occupied_cells() -> None:
         optimiser.step()
     test = toy_batch(list(range(10_000, 10_016)))
     output = model(test)
-    content = model.reconstruction.of(test.target, GRID)
+    content = model.content.of(test.target, GRID)
     hidden, weights = output.embeddings.hidden, model.weights
     full, empty = hidden & content.occupied, hidden & ~content.occupied
     values = content.values.permute(0, 2, 3, 1)
     constant = weights.occupied * values[full].mean(0) + weights.empty * values[empty].mean(0)
     constant[:10] = torch.logit(constant[:10].clamp(1e-6, 1 - 1e-6))
     constant[11:] = values[full].mean(0)[11:]
-    distance = model.reconstruction.distance(constant[:, None, None].expand_as(content.values), content)
+    distance = model.content.distance(constant[:, None, None].expand_as(content.values), content)
     trivial = weights.occupied * distance[full].mean() + weights.empty * distance[empty].mean()
     assert float(output.terms["hidden_occupied"] + output.terms["hidden_empty"]) < 0.85 * float(trivial)
 
@@ -119,9 +119,9 @@ def test_unknown_cells_do_not_count() -> None:
             return Content(values, content.occupied, content.valid & known)
 
     model = objective()
-    model.reconstruction = HalfKnown("lidar")
+    model.content = HalfKnown("lidar")
     first = model(toy_batch([1, 2])).loss
-    model.reconstruction = PointColumns("lidar")
+    model.content = PointColumns("lidar")
     assert float(first.detach()) < 2 * float(model(toy_batch([1, 2])).loss.detach())
 
 
