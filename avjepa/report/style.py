@@ -34,9 +34,12 @@ METHOD_COLOURS = {
 """One colour a pre-training method; mid tones that read on white and on dark paper alike."""
 
 
+_WRITTEN = {"jepa": "JEPA", "vicreg": "VICReg", "infonce": "InfoNCE", "sigreg": "SIGReg"}
+
+
 def method_name(method: str) -> str:
-    """A method as readers write it."""
-    return "JEPA" if method == "jepa" else method
+    """A method as readers write it: ``jepa_random_masks`` is "JEPA random masks"."""
+    return " ".join(_WRITTEN.get(word, word) for word in method.split("_"))
 
 
 OTHER_COLOURS = ("#2f7fd6", "#e08a00", "#0f7a5c", "#c2559d", "#d0512c", "#9aa1ab")

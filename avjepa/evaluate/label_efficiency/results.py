@@ -20,10 +20,12 @@ from avjepa.evaluate.label_efficiency.summary import (
     compute_curves,
     compute_place,
     curve,
+    fully_pretrained,
     leads,
     means,
     needed,
     of_the_grid,
+    pretraining_lengths,
     read_table,
     write_table,
 )
@@ -73,6 +75,7 @@ def write_results(
         *_lead_table(study, rows),
         *_longer_table(study, rows),
         *_needed_table(study, rows),
+        *_length_table(study, rows),
         "",
         "## Claims",
         "",
@@ -107,8 +110,8 @@ def publish_results(out: Path, folder: Path, sensor: str) -> None:
 
 
 def _methods(study: Study, rows: Sequence[Row]) -> list[str]:
-    present = {row.method for row in rows}
-    return [method.name for method in study.methods if method.name in present]
+    longest = fully_pretrained(rows)
+    return [method.name for method in study.methods if method.name in longest]
 
 
 def _percent(scores: Mapping[int, float]) -> list[float]:
@@ -138,7 +141,11 @@ def _score_tables(study: Study, rows: Sequence[Row]) -> list[str]:
 
 
 def _lead_text(values: Sequence[float]) -> str:
-    return f"{Spread.of([100 * v for v in values]).text()} ({chance(values):.2f})" if values else "–"
+    if not values:
+        return "–"
+    probability = chance(values)
+    written = f"{probability:.3f}" if probability >= 0.001 else "<.001"
+    return f"{Spread.of([100 * v for v in values]).text()} ({written})"
 
 
 def _lead_table(study: Study, rows: Sequence[Row]) -> list[str]:
@@ -179,30 +186,43 @@ def _longer_table(study: Study, rows: Sequence[Row]) -> list[str]:
 
 
 def _needed_table(study: Study, rows: Sequence[Row]) -> list[str]:
-    lines = []
+    scratch = curve(rows, SCRATCH, "end_to_end")
+    if not scratch:
+        return []
+    target = means(scratch)[max(scratch)]
+    own = needed(means(scratch), target)
+    assert own is not None, "it has that score with all of them"
+    lines = [[method_name(SCRATCH), _TITLES["end_to_end"].lower(), str(own), "1"]]
     for mode in MODES:
-        scratch = curve(rows, SCRATCH, mode)
-        if not scratch:
-            continue
-        target = means(scratch)[max(scratch)]
         for method in _methods(study, rows):
             scores = curve(rows, method, mode)
             if method != SCRATCH and scores:
                 scenes = needed(means(scores), target)
-                own = needed(means(scratch), target)
-                times = f"{own.amount / scenes.amount:.2g}" if scenes and own else "–"
-                lines.append(
-                    [
-                        method_name(method),
-                        _TITLES[mode].lower(),
-                        f"{100 * target:.1f}",
-                        str(scenes or "not reached"),
-                        times,
-                    ]
-                )
-    header = ["method", "mode", "scratch with all labels", "scenes needed for it", "times fewer than scratch"]
-    title = ["", "## Labels needed to reach scratch's score with all labels", ""]
-    return [*title, *_markdown(header, lines)] if lines else []
+                bound = "" if scenes and scenes.exact else "≥ "
+                times = f"{bound}{own.amount / scenes.amount:.2g}" if scenes and own.exact else "–"
+                lines.append([method_name(method), _TITLES[mode].lower(), str(scenes or "not reached"), times])
+    title = ["", "## Labels needed to reach the score of scratch with all labels", ""]
+    note = f"{100 * target:.1f} mAP, end to end with {max(scratch)} scenes; between the amounts tried, interpolated."
+    return [*title, note, "", *_markdown(["method", "mode", "scenes needed", "times fewer than scratch"], lines)]
+
+
+def _length_table(study: Study, rows: Sequence[Row]) -> list[str]:
+    place = compute_place(rows)
+    if place is None:
+        return []
+    by_length = pretraining_lengths(rows, *place)
+    lengths = sorted({length for found in by_length.values() for length in found})
+    lines = []
+    for method in (method.name for method in study.methods if method.name in by_length):
+        line = [method_name(method)]
+        for length in lengths:
+            scores, ours = by_length[method].get(length, {}), by_length.get(JEPA, {}).get(length, {})
+            lead = [ours[seed] - score for seed, score in scores.items() if seed in ours]
+            line += [Spread.of(_percent(scores)).text(), _lead_text(lead if method != JEPA else [])]
+        lines.append(line)
+    title = ["", f"## Every method by its steps of pre-training, {_name(place[0])}, {place[1]} labelled scenes", ""]
+    header = ["method", *(text for length in lengths for text in (f"{length} steps", "JEPA less it (p)"))]
+    return [*title, *_markdown(header, lines)]
 
 
 def _claim_lines(rows: Sequence[Row], sensor: str, backbones: Mapping[Pretraining, Mapping[str, Any]]) -> list[str]:
@@ -253,7 +273,8 @@ def _backbone_table(rows: Sequence[Row], backbones: Mapping[Pretraining, Mapping
 
 def _draw(out: Path, rows: Sequence[Row], backbones: Mapping[Pretraining, Mapping[str, Any]]) -> list[tuple[str, str]]:
     pictures = []
-    methods = list(dict.fromkeys(job.method for job in backbones))
+    longest = fully_pretrained(rows)
+    methods = [method for method in dict.fromkeys(job.method for job in backbones) if method in longest]
     for mode in MODES:
         curves: dict[str, Curve] = {method: curve(rows, method, mode) for method in methods}
         scores = {
@@ -271,6 +292,7 @@ def _draw(out: Path, rows: Sequence[Row], backbones: Mapping[Pretraining, Mappin
             by_cost = {
                 method: {cost: _percent(by_seed) for cost, by_seed in points.items()}
                 for method, points in compute_curves(rows, _costs(backbones, what), *place).items()
+                if method in longest
             }
             if by_cost:
                 figure = score_lines_figure(by_cost, horizontal=title, vertical=f"mAP (%), {where}", ticks="{:.0f}")

@@ -102,6 +102,15 @@ def curve(rows: Iterable[Row], method: str, mode: str, metric: Literal["mAP", "N
     return result
 
 
+def fully_pretrained(rows: Iterable[Row]) -> set[str]:
+    """Methods that were pre-trained for as long as any, and those without a pre-training: their scores compare."""
+    lengths: dict[str, int] = {}
+    for row in rows:
+        lengths[row.method] = max(row.pretrain_steps, lengths.get(row.method, 0))
+    longest = max(lengths.values(), default=0)
+    return {method for method, length in lengths.items() if length in (0, longest)}
+
+
 def means(scores: Curve) -> dict[int, float]:
     """Mean over seeds."""
     return {scenes: statistics.fmean(by_seed.values()) for scenes, by_seed in scores.items()}
@@ -290,6 +299,15 @@ def compute_curves(
         cost = amount.get((row.method, row.pretrain_steps))
         if row.mode == mode and row.scenes == scenes and cost:
             found.setdefault(row.method, {}).setdefault(cost, {})[row.seed] = row.mAP
+    return found
+
+
+def pretraining_lengths(rows: Iterable[Row], mode: str, scenes: int) -> dict[str, dict[int, dict[int, float]]]:
+    """mAP with some labels by method, by its steps of pre-training, and by seed; only methods with a pre-training."""
+    found: dict[str, dict[int, dict[int, float]]] = {}
+    for row in of_the_grid(rows):
+        if (row.mode, row.scenes) == (mode, scenes) and row.pretrain_steps:
+            found.setdefault(row.method, {}).setdefault(row.pretrain_steps, {})[row.seed] = row.mAP
     return found
 
 

@@ -12,10 +12,12 @@ from avjepa.evaluate.label_efficiency.summary import (
     chance,
     claims,
     curve,
+    fully_pretrained,
     leads,
     lower_edge,
     means,
     needed,
+    pretraining_lengths,
     read_table,
     write_table,
 )
@@ -49,6 +51,19 @@ def test_a_curve_is_that_of_the_longest_pretraining() -> None:
     assert means(curve(rows, "jepa", "frozen")) == {1: pytest.approx(0.2)}
     # the sample standard deviation of -1, 0, 1 is 1
     assert lower_edge(curve(rows, "jepa", "frozen")) == {1: pytest.approx(0.19)}
+
+
+def test_methods_compare_at_one_length_of_pretraining() -> None:
+    rows = [
+        *grid("scratch", "frozen", {4: 0.1}, pretrain_steps=0),
+        *grid("jepa", "frozen", {4: 0.2}),
+        *grid("jepa", "frozen", {4: 0.15}, pretrain_steps=10),
+        *grid("shorter", "frozen", {4: 0.3, 8: 0.4}, pretrain_steps=10),
+    ]
+    assert fully_pretrained(rows) == {"scratch", "jepa"}
+    found = pretraining_lengths(rows, "frozen", 4)
+    assert {method: set(lengths) for method, lengths in found.items()} == {"jepa": {10, 20}, "shorter": {10}}
+    assert found["shorter"][10] == {0: pytest.approx(0.29), 1: 0.3, 2: pytest.approx(0.31)}
 
 
 def test_labels_needed_are_interpolated_in_the_logarithm() -> None:
@@ -191,8 +206,11 @@ def test_results_of_a_study_are_written_and_published(tmp_path: Path) -> None:
     text = page.read_text()
     assert "12.5 %" in text  # one of eight scenes
     assert "| JEPA | 21.0 ± 0.0 | 24.0 ± 0.0 |" in text
-    assert "| JEPA | end to end | 14.0 | ≤ 1 | 4 |" in text
-    assert "| scratch | frozen backbone | 10.0 ± 0.0 (0.00) | 10.0 ± 0.0 (0.00) |" in text
+    assert "14.0 mAP, end to end with 4 scenes" in text
+    assert "| scratch | end to end | 4 | 1 |" in text
+    assert "| JEPA | frozen backbone | ≤ 1 | ≥ 4 |" in text
+    assert "| scratch | frozen backbone | 10.0 ± 0.0 (<.001) | 10.0 ± 0.0 (<.001) |" in text
+    assert "| JEPA | 11.0 ± 0.0 | – | 21.0 ± 0.0 | – |" in text  # after 5 and after 20 steps of pre-training
     assert "seed': 7" in text and "`avjepa label-efficiency`" in text
     pictures = {path.name for path in page.parent.glob("*.png")}
     expected = {"labels_frozen", "labels_end_to_end", "compute_seconds", "compute_samples", "rank"}
