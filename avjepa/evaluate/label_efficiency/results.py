@@ -67,7 +67,8 @@ def write_results(
         f"{len(rows)} of {len(cells)} cells. Command: `{command}`.",
         f"Data: {', '.join(f'{name} {value}' for name, value in data.items() if value)}; "
         f"{study.total_scenes} scenes with labels.",
-        f"Hardware: {'; '.join(sorted({row.hardware for row in rows})) or 'none yet'}.",
+        f"Hardware: {'; '.join(sorted({row.hardware for row in rows})) or 'none yet'}; "
+        f"{_hours(study, store):.1f} hours of it in all.",
         f"Every detector is trained for {study.steps} steps. Scores are mAP in per cent on scenes on which no choice "
         "was made, mean ± standard deviation over seeds; a seed draws the labelled scenes, the order of the data and "
         "the new weights, and has a pre-training of its own.",
@@ -107,6 +108,12 @@ def publish_results(out: Path, folder: Path, sensor: str) -> None:
         with replacing(folder / name) as temporary:
             shutil.copyfile(picture, temporary)
     write_text(folder / f"label_efficiency_{sensor}.md", page)
+
+
+def _hours(study: Study, store: Store) -> float:
+    """What all that is done took, tuning and scoring included."""
+    records = (store.record(job.name) for job in study.jobs())
+    return sum(float(record["seconds"]) for record in records if record is not None) / 3600
 
 
 def _methods(study: Study, rows: Sequence[Row]) -> list[str]:

@@ -201,10 +201,11 @@ def test_results_of_a_study_are_written_and_published(tmp_path: Path) -> None:
         cell_row = row(
             cell.backbone.method, cell.mode, cell.scenes, cell.seed, score, pretrain_steps=cell.backbone.steps
         )
-        store.finish(cell.name, vars(cell_row))
+        store.finish(cell.name, {"seconds": 360.0, **vars(cell_row)})
     page = write_results(study, store, tmp_path / "out", "avjepa label-efficiency", {"synthetic": {"seed": 7}})
     text = page.read_text()
     assert "12.5 %" in text  # one of eight scenes
+    assert "none; 1.8 hours of it in all." in text  # 18 cells of six minutes
     assert "| JEPA | 21.0 ± 0.0 | 24.0 ± 0.0 |" in text
     assert "14.0 mAP, end to end with 4 scenes" in text
     assert "| scratch | end to end | 4 | 1 |" in text
