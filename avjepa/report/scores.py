@@ -40,6 +40,9 @@ class Spread:
         return f"{self.mean:.{digits}f}" + ("" if self.std is None else f" ± {self.std:.{digits}f}")
 
 
+_FEW_METHODS = 6  # a longer legend would hide points
+
+
 def method_colours(methods: Sequence[str]) -> dict[str, str]:
     """A colour for each method: its own where the project has one for it, else one that none of the others has."""
     spare = [colour for colour in OTHER_COLOURS if colour not in METHOD_COLOURS.values()]
@@ -105,13 +108,16 @@ def score_scatter_figure(
         horizontal: title of the horizontal axis.
         vertical: title of the vertical axis.
     """
-    figure = Figure(figsize=(6.8, 4.2), layout="constrained")
+    figure = Figure(figsize=(6.8 if len(points) <= _FEW_METHODS else 8.8, 4.2), layout="constrained")
     axes = figure.add_subplot()
     colours = method_colours(list(points))
     for method, runs in points.items():
         axes.plot(*zip(*runs, strict=True), "o", color=colours[method], markersize=5.5, label=method_name(method))
     axes.set(xlabel=horizontal, ylabel=vertical)
-    axes.legend()
+    if len(points) > _FEW_METHODS:
+        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0))
+    else:
+        axes.legend()
     return figure
 
 

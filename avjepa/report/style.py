@@ -42,7 +42,10 @@ def method_name(method: str) -> str:
     return " ".join(_WRITTEN.get(word, word) for word in method.split("_"))
 
 
-OTHER_COLOURS = ("#2f7fd6", "#e08a00", "#0f7a5c", "#c2559d", "#d0512c", "#9aa1ab")
+OTHER_COLOURS = (
+    "#2f7fd6", "#e08a00", "#0f7a5c", "#c2559d", "#d0512c", "#9aa1ab", "#7a5bd0",
+    "#1a9ea8", "#8c6d31", "#93a01c", "#43b35a", "#e58fb5", "#3b4a9e",
+)  # fmt: skip
 """For lines that are neither a class nor a method."""
 
 INK = "#1b2430"
