@@ -204,8 +204,10 @@ def fewer_labels(rows: Sequence[Row]) -> Claim:
         return Claim(claim, "no", f"{goal}; JEPA reaches it with no number of scenes that was tried.")
     own = needed(means(scratch), target)
     assert own is not None, "it has that score with all of them"
-    times = f"{own.amount / mean.amount:.2g} times fewer"
-    evidence = f"{goal}; JEPA's mean reaches it with {mean} scenes, {times}"
+    evidence = f"{goal}; JEPA's mean reaches it with {mean} scenes"
+    if not own.exact:
+        return Claim(claim, "undecided", f"{evidence}, and scratch with {own}: fewer were not tried.")
+    evidence += f", {'' if mean.exact else 'at least '}{own.amount / mean.amount:.2g} times fewer"
     if own.amount < most:
         evidence += f" than the {own} with which scratch's own mean does"
     if cautious is None or cautious.amount >= own.amount:

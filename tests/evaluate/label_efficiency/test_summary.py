@@ -119,6 +119,12 @@ def test_claims_of_a_study_in_which_jepa_loses() -> None:
     assert sensors.answer == "no"
 
 
+def test_labels_saved_are_unknown_where_scratch_has_its_score_with_the_fewest() -> None:
+    rows = [*grid("scratch", "end_to_end", {4: 0.3, 16: 0.3}), *grid("jepa", "end_to_end", {4: 0.4, 16: 0.4})]
+    fewer = claims(rows, "lidar", {})[0]
+    assert fewer.answer == "undecided" and "scratch with ≤ 4: fewer were not tried" in fewer.evidence
+
+
 def test_a_lead_within_the_seeds_spread_is_no_lead() -> None:
     ahead = {1: 0.06, 4: 0.16, 16: 0.31}
     # by seed -.09, .01 and .11 ahead, with any number of scenes
