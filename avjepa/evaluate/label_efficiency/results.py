@@ -8,6 +8,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from avjepa.evaluate.label_efficiency.claims import claims
 from avjepa.evaluate.label_efficiency.grid import Cell, Mode, Pretraining, Study
 from avjepa.evaluate.label_efficiency.store import Store
 from avjepa.evaluate.label_efficiency.summary import (
@@ -16,7 +17,6 @@ from avjepa.evaluate.label_efficiency.summary import (
     Curve,
     Row,
     chance,
-    claims,
     compute_curves,
     compute_place,
     curve,

@@ -1,7 +1,6 @@
-"""What the cells of a study say: curves, labels needed, and the claims answered from the numbers."""
+"""What the cells of a study say: curves, leads, labels needed."""
 
 import csv
-import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -15,10 +14,6 @@ from avjepa.files import replacing
 
 SCRATCH, JEPA, GENERATIVE = "scratch", "jepa", "generative"
 """Names of the methods that the claims are about."""
-SENSORS = ("camera", "lidar", "radar")
-SIGNIFICANCE = 0.05
-LITTLE = 0.1
-"""Share of the end-to-end score that frozen features may lose and it still be called little."""
 
 
 @dataclass(frozen=True)
@@ -152,69 +147,6 @@ def needed(scores: Mapping[int, float] | Mapping[float, float], target: float) -
     return None
 
 
-@dataclass(frozen=True)
-class Claim:
-    """A claim with its answer."""
-
-    claim: str
-    answer: Literal["yes", "no", "undecided"]
-    evidence: str
-
-
-def claims(rows: Sequence[Row], sensor: str, seconds: Mapping[tuple[str, int], float]) -> list[Claim]:
-    """Every claim answered.
-
-    Args:
-        rows: of all sensors that have been studied.
-        sensor: the one that the first four claims are answered for.
-        seconds: mean time of pre-training by method and steps.
-    """
-    own = [row for row in rows if row.sensor == sensor]
-    return [
-        fewer_labels(own),
-        advantage_grows(own),
-        frozen_loses_little(own),
-        less_compute(own, seconds),
-        serves_all_sensors(rows),
-    ]
-
-
-def _percent(value: float) -> str:
-    return f"{100 * value:.1f}".replace("-", "−")
-
-
-def _full(scores: Curve) -> tuple[int, float]:
-    most = max(scores)
-    return most, statistics.fmean(scores[most].values())
-
-
-def fewer_labels(rows: Sequence[Row]) -> Claim:
-    """JEPA reaches scratch's score with all labels with fewer, end to end, even one standard deviation down.
-
-    Fewer than scratch itself needs: where training is short of steps, scratch has its best score with a part of them.
-    """
-    claim = "JEPA reaches the score of scratch with fewer labels"
-    scratch, jepa = curve(rows, SCRATCH, "end_to_end"), curve(rows, JEPA, "end_to_end")
-    if not scratch or not jepa:
-        return Claim(claim, "undecided", "Cells of scratch or JEPA, end to end, are missing.")
-    most, target = _full(scratch)
-    mean, cautious = needed(means(jepa), target), needed(lower_edge(jepa), target)
-    goal = f"Scratch has {_percent(target)} mAP with all {most} scenes"
-    if mean is None:
-        return Claim(claim, "no", f"{goal}; JEPA reaches it with no number of scenes that was tried.")
-    own = needed(means(scratch), target)
-    assert own is not None, "it has that score with all of them"
-    evidence = f"{goal}; JEPA's mean reaches it with {mean} scenes"
-    if not own.exact:
-        return Claim(claim, "undecided", f"{evidence}, and scratch with {own}: fewer were not tried.")
-    evidence += f", {'' if mean.exact else 'at least '}{own.amount / mean.amount:.2g} times fewer"
-    if own.amount < most:
-        evidence += f" than the {own} with which scratch's own mean does"
-    if cautious is None or cautious.amount >= own.amount:
-        return Claim(claim, "no", f"{evidence}, but its mean less one standard deviation does not with fewer.")
-    return Claim(claim, "yes", f"{evidence}; its mean less one standard deviation with {cautious}.")
-
-
 def leads(rows: Sequence[Row], method: str, other: str, mode: str, steps: int = 0) -> Curve:
     """A method's score less another's, seed by seed: a seed gives both the same labelled scenes."""
     ours, theirs = curve(rows, method, mode, steps=steps), curve(rows, other, mode, steps=steps)
@@ -233,56 +165,6 @@ def chance(values: Sequence[float]) -> float:
     if statistics.stdev(values) < 1e-9:  # equal but for rounding
         return float(abs(statistics.fmean(values)) < 1e-9)
     return float(stats.ttest_1samp(values, 0.0).pvalue)
-
-
-def advantage_slopes(rows: Sequence[Row], mode: str) -> dict[int, float]:
-    """By seed, least-squares slope of (JEPA - scratch) against the binary logarithm of the number of scenes."""
-    found = leads(rows, JEPA, SCRATCH, mode)
-    slopes = {}
-    for seed in sorted({seed for by_seed in found.values() for seed in by_seed}):
-        points = [(math.log2(scenes), by_seed[seed]) for scenes, by_seed in found.items() if seed in by_seed]
-        if len(points) > 1:
-            slopes[seed] = statistics.linear_regression(*zip(*points, strict=True)).slope
-    return slopes
-
-
-def advantage_grows(rows: Sequence[Row]) -> Claim:
-    """The advantage over scratch, seed by seed on the same scenes, falls with more labels and is one with fewest."""
-    claim = "JEPA's advantage grows as labels shrink"
-    slopes = list(advantage_slopes(rows, "end_to_end").values())
-    if len(slopes) < 2:
-        return Claim(claim, "undecided", "It takes two seeds and two label amounts of scratch and JEPA, end to end.")
-    gains = means(leads(rows, JEPA, SCRATCH, "end_to_end"))
-    slope, probability = statistics.fmean(slopes), chance(slopes)
-    listed = ", ".join(f"{_percent(gain)} with {n}" for n, gain in gains.items())
-    evidence = (
-        f"JEPA less scratch in mAP, by scenes: {listed}. {_percent(slope)} for every doubling of labels "
-        f"(t-test over {len(slopes)} seeds, p = {probability:.3f})."
-    )
-    grows = slope < 0 and probability < SIGNIFICANCE and gains[min(gains)] > 0
-    return Claim(claim, "yes" if grows else "no", evidence)
-
-
-def frozen_loses_little(rows: Sequence[Row]) -> Claim:
-    """Over all label amounts, frozen features lose at most ``LITTLE`` of the end-to-end score."""
-    claim = "frozen JEPA features lose little against end-to-end"
-    shares = {}
-    for method in (JEPA, SCRATCH):
-        frozen, trained = means(curve(rows, method, "frozen")), means(curve(rows, method, "end_to_end"))
-        shared = sorted(frozen.keys() & trained.keys())
-        if shared and sum(trained[n] for n in shared) > 0:
-            total, kept = sum(trained[n] for n in shared), sum(frozen[n] for n in shared)
-            shares[method] = (1 - kept / total, frozen[shared[-1]], trained[shared[-1]], shared[-1])
-    if JEPA not in shares:
-        return Claim(claim, "undecided", "Cells of JEPA, frozen or end to end, are missing.")
-    loss, frozen_full, trained_full, most = shares[JEPA]
-    evidence = (
-        f"Over all label amounts frozen JEPA loses {100 * loss:.0f} % of its end-to-end mAP; "
-        f"with {most} scenes {_percent(frozen_full)} against {_percent(trained_full)}"
-    )
-    if SCRATCH in shares:
-        evidence += f"; a random frozen backbone loses {100 * shares[SCRATCH][0]:.0f} %"
-    return Claim(claim, "yes" if loss <= LITTLE else "no", f"{evidence}. Little is {100 * LITTLE:.0f} % or less.")
 
 
 def compute_curves(
@@ -320,49 +202,3 @@ def compute_place(rows: Sequence[Row]) -> tuple[str, int] | None:
         if row.pretrain_steps:
             lengths.setdefault((row.mode, row.scenes), set()).add((row.method, row.pretrain_steps))
     return max(lengths, key=lambda place: len(lengths[place])) if lengths else None
-
-
-def less_compute(rows: Sequence[Row], seconds: Mapping[tuple[str, int], float]) -> Claim:
-    """JEPA takes less time than generative pre-training to reach what the latter reaches at best."""
-    claim = "JEPA needs less compute than generative pre-training for the same score"
-    place = compute_place(rows)
-    curves = compute_curves(rows, seconds, *place) if place else {}
-    if place is None or JEPA not in curves or GENERATIVE not in curves:
-        return Claim(claim, "undecided", "Cells of JEPA or generative pre-training are missing.")
-    jepa, generative = (
-        {cost: statistics.fmean(by_seed.values()) for cost, by_seed in curves[method].items()}
-        for method in (JEPA, GENERATIVE)
-    )
-    target = max(generative.values())
-    ours, theirs = needed(jepa, target), needed(generative, target)
-    assert theirs is not None
-    setting = f"{place[0].replace('_', ' ')}, {place[1]} labelled scenes"
-    evidence = f"Generative pre-training reaches {_percent(target)} mAP ({setting}) in {theirs.amount:.0f} s"
-    if ours is None:
-        longest = max(jepa)
-        return Claim(claim, "no", f"{evidence}; JEPA does not in {longest:.0f} s ({_percent(max(jepa.values()))}).")
-    bound = "" if ours.exact else "at most "
-    answer: Literal["yes", "no"] = "yes" if ours.amount < theirs.amount else "no"
-    return Claim(claim, answer, f"{evidence}, JEPA in {bound}{ours.amount:.0f} s.")
-
-
-def serves_all_sensors(rows: Sequence[Row]) -> Claim:
-    """End to end, over all label amounts, JEPA is ahead of scratch for every sensor (paired t-test over seeds)."""
-    claim = "one recipe serves camera, LiDAR and radar"
-    parts, wins = [], []
-    for sensor in SENSORS:
-        found = leads([row for row in rows if row.sensor == sensor], JEPA, SCRATCH, "end_to_end")
-        seeds = set.intersection(*(set(by_seed) for by_seed in found.values())) if found else set()
-        if len(seeds) < 2:
-            parts.append(f"{sensor}: not studied")
-            continue
-        by_seed = [statistics.fmean(of_scenes[seed] for of_scenes in found.values()) for seed in sorted(seeds)]
-        gain, probability = statistics.fmean(by_seed), chance(by_seed)
-        wins.append(gain > 0 and probability < SIGNIFICANCE)
-        parts.append(
-            f"{sensor}: {_percent(gain)} mAP over scratch, mean of {len(found)} label amounts (p = {probability:.3f})"
-        )
-    evidence = "; ".join(parts) + "."
-    if not all(wins):
-        return Claim(claim, "no", evidence)
-    return Claim(claim, "yes" if len(wins) == len(SENSORS) else "undecided", evidence)

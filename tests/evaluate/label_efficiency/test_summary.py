@@ -3,14 +3,13 @@ from pathlib import Path
 import pytest
 
 from avjepa.errors import UserError
+from avjepa.evaluate.label_efficiency.claims import advantage_slopes, claims
 from avjepa.evaluate.label_efficiency.grid import Pretraining
 from avjepa.evaluate.label_efficiency.results import publish_results, write_results
 from avjepa.evaluate.label_efficiency.store import Store
 from avjepa.evaluate.label_efficiency.summary import (
     Row,
-    advantage_slopes,
     chance,
-    claims,
     curve,
     fully_pretrained,
     leads,
