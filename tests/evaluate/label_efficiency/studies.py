@@ -63,3 +63,12 @@ def row(method: str, mode: str, scenes: int, seed: int, score: float, **changes:
         "mAP": score, "NDS": score / 2, "hardware": "none",
     }  # fmt: skip
     return Row(**(values | changes))
+
+
+def grid(method: str, mode: str, scores: dict[int, float], spread: float = 0.01, **changes: object) -> list[Row]:
+    """Three seeds about each score."""
+    return [
+        row(method, mode, scenes, seed, score + shift * spread, **changes)
+        for scenes, score in scores.items()
+        for seed, shift in enumerate((-1, 0, 1))
+    ]
