@@ -70,13 +70,13 @@ class TuneConfig:
         labels: label amount at which it is made.
         frozen: settings that are tried with a frozen backbone.
         end_to_end: settings that are tried otherwise.
-        seed: of the trials.
+        seeds: of the trials; trial i uses backbone i, as run i does.
     """
 
     labels: int | str
     frozen: list[Setting]
     end_to_end: list[Setting]
-    seed: int = 0
+    seeds: list[int] = field(default_factory=lambda: [0])
 
 
 @dataclass(frozen=True)
@@ -222,7 +222,10 @@ class StudyConfig:
             total_scenes,
             self.steps,
             Tuning(
-                labelled_scenes([tune.labels], total_scenes)[0], tuple(tune.frozen), tuple(tune.end_to_end), tune.seed
+                labelled_scenes([tune.labels], total_scenes)[0],
+                tuple(tune.frozen),
+                tuple(tune.end_to_end),
+                tuple(tune.seeds),
             ),
             tuple(self.seeds),
             tuple(self.pretrain_seeds),
@@ -254,7 +257,7 @@ class StudyConfig:
             "steps": self.steps,
             "tune": [
                 tune.labels,
-                tune.seed,
+                tune.seeds,
                 *([s.definition() for s in given] for given in (tune.frozen, tune.end_to_end)),
             ],
             "pretrain_seeds": self.pretrain_seeds[0],

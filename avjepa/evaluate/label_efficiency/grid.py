@@ -78,15 +78,15 @@ class Tuning:
 
     Attributes:
         scenes: label amount at which it is made.
-        seed: of its trials.
         frozen: settings that are tried where the backbone is frozen; one is taken without a trial.
         end_to_end: settings that are tried where it is trained too.
+        seeds: every setting is tried with each of them, on the backbone that the study pairs with a run in this place.
     """
 
     scenes: int
     frozen: tuple[Setting, ...]
     end_to_end: tuple[Setting, ...]
-    seed: int = 0
+    seeds: tuple[int, ...] = (0,)
 
     def settings(self, mode: Mode) -> tuple[Setting, ...]:
         """Those of a mode."""
@@ -199,7 +199,10 @@ class Study:
     def __post_init__(self) -> None:
         if not self.methods or not self.seeds or not self.pretrain_seeds:
             raise UserError("label efficiency: methods, seeds and pretrain_seeds must not be empty")
-        for values, name in ((self.seeds, "seeds"), (self.pretrain_seeds, "pretrain_seeds")):
+        if not self.tuning.seeds:
+            raise UserError("label efficiency: tune.seeds must not be empty")
+        given = (self.seeds, "seeds"), (self.pretrain_seeds, "pretrain_seeds"), (self.tuning.seeds, "tune.seeds")
+        for values, name in given:
             if len(set(values)) < len(values):
                 raise UserError(f"label efficiency: {name} {list(values)} holds one twice; every run needs its own")
         if missing := [mode for mode in ("frozen", "end_to_end") if not self.tuning.settings(mode)]:
@@ -209,7 +212,7 @@ class Study:
         """Of the grid and of the curve against compute; cells that share a backbone stand together."""
         found: dict[Cell, None] = {}
         for place, seed in enumerate(self.seeds):
-            backbone_seed = self.pretrain_seeds[place % len(self.pretrain_seeds)]
+            backbone_seed = self._backbone_seed(place)
             for method in self.methods:
                 for steps in reversed(method.pretrain_steps):
                     longest = steps == max(method.pretrain_steps)
@@ -223,13 +226,20 @@ class Study:
         return list(found)
 
     def trials(self, method: str, mode: Mode) -> list[Trial]:
-        """The search for a method's setting; empty where there is no choice."""
+        """The search for a method's setting, setting by setting; empty where there is no choice."""
         settings = self.tuning.settings(mode)
         if len(settings) == 1:
             return []
         steps = max(next(m.pretrain_steps for m in self.methods if m.name == method))
-        backbone = Pretraining(method, self.pretrain_seeds[0], steps)
-        return [Trial(Cell(backbone, mode, self.tuning.scenes, self.tuning.seed), setting) for setting in settings]
+        tuning = self.tuning
+        cells = [
+            Cell(Pretraining(method, self._backbone_seed(place), steps), mode, tuning.scenes, seed)
+            for place, seed in enumerate(tuning.seeds)
+        ]
+        return [Trial(cell, setting) for setting in settings for cell in cells]
+
+    def _backbone_seed(self, place: int) -> int:
+        return self.pretrain_seeds[place % len(self.pretrain_seeds)]
 
     def jobs(self) -> list[Job]:
         """Everything there is to do, in a good order: what others need comes first."""

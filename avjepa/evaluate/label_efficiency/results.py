@@ -29,6 +29,7 @@ from avjepa.evaluate.label_efficiency.summary import (
     read_table,
     write_table,
 )
+from avjepa.evaluate.label_efficiency.tuning import best_setting, scores_by_setting, trial_scores
 from avjepa.files import replacing, write_text
 from avjepa.report.scores import Spread, score_lines_figure, score_scatter_figure
 from avjepa.report.style import method_name
@@ -251,16 +252,14 @@ def _settings_table(study: Study, store: Store) -> list[str]:
     lines = []
     for method in study.methods:
         for mode in method.modes:
-            trials = [(trial.setting, store.record(trial.name)) for trial in study.trials(method.name, mode)]
-            done = [(record["mAP"], setting) for setting, record in trials if record is not None]
+            done = trial_scores(study.trials(method.name, mode), store)
             if done:
-                best = max(score for score, _ in done)
-                setting = next(setting for score, setting in done if score == best)
-                listed = ", ".join(f"{100 * score:.1f}" for score, _ in done)
-                chosen = ", ".join(f"{name} {value:g}" for name, value in setting.definition().items())
+                tried = scores_by_setting(done).values()
+                listed = ", ".join(Spread.of([100 * score for score in given]).text() for given in tried)
+                chosen = ", ".join(f"{name} {value:g}" for name, value in best_setting(done).definition().items())
                 lines.append([method_name(method.name), _TITLES[mode].lower(), listed, chosen])
     title = ["", f"## Settings, chosen on validation scenes with {study.tuning.scenes} labelled scenes", ""]
-    return [*title, *_markdown(["method", "mode", "mAP of the trials", "chosen"], lines)] if lines else []
+    return [*title, *_markdown(["method", "mode", "mAP of the settings tried", "chosen"], lines)] if lines else []
 
 
 def _backbone_table(rows: Sequence[Row], backbones: Mapping[Pretraining, Mapping[str, Any]]) -> list[str]:

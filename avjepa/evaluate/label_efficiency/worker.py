@@ -30,6 +30,7 @@ from avjepa.evaluate.label_efficiency.features import (
 from avjepa.evaluate.label_efficiency.grid import Cell, Job, Mode, Pretraining, Setting, Study, Trial, backbone_of
 from avjepa.evaluate.label_efficiency.probes import backbone_measures
 from avjepa.evaluate.label_efficiency.store import Store
+from avjepa.evaluate.label_efficiency.tuning import best_setting, trial_scores
 from avjepa.evaluate.predict import predict_split
 from avjepa.finetune.lightning_model import FinetuneModule
 from avjepa.training.checkpoints import LAST
@@ -184,7 +185,7 @@ class Worker:
         return self.store.folder / "work" / backbone.name / BUNDLE
 
     def chosen_setting(self, method: str, mode: Mode) -> Setting:
-        """The setting with the best score on the validation split; of equal ones the first.
+        """The setting with the best mean score on the validation split; of equal ones the first.
 
         Raises:
             UserError: a trial has not been made.
@@ -192,13 +193,10 @@ class Worker:
         trials = self.study.trials(method, mode)
         if not trials:
             return self.study.tuning.settings(mode)[0]
-        scores = []
-        for trial in trials:
-            record = self.store.record(trial.name)
-            if record is None:
-                raise UserError(f"{trial.name}: not done, so no setting can be chosen for {method}")
-            scores.append(record["mAP"])
-        return trials[scores.index(max(scores))].setting
+        scores = trial_scores(trials, self.store)
+        if missing := next((trial for trial in trials if trial not in scores), None):
+            raise UserError(f"{missing.name}: not done, so no setting can be chosen for {method}")
+        return best_setting(scores)
 
     def _scored(self, cell: Cell, setting: Setting, split: str, folder: Path) -> dict[str, Any]:
         bundle = self.bundle(cell.backbone)
