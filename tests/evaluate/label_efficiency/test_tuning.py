@@ -46,7 +46,7 @@ def test_nothing_is_chosen_before_every_trial_is_done(tmp_path: Path) -> None:
     study = study_with_seeds(0, 1)
     scores = {(1e-3, 0): 0.30, (1e-3, 1): 0.10, (5e-3, 0): 0.22}
     worker = PretendingWorker(study, store_with_trials(tmp_path, study, scores))
-    with pytest.raises(UserError, match="tune-end_to_end-jepa-p1-20-1scenes-s1-0.005.* not done"):
+    with pytest.raises(UserError, match=r"tune-end_to_end-jepa-p1-20-1scenes-s1-0\.005x.* not done"):
         worker.chosen_setting("jepa", "end_to_end")
 
 
@@ -54,5 +54,5 @@ def test_nothing_is_chosen_before_every_trial_is_done(tmp_path: Path) -> None:
 def test_a_study_without_seeds_for_its_trials_or_with_one_twice_is_refused(seeds: tuple[int, ...]) -> None:
     study = small_study()
     tuning = Tuning(1, study.tuning.frozen, study.tuning.end_to_end, seeds)
-    with pytest.raises(UserError, match="tune.seeds"):
+    with pytest.raises(UserError, match=r"tune\.seeds"):
         replace(study, tuning=tuning)
