@@ -92,7 +92,8 @@ def prepared(
     """A worker that is ready to run. Parameters are those of the command."""
     import torch
 
-    from avjepa.commands.study import ConfiguredBuilder, StudyConfig
+    from avjepa.commands.study import StudyConfig
+    from avjepa.commands.study_builder import ConfiguredBuilder
     from avjepa.data.index import DatasetIndex
     from avjepa.evaluate.label_efficiency.store import Store
     from avjepa.evaluate.label_efficiency.worker import Worker

@@ -1,9 +1,6 @@
-"""A label-efficiency study as YAML: what it compares, and how trainings are made of it."""
+"""A label-efficiency study as YAML: what it compares."""
 
-import importlib
-import inspect
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -11,30 +8,18 @@ from typing import Any, Literal
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
-from avjepa.commands.finetune import FinetuneCLI
+from avjepa.commands.configurations import content, inlined, merged
 from avjepa.commands.parsing import readable
-from avjepa.commands.pretrain import BUNDLE, PretrainCLI
-from avjepa.data.datamodule import DetectionDataModule, PretrainDataModule
-from avjepa.encoders.bundle import save_bundle
 from avjepa.errors import UserError
 from avjepa.evaluate.label_efficiency.grid import (
-    Cell,
     LongerTraining,
     Method,
     Mode,
-    Pretraining,
     Setting,
     Study,
     Tuning,
     labelled_scenes,
 )
-from avjepa.evaluate.label_efficiency.worker import Builder, DetectorRun
-from avjepa.files import write_text
-from avjepa.finetune.lightning_model import FinetuneModule
-from avjepa.pretrain.lightning_model import PretrainModule
-from avjepa.training.checkpoints import LAST
-from avjepa.training.defaults import CHECKPOINTS
-from avjepa.training.metrics import read_rows
 
 Labels = list[int | str]
 
@@ -290,126 +275,5 @@ def _overrides(given: Mapping[str, Any], name: str, path: Path) -> dict[str, Any
     value = given.get(name) or {}
     if not isinstance(value, dict):
         raise UserError(f"--config {path}: {name} must be keys and values, as in the file that they change")
-    inlined: dict[str, Any] = _inlined(value, path.parent)
-    return inlined
-
-
-def content(path: str | Path) -> Any:
-    """What a configuration file says, with the files that it names put in their place.
-
-    Raises:
-        UserError: one of them cannot be read.
-    """
-    path = Path(path)
-    try:
-        return _inlined(yaml.safe_load(path.read_text(encoding="utf-8")), path.parent)
-    except (OSError, yaml.YAMLError) as error:
-        raise UserError(
-            f"{path}: cannot be read ({' '.join(str(error).split())}); the study's file names it"
-        ) from error
-
-
-def _inlined(value: Any, folder: Path) -> Any:
-    match value:
-        case dict():
-            return {name: _inlined(item, folder) for name, item in value.items()}
-        case list():
-            return [_inlined(item, folder) for item in value]
-        case str() if value.endswith(".yaml") and (folder / value).is_file():
-            return content(folder / value)
-    return value
-
-
-def merged(base: Any, changes: Any) -> Any:
-    """A configuration with other values for some keys, at any depth.
-
-    Where a class gives way to another one, arguments that the other takes too stay as they are: objectives that are
-    compared have the same encoder, masks and input drop-out without their being repeated.
-
-    Raises:
-        UserError: there is no such class.
-    """
-    if not isinstance(base, Mapping) or not isinstance(changes, Mapping):
-        return changes
-    if "class_path" in changes and changes["class_path"] != base.get("class_path"):
-        accepted = _parameters(changes["class_path"])
-        shared = {name: value for name, value in base.get("init_args", {}).items() if name in accepted}
-        return {"class_path": changes["class_path"], "init_args": merged(shared, changes.get("init_args", {}))}
-    return {**base, **{name: merged(base.get(name), value) for name, value in changes.items()}}
-
-
-def _parameters(class_path: str) -> set[str]:
-    module, _, name = class_path.rpartition(".")
-    try:
-        return set(inspect.signature(getattr(importlib.import_module(module), name).__init__).parameters)
-    except (ImportError, AttributeError, ValueError, TypeError) as error:
-        raise UserError(f"overrides: class_path {class_path!r} names no class ({error}); give its full path") from error
-
-
-class ConfiguredBuilder(Builder):
-    """Trainings from configuration files, parsed exactly as the commands ``pretrain`` and ``finetune`` parse them.
-
-    Args:
-        config: the study.
-        out: the study's folder; what overrides a file is written there.
-        data: root of the dataset.
-        version: its version.
-        options: further options for both commands.
-    """
-
-    def __init__(self, config: StudyConfig, out: Path, data: Path, version: str, options: Sequence[str] = ()) -> None:
-        self.config = config
-        self._source = [f"--data={data}", f"--version={version}", *options]
-        self._finetune = out / "configs" / "finetune.yaml"
-        write_text(self._finetune, yaml.safe_dump(config.finetuning()))
-        self._pretrain: dict[str, Path] = {}
-        for name in config.methods:
-            configuration = config.pretraining(name)
-            if configuration is not None:
-                self._pretrain[name] = out / "configs" / f"pretrain_{name}.yaml"
-                write_text(self._pretrain[name], yaml.safe_dump(configuration))
-
-    def pretrain(self, job: Pretraining, folder: Path) -> dict[str, Any]:
-        """``avjepa pretrain`` of the method's file and overrides; for scratch, random weights as a bundle."""
-        common = [*self._source, f"--seed={job.seed}", f"--out={folder}", *_quiet(folder)]
-        if job.method not in self._pretrain:
-            arguments = [f"--config={self._finetune}", *common]
-            scratch = FinetuneCLI("finetune", FinetuneModule, DetectionDataModule, arguments)
-            save_bundle(scratch.model.detector.backbone, folder / BUNDLE, scratch.provenance())
-            return {}
-        export, checkpoint = self.config.methods[job.method].export, folder / CHECKPOINTS / LAST
-        arguments = [
-            f"--config={self._pretrain[job.method]}", *common, f"--steps={job.steps}", f"--export={export}",
-            *(["--ckpt_path=last"] if checkpoint.is_file() else []),
-        ]  # fmt: skip
-        cli = PretrainCLI("pretrain", PretrainModule, PretrainDataModule, arguments)
-        _hide_progress(cli.trainer)
-        cli.fit()
-        cli.export()
-        losses = [row["train/loss"] for row in read_rows(folder / "metrics.csv") if "train/loss" in row]
-        batch_size = cli.datamodule.batch_size * cli.trainer.accumulate_grad_batches * cli.trainer.world_size
-        return {"batch_size": batch_size} | ({"final_loss": losses[-1]} if losses else {})
-
-    def detector(self, cell: Cell, setting: Setting, bundle: Path, split: str, folder: Path) -> DetectorRun:
-        """``avjepa finetune`` of the study's file with the cell's backbone, scenes, seed and setting."""
-        arguments = [
-            f"--config={self._finetune}", *self._source, f"--seed={cell.seed}",
-            f"--steps={cell.steps or self.config.steps}", f"--out={folder}", *_quiet(folder),
-            f"--model.mode={cell.mode}", f"--model.weights={bundle}", f"--model.learning_rate={setting.learning_rate}",
-            f"--model.backbone_learning_rate_factor={setting.backbone_learning_rate_factor}",
-            f"--model.head_first_steps={setting.head_first_steps}", f"--model.layer_decay={setting.layer_decay}",
-            f"--data.scenes={cell.scenes}", f"--data.val_split={split}",
-        ]  # fmt: skip
-        cli = FinetuneCLI("finetune", FinetuneModule, DetectionDataModule, arguments)
-        _hide_progress(cli.trainer)
-        return DetectorRun(cli.model, cli.datamodule, cli.trainer)
-
-
-def _quiet(folder: Path) -> list[str]:
-    logger = {"class_path": "avjepa.training.metrics.MetricsFile", "init_args": {"directory": str(folder)}}
-    return [f"--trainer.logger={json.dumps(logger)}"]
-
-
-def _hide_progress(trainer: Any) -> None:
-    if trainer.progress_bar_callback is not None:
-        trainer.progress_bar_callback.disable()
+    overrides: dict[str, Any] = inlined(value, path.parent)
+    return overrides

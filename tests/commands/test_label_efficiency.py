@@ -8,7 +8,8 @@ import torch
 import yaml
 
 from avjepa import cli
-from avjepa.commands.study import ConfiguredBuilder, StudyConfig
+from avjepa.commands.study import StudyConfig
+from avjepa.commands.study_builder import ConfiguredBuilder
 from avjepa.data.augment import BEVAugmentation
 from avjepa.encoders.bundle import load_bundle
 from avjepa.errors import UserError

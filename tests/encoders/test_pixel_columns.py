@@ -10,8 +10,8 @@ import torch
 import yaml
 
 from avjepa import cli
-from avjepa.commands.study import content as configuration
-from avjepa.commands.study import merged
+from avjepa.commands.configurations import content as configuration
+from avjepa.commands.configurations import merged
 from avjepa.data.sample import Cameras, PretrainBatch
 from avjepa.encoders.camera import CameraEncoder
 from avjepa.encoders.camera_geometry import PatchViews
