@@ -20,6 +20,7 @@ from avjepa.evaluate.label_efficiency.summary import (
     lower_edge,
     means,
     needed,
+    with_all_labels,
 )
 
 SENSORS = ("camera", "lidar", "radar")
@@ -73,6 +74,8 @@ def fewer_labels(rows: Sequence[Row]) -> Claim:
     scratch, jepa = curve(rows, SCRATCH, "end_to_end"), curve(rows, JEPA, "end_to_end")
     if not scratch or not jepa:
         return Claim(claim, "undecided", "Cells of scratch or JEPA, end to end, are missing.")
+    if not with_all_labels(rows, SCRATCH, "end_to_end"):
+        return Claim(claim, "undecided", "Scratch was not trained with all labels.")
     most, target = _full(scratch)
     mean, cautious = needed(means(jepa), target), needed(lower_edge(jepa), target)
     goal = f"Scratch has {_percent(target)} mAP with all {most} scenes"

@@ -27,6 +27,7 @@ from avjepa.evaluate.label_efficiency.summary import (
     of_the_grid,
     pretraining_lengths,
     read_table,
+    with_all_labels,
     write_table,
 )
 from avjepa.evaluate.label_efficiency.tuning import best_setting, scores_by_setting, trial_scores
@@ -195,7 +196,7 @@ def _longer_table(study: Study, rows: Sequence[Row]) -> list[str]:
 
 def _needed_table(study: Study, rows: Sequence[Row]) -> list[str]:
     scratch = curve(rows, SCRATCH, "end_to_end")
-    if not scratch:
+    if not with_all_labels(rows, SCRATCH, "end_to_end"):
         return []
     target = means(scratch)[max(scratch)]
     own = needed(means(scratch), target)

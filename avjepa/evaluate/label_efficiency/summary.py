@@ -97,6 +97,11 @@ def curve(rows: Iterable[Row], method: str, mode: str, metric: Literal["mAP", "N
     return result
 
 
+def with_all_labels(rows: Iterable[Row], method: str, mode: str) -> bool:
+    """Whether a method was trained with every scene that has labels."""
+    return any(row.fraction == 1 for row in rows if row.method == method and row.mode == mode)
+
+
 def fully_pretrained(rows: Iterable[Row]) -> set[str]:
     """Methods that were pre-trained for as long as any, and those without a pre-training: their scores compare."""
     lengths: dict[str, int] = {}

@@ -58,7 +58,7 @@ def done(store: Store) -> list[str]:
 
 def row(method: str, mode: str, scenes: int, seed: int, score: float, **changes: Any) -> Row:
     values: dict[str, Any] = {
-        "sensor": "lidar", "method": method, "fraction": scenes / 100, "scenes": scenes, "mode": mode,
+        "sensor": "lidar", "method": method, "fraction": scenes / 16, "scenes": scenes, "mode": mode,
         "pretrain_seed": seed, "seed": seed, "pretrain_steps": 0 if method == "scratch" else 20, "steps": 5,
         "mAP": score, "NDS": score / 2, "hardware": "none",
     }  # fmt: skip

@@ -100,3 +100,10 @@ def test_one_recipe_serves_all_sensors_if_it_wins_for_each() -> None:
     worse = [r for r in rows if r.sensor != "radar"]
     worse += grid("scratch", "end_to_end", FEWER, sensor="radar") + grid("jepa", "end_to_end", SCRATCH, sensor="radar")
     assert claims(worse, "lidar", {})[4].answer == "no"
+
+
+def test_nothing_is_said_of_all_labels_where_scratch_had_a_part() -> None:
+    rows = [*grid("scratch", "end_to_end", {1: 0.1, 8: 0.3}), *grid("jepa", "end_to_end", {1: 0.3, 8: 0.4})]
+    claim = claims(rows, "lidar", {})[0]
+    assert claim.answer == "undecided"
+    assert "all labels" in claim.evidence

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ def test_the_table_has_the_agreed_columns_and_is_read_back(tmp_path: Path) -> No
     write_table(tmp_path / "table.csv", rows)
     lines = (tmp_path / "table.csv").read_text().splitlines()
     assert lines[0] == ("sensor,method,fraction,scenes,mode,pretrain_seed,seed,pretrain_steps,steps,mAP,NDS,hardware")
-    assert lines[1] == "lidar,jepa,0.04,4,frozen,0,0,20,5,0.25,0.125,none"
+    assert lines[1] == "lidar,jepa,0.25,4,frozen,0,0,20,5,0.25,0.125,none"
     assert read_table(tmp_path / "table.csv") == rows
     (tmp_path / "table.csv").write_text("a,b\n1,2\n")
     with pytest.raises(UserError, match=r"table\.csv"):
@@ -87,25 +88,25 @@ def test_leads_are_paired_and_their_chance_is_that_of_students_t() -> None:
 
 
 def test_results_of_a_study_are_written_and_published(tmp_path: Path) -> None:
-    study, store = small_study(), Store(tmp_path / "out")
+    few_and_all = tuple(replace(method, scenes=(1, 8)) for method in small_study().methods)
+    study, store = small_study(methods=few_and_all), Store(tmp_path / "out")
     for job in study.jobs():
         if isinstance(job, Pretraining):
             cost = {"pretrain_seconds": 3.0 * job.steps, "batch_size": 4, "rank_centred": 9.0, "probe_precision": None}
             store.finish(job.name, {"seconds": 1.0, **cost})
     for cell in study.cells():
         score = 0.1 + 0.01 * cell.scenes + (0.1 if cell.backbone.steps == 20 else 0.0)
-        cell_row = row(
-            cell.backbone.method, cell.mode, cell.scenes, cell.seed, score, pretrain_steps=cell.backbone.steps
-        )
+        changes = {"pretrain_steps": cell.backbone.steps, "fraction": cell.scenes / study.total_scenes}
+        cell_row = row(cell.backbone.method, cell.mode, cell.scenes, cell.seed, score, **changes)
         store.finish(cell.name, {"seconds": 360.0, **vars(cell_row)})
     page = write_results(study, store, tmp_path / "out", "avjepa label-efficiency", {"synthetic": {"seed": 7}})
     text = page.read_text()
     assert "12.5 %" in text  # one of eight scenes
     assert "none; 1.8 hours of it in all." in text  # 18 cells of six minutes
-    assert "| JEPA | 21.0 ± 0.0 | 24.0 ± 0.0 |" in text
-    assert "14.0 mAP, end to end with 4 scenes" in text
-    assert "| scratch | end to end | 4 | 1 |" in text
-    assert "| JEPA | frozen backbone | ≤ 1 | ≥ 4 |" in text
+    assert "| JEPA | 21.0 ± 0.0 | 28.0 ± 0.0 |" in text
+    assert "18.0 mAP, end to end with 8 scenes" in text
+    assert "| scratch | end to end | 8 | 1 |" in text
+    assert "| JEPA | frozen backbone | ≤ 1 | ≥ 8 |" in text
     assert "| scratch | frozen backbone | 10.0 ± 0.0 (<.001) | 10.0 ± 0.0 (<.001) |" in text
     assert "| JEPA | 11.0 ± 0.0 | – | 21.0 ± 0.0 | – |" in text  # after 10 and after 20 steps of pre-training
     assert "seed': 7" in text and "`avjepa label-efficiency`" in text
