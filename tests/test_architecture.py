@@ -9,15 +9,19 @@ PACKAGE = Path(__file__).resolve().parents[1] / "avjepa"
 
 # top to bottom, as docs/architecture.md draws it; rooms of one line do not know each other
 FLOORS = [
-    {"cli", "commands", "demo"},
-    {"release"},
+    {"cli"},
+    {"commands"},
+    {"study"},
     {"evaluate"},
     {"pretrain", "finetune"},
-    {"training"},
-    {"heads", "encoders"},
+    {"model"},
+    {"heads"},
+    {"bundle"},
+    {"encoders"},
     {"report"},
     {"synth"},
     {"data"},
+    {"training"},
     {"sparse"},
     {"geometry"},
     {"provenance"},

@@ -4,9 +4,9 @@ import argparse
 import json
 from pathlib import Path
 
+from avjepa.bundle.bundle import read_manifest
 from avjepa.commands.demo import FINETUNE_STEPS, LABELLED_SCENES, METHODS, SENSORS, finetune_folder, pretrain_folder
-from avjepa.encoders.bundle import read_manifest
-from avjepa.evaluate.scores import DetectionScores
+from avjepa.evaluate.detection.scores import DetectionScores
 from avjepa.training.metrics import read_curves
 from avjepa.training.provenance import read_provenance
 
@@ -28,7 +28,7 @@ def pretraining_row(out: Path, sensor: str) -> str:
         f"{100 * sum(waiting) / len(waiting):.1f}",
         f"{last['collapse/rank_centred']:.1f} / {last['collapse/rank_uncentred']:.1f}",
         f"{last['collapse/context_std_occupied']:.3f}",
-        f"{last['collapse/loss_over_trivial_occupied']:.2f}",
+        f"{last['collapse/cosine_loss_vs_mean_prediction_occupied']:.2f}",
     )
     return "| " + " | ".join(map(str, cells)) + " |"
 

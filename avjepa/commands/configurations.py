@@ -11,7 +11,7 @@ import yaml
 from avjepa.errors import UserError
 
 
-def content(path: str | Path) -> Any:
+def load_config(path: str | Path) -> Any:
     """What a configuration file says, with the files that it names put in their place.
 
     Raises:
@@ -34,7 +34,7 @@ def inlined(value: Any, folder: Path) -> Any:
         case list():
             return [inlined(item, folder) for item in value]
         case str() if value.endswith(".yaml") and (folder / value).is_file():
-            return content(folder / value)
+            return load_config(folder / value)
     return value
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from avjepa.bundle.bundle import build_encoder, load_bundle, read_manifest
 from avjepa.commands.demo import (
     FINETUNE_STEPS,
     KEYFRAMES,
@@ -18,15 +19,14 @@ from avjepa.commands.demo import (
     pretrain_folder,
 )
 from avjepa.commands.steps import StepRecord
-from avjepa.data.annotations import AnnotationIndex
-from avjepa.data.collate import collate
-from avjepa.data.images import ImageTransform
-from avjepa.data.index import DatasetIndex
-from avjepa.data.loading import LidarView, RadarView, SampleLoader, SensorView
+from avjepa.data.files.images import ImageTransform
+from avjepa.data.loading.collate import collate
+from avjepa.data.loading.sample_loader import LidarSweeps, RadarSweeps, SampleLoader, SensorInputs
+from avjepa.data.nuscenes.annotations import AnnotationIndex
+from avjepa.data.nuscenes.index import DatasetIndex
 from avjepa.data.sample import Sample
-from avjepa.encoders.bundle import build_encoder, load_bundle, read_manifest
-from avjepa.evaluate.predictions import read_detections
-from avjepa.evaluate.scores import DetectionScores
+from avjepa.evaluate.detection.predictions import read_detections
+from avjepa.evaluate.detection.scores import DetectionScores
 from avjepa.provenance import hardware, package_versions
 from avjepa.report.demo_page import Pretraining, Scene, Score, write_demo_report
 from avjepa.report.features import FeatureMaps, features_figure
@@ -88,7 +88,7 @@ def gathered_pretraining(out: Path, sensor: str, dataset: DatasetIndex, moments:
     with torch.inference_mode():
         for title, encoder in (("before", untrained), ("after", trained)):
             bev = encoder(collate(samples))
-            columns.append(FeatureMaps(title, tuple(bev.features.float()), tuple(bev.occupied)))
+            columns.append(FeatureMaps(title, tuple(bev.features.float()), tuple(bev.observed)))
     return Pretraining(curves, manifest.out_channels, facts, features_figure(samples, trained.token_grid, columns))
 
 
@@ -110,9 +110,9 @@ def gathered_scene(out: Path, sensor: str, dataset: DatasetIndex, moment: int) -
 
 def loaded(dataset: DatasetIndex, moment: int, sensor: str | None) -> Sample:
     """A keyframe with labels, as the tiny configurations load it: one sensor, or all of them for ``None``."""
-    view = SensorView(
-        LidarView() if sensor in ("lidar", None) else None,
-        RadarView() if sensor in ("radar", None) else None,
+    view = SensorInputs(
+        LidarSweeps() if sensor in ("lidar", None) else None,
+        RadarSweeps() if sensor in ("radar", None) else None,
         ImageTransform(128, 224) if sensor == "camera" else ImageTransform(225, 400) if sensor is None else None,
     )
     sample = SampleLoader(dataset).load(moment, view)

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 
 from avjepa.commands.parsing import run_function
-from avjepa.data.datamodule import DetectionDataModule
+from avjepa.data.loading.datamodule import DetectionDataModule
 from avjepa.errors import UserError
-from avjepa.evaluate.detection import evaluate_detection
+from avjepa.evaluate.detection.devkit import evaluate_detection
 from avjepa.evaluate.predict import predict_split
 from avjepa.files import write_json
 from avjepa.finetune.lightning_model import FinetuneModule
@@ -17,10 +17,10 @@ from avjepa.finetune.lightning_model import FinetuneModule
 
 def score(model: FinetuneModule, data: DetectionDataModule, run: Path, provenance: Mapping[str, Any]) -> None:
     """Predict the validation split and score it, into ``RUN/evaluation/SPLIT``."""
-    folder = run / "evaluation" / data.val_split
+    folder = run / "evaluation" / data.eval_split
     model.to(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     predictions = predict_split(model, data, folder / "predictions.json")
-    evaluate_detection(predictions, Path(data.dataroot), data.version, data.val_split, folder)
+    evaluate_detection(predictions, Path(data.dataroot), data.version, data.eval_split, folder)
     write_json(folder / "provenance.json", provenance)
     print(folder / "metrics.json")
 
@@ -53,7 +53,7 @@ def evaluate(
     if not config.is_file():
         raise UserError(f"--run {run}: holds no config.yaml; give the folder of a finished avjepa finetune")
     state = load_checkpoint(checkpoint or run / CHECKPOINTS / LAST)["state_dict"]
-    given = {"--data": data, "--version": version, "--data.val_split": split, "--on_bad_file": on_bad_file}
+    given = {"--data": data, "--version": version, "--data.eval_split": split, "--on_bad_file": on_bad_file}
     options = [f"{name}={value}" for name, value in given.items() if value is not None]
     # the weights come from the checkpoint, not from the bundle that the training started from
     arguments = ["--config", str(config), *options, "--model.weights=null", f"--out={run}"]

@@ -6,7 +6,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 
 from avjepa.commands.evaluate import score
 from avjepa.commands.training import TrainingCLI
-from avjepa.data.datamodule import DetectionDataModule
+from avjepa.data.loading.datamodule import DetectionDataModule
 from avjepa.finetune.lightning_model import FinetuneModule
 
 
@@ -17,7 +17,7 @@ class FinetuneCLI(TrainingCLI):
         """Options of the command beside those of trainer, model and data."""
         super().add_arguments_to_parser(parser)
         parser.add_argument(
-            "--evaluate", type=bool, default=True, help="after training, predict and score data.val_split"
+            "--evaluate", type=bool, default=True, help="after training, predict and score data.eval_split"
         )
 
 

@@ -16,7 +16,7 @@ def label_efficiency(
     out: Path,
     version: str = "v1.0-trainval",
     split: str = "test",
-    val_split: str = "val",
+    eval_split: str = "val",
     processes: int = 1,
     threads: int = 1,
     retry_failed: bool = False,
@@ -35,7 +35,7 @@ def label_efficiency(
         out: folder of records and results.
         version: name of the folder of tables.
         split: the split that is reported.
-        val_split: the split on which learning rates are chosen.
+        eval_split: the split on which learning rates are chosen.
         processes: workers on this machine.
         threads: processor threads of each.
         retry_failed: have cells done again that failed before.
@@ -46,11 +46,11 @@ def label_efficiency(
     if processes < 1 or threads < 1:
         raise UserError(f"--processes {processes} --threads {threads}: at least one of each is needed")
     arguments: dict[str, Any] = dict(
-        config=config, data=data, out=out, version=version, split=split, val_split=val_split, threads=threads,
+        config=config, data=data, out=out, version=version, split=split, eval_split=eval_split, threads=threads,
         on_bad_file=on_bad_file,
     )  # fmt: skip
     if retry_failed:
-        from avjepa.evaluate.label_efficiency.store import Store
+        from avjepa.study.store import Store
 
         Store(out).forget_failures()
     helpers = [
@@ -70,7 +70,7 @@ def label_efficiency(
     finally:
         for process in started:
             process.terminate()
-    from avjepa.evaluate.label_efficiency.results import other_sensors, publish_results, write_results
+    from avjepa.study.results import other_sensors, publish_results, write_results
 
     command = f"avjepa label-efficiency --config {config} --data DIR --version {version} --out DIR --split {split}"
     others = other_sensors(publish, worker.study.sensor) if publish is not None else []
@@ -87,34 +87,34 @@ def label_efficiency(
 
 
 def prepared(
-    config: Path, data: Path, out: Path, version: str, split: str, val_split: str, threads: int, on_bad_file: str
+    config: Path, data: Path, out: Path, version: str, split: str, eval_split: str, threads: int, on_bad_file: str
 ) -> Any:
     """A worker that is ready to run. Parameters are those of the command."""
     import torch
 
     from avjepa.commands.study import StudyConfig
     from avjepa.commands.study_builder import ConfiguredBuilder
-    from avjepa.data.index import DatasetIndex
-    from avjepa.evaluate.label_efficiency.store import Store
-    from avjepa.evaluate.label_efficiency.worker import Worker
+    from avjepa.data.nuscenes.index import DatasetIndex
     from avjepa.provenance import hardware
-    from avjepa.training.screen import quiet_lightning, tell
+    from avjepa.study.store import Store
+    from avjepa.study.worker import Worker
+    from avjepa.training.console import quiet_lightning, status
 
     torch.set_num_threads(threads)
     quiet_lightning()
     read = StudyConfig.read(config)
     index = DatasetIndex.open(data, version)
-    for name in (split, val_split):
+    for name in (split, eval_split):
         index.scenes_of(name)
     train_split = read.finetune_overrides.get("data", {}).get("train_split", "train")
     study = read.study(len(index.scenes_of(train_split)))
-    _require_same_study(out, read.definition() | {"splits": [split, val_split], "data": _about_data(data, version)})
+    _require_same_study(out, read.definition() | {"splits": [split, eval_split], "data": _about_data(data, version)})
     machine = hardware()
     devices = ", ".join(machine["cuda_devices"])
     described = f"{machine['processor']}, {threads} thread{'s' if threads > 1 else ''}"
     builder = ConfiguredBuilder(read, out, data, version, [f"--on_bad_file={on_bad_file}"])
     return Worker(
-        study, Store(out), builder, validation=val_split, test=split, hardware=devices or described, tell=tell
+        study, Store(out), builder, validation=eval_split, test=split, hardware=devices or described, tell=status
     )
 
 

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from lightning import Callback
 from lightning.pytorch.cli import LightningArgumentParser
 
+from avjepa.bundle.bundle import Manifest
 from avjepa.commands.training import TrainingCLI
-from avjepa.data.datamodule import PretrainDataModule
+from avjepa.data.loading.datamodule import PretrainDataModule
 from avjepa.encoders.base import SensorEncoder
-from avjepa.encoders.bundle import Manifest
-from avjepa.pretrain.calibration import calibrate
-from avjepa.pretrain.callbacks import CollapseMonitor
+from avjepa.pretrain.batchnorm_recompute import recompute_batchnorm
 from avjepa.pretrain.export import export_backbone
 from avjepa.pretrain.lightning_model import PretrainModule
+from avjepa.pretrain.monitoring.collapse_monitor import CollapseMonitor
 from avjepa.training.checkpoints import LAST
 from avjepa.training.defaults import CHECKPOINTS
 
@@ -43,7 +43,7 @@ class PretrainCLI(TrainingCLI):
         def finish(encoder: SensorEncoder) -> None:
             encoder.to(self.trainer.strategy.root_device)
             batches = self.datamodule.context_loader(CALIBRATION_BATCHES)
-            calibrate(encoder, batches, self.trainer.precision_plugin.forward_context)
+            recompute_batchnorm(encoder, batches, self.trainer.precision_plugin.forward_context)
 
         checkpoint = self.out / CHECKPOINTS / LAST
         return export_backbone(checkpoint, self.out / BUNDLE, self.provenance(), self.config.export, finish)

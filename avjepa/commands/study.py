@@ -8,10 +8,10 @@ from typing import Any, Literal
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
-from avjepa.commands.configurations import content, inlined, merged
+from avjepa.commands.configurations import inlined, load_config, merged
 from avjepa.commands.parsing import readable
 from avjepa.errors import UserError
-from avjepa.evaluate.label_efficiency.grid import (
+from avjepa.study.plan import (
     LongerTraining,
     Method,
     Mode,
@@ -221,7 +221,7 @@ class StudyConfig:
 
     def finetuning(self) -> dict[str, Any]:
         """The configuration of every fine-tuning."""
-        configuration: dict[str, Any] = merged(content(self.finetune), self.finetune_overrides)
+        configuration: dict[str, Any] = merged(load_config(self.finetune), self.finetune_overrides)
         return configuration
 
     def pretraining(self, method: str) -> dict[str, Any] | None:
@@ -229,7 +229,7 @@ class StudyConfig:
         file = self.methods[method].pretrain
         if file is None:
             return None
-        common = merged(content(file), self.pretrain_overrides)
+        common = merged(load_config(file), self.pretrain_overrides)
         configuration: dict[str, Any] = merged(common, self.methods[method].overrides)
         return configuration
 

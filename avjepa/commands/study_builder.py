@@ -7,16 +7,16 @@ from typing import Any
 
 import yaml
 
+from avjepa.bundle.bundle import save_bundle
 from avjepa.commands.finetune import FinetuneCLI
 from avjepa.commands.pretrain import BUNDLE, PretrainCLI
 from avjepa.commands.study import StudyConfig
-from avjepa.data.datamodule import DetectionDataModule, PretrainDataModule
-from avjepa.encoders.bundle import save_bundle
-from avjepa.evaluate.label_efficiency.grid import Cell, Pretraining, Setting
-from avjepa.evaluate.label_efficiency.worker import Builder, DetectorRun
+from avjepa.data.loading.datamodule import DetectionDataModule, PretrainDataModule
 from avjepa.files import write_text
 from avjepa.finetune.lightning_model import FinetuneModule
 from avjepa.pretrain.lightning_model import PretrainModule
+from avjepa.study.plan import Pretraining, Run, Setting
+from avjepa.study.worker import Builder, DetectorRun
 from avjepa.training.checkpoints import LAST
 from avjepa.training.defaults import CHECKPOINTS
 from avjepa.training.metrics import read_rows
@@ -66,7 +66,7 @@ class ConfiguredBuilder(Builder):
         batch_size = cli.datamodule.batch_size * cli.trainer.accumulate_grad_batches * cli.trainer.world_size
         return {"batch_size": batch_size} | ({"final_loss": losses[-1]} if losses else {})
 
-    def detector(self, cell: Cell, setting: Setting, bundle: Path, split: str, folder: Path) -> DetectorRun:
+    def detector(self, cell: Run, setting: Setting, bundle: Path, split: str, folder: Path) -> DetectorRun:
         """``avjepa finetune`` of the study's file with the cell's backbone, scenes, seed and setting."""
         arguments = [
             f"--config={self._finetune}", *self._source, f"--seed={cell.seed}",
@@ -74,7 +74,7 @@ class ConfiguredBuilder(Builder):
             f"--model.mode={cell.mode}", f"--model.weights={bundle}", f"--model.learning_rate={setting.learning_rate}",
             f"--model.backbone_learning_rate_factor={setting.backbone_learning_rate_factor}",
             f"--model.head_first_steps={setting.head_first_steps}", f"--model.layer_decay={setting.layer_decay}",
-            f"--data.scenes={cell.scenes}", f"--data.val_split={split}",
+            f"--data.scenes={cell.scenes}", f"--data.eval_split={split}",
         ]  # fmt: skip
         cli = FinetuneCLI("finetune", FinetuneModule, DetectionDataModule, arguments)
         _hide_progress(cli.trainer)

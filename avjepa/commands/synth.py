@@ -35,7 +35,7 @@ def synth(
         test_fraction: share of the scenes that goes to the split "test".
         workers: parallel processes.
     """
-    from avjepa.synth.generate import synthesise
+    from avjepa.synth.dataset.generate import synthesise
 
     if scenes < 1:
         raise UserError(f"--scenes {scenes}: at least one scene is needed")

@@ -10,14 +10,14 @@ from lightning import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from avjepa.commands.parsing import readable
-from avjepa.data.index_tables import INDEX_TABLES
+from avjepa.data.nuscenes.index_tables import INDEX_TABLES
 from avjepa.errors import UserError
 from avjepa.files import write_text
 from avjepa.provenance import file_fingerprints, provenance
 from avjepa.training.checkpoints import last_checkpoint
+from avjepa.training.console import quiet_lightning
 from avjepa.training.defaults import CHECKPOINTS, default_callbacks, default_loggers, default_plugins
 from avjepa.training.provenance import RecordProvenance
-from avjepa.training.screen import quiet_lightning
 
 SHORTHANDS = {
     "--data": "--data.dataroot",

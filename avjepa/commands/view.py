@@ -34,11 +34,11 @@ def view(
         lidar_sweeps: LiDAR sweeps to draw.
         window: also open an open3d window with the point cloud and the boxes.
     """
-    from avjepa.data.annotations import AnnotationIndex
-    from avjepa.data.images import ImageTransform
-    from avjepa.data.index import DatasetIndex
-    from avjepa.data.loading import LidarView, RadarView, SampleLoader, SensorView
-    from avjepa.evaluate.predictions import read_detections
+    from avjepa.data.files.images import ImageTransform
+    from avjepa.data.loading.sample_loader import LidarSweeps, RadarSweeps, SampleLoader, SensorInputs
+    from avjepa.data.nuscenes.annotations import AnnotationIndex
+    from avjepa.data.nuscenes.index import DatasetIndex
+    from avjepa.evaluate.detection.predictions import read_detections
     from avjepa.report.view import draw_sample, show_points
 
     if out.suffix.lower() != ".png":
@@ -53,7 +53,7 @@ def view(
     if not 0 <= index < len(keyframes):
         raise UserError(f"--index {index}: there are {len(keyframes)} keyframes, numbered from 0")
     moment = keyframes[index]
-    sensors = SensorView(LidarView(lidar_sweeps), RadarView(), ImageTransform(450, 800))
+    sensors = SensorInputs(LidarSweeps(lidar_sweeps), RadarSweeps(), ImageTransform(450, 800))
     sample = SampleLoader(dataset).load(moment, sensors)
     sample = replace(sample, labels=AnnotationIndex.open(dataset).labels(moment))
     detections = None

@@ -12,13 +12,13 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-from avjepa.data.annotations import AnnotationIndex, build_annotations
-from avjepa.data.fields import CLASSES
-from avjepa.data.images import ImageTransform
-from avjepa.data.index import DatasetIndex
-from avjepa.data.index_tables import build_index
-from avjepa.data.pointfiles import read_lidar, read_radar
-from avjepa.data.tables import TableProblem, dangling_links, version_folder
+from avjepa.data.files.images import ImageTransform
+from avjepa.data.files.pointfiles import read_lidar, read_radar
+from avjepa.data.nuscenes.annotations import AnnotationIndex, build_annotations
+from avjepa.data.nuscenes.index import DatasetIndex
+from avjepa.data.nuscenes.index_tables import build_index
+from avjepa.data.nuscenes.schema import CLASSES
+from avjepa.data.nuscenes.tables import TableProblem, dangling_links, version_folder
 from avjepa.errors import BadFileError, UserError
 
 _PROBLEMS_SHOWN = 40

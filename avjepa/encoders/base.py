@@ -9,8 +9,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from avjepa.data.sample import Batch
-from avjepa.encoders.content import ReconstructionTarget
-from avjepa.encoders.depth import registered_by_depth
+from avjepa.encoders.layer_order import registration_order
+from avjepa.encoders.reconstruction_target import ReconstructionTarget
 from avjepa.errors import UserError
 from avjepa.geometry.grid import BEVGrid
 
@@ -20,9 +20,9 @@ class BEVMap:
     """Features on the token grid."""
 
     features: Float[Tensor, "batch channel y x"]
-    occupied: Bool[Tensor, "batch y x"]
+    observed: Bool[Tensor, "batch y x"]
     """Cells about which the sensor said something: a point fell in (LiDAR, radar), a camera sees the cell's column."""
-    levels: tuple[Float[Tensor, "batch _ y x"], ...] = ()
+    intermediate_features: tuple[Float[Tensor, "batch _ y x"], ...] = ()
     """Intermediate depths of the encoder brought onto the token grid, shallow to deep, ``features`` not included."""
 
 
@@ -38,12 +38,12 @@ class SensorEncoder(nn.Module, ABC):
     Attributes:
         token_grid: the grid of ``BEVMap``; shared by all sensors that are to be fused.
         out_channels: channels of ``BEVMap.features``.
-        level_channels: channels of each of ``BEVMap.levels``.
+        intermediate_channels: channels of each of ``BEVMap.intermediate_features``.
     """
 
     token_grid: BEVGrid
     out_channels: int
-    level_channels: tuple[int, ...]
+    intermediate_channels: tuple[int, ...]
     _constructor_arguments: dict[str, Any]
 
     def __new__(cls: type[Encoder], *args: Any, **kwargs: Any) -> Encoder:
@@ -70,45 +70,45 @@ class SensorEncoder(nn.Module, ABC):
         """
         return dict(self._constructor_arguments)
 
-    def modules_by_depth(self) -> list[nn.Module]:
+    def layer_order(self) -> list[nn.Module]:
         """The parts of the network from input to output, for learning rates that follow the depth.
 
-        By default the order in which the constructor registers them, see ``registered_by_depth``; an encoder that
+        By default the order in which the constructor registers them, see ``registration_order``; an encoder that
         registers them otherwise says so here.
         """
-        return registered_by_depth(self)
+        return registration_order(self)
 
     @abstractmethod
-    def forward(self, batch: Batch, hidden: Bool[Tensor, "batch y x"] | None = None) -> BEVMap:
-        """Encode; with ``hidden``, as if the sensor had not seen those cells of the token grid.
+    def forward(self, batch: Batch, masked: Bool[Tensor, "batch y x"] | None = None) -> BEVMap:
+        """Encode; with ``masked``, as if the sensor had not seen those cells of the token grid.
 
         What is hidden is removed from the raw input, so no part of it can reach the output; in the result hidden
-        cells are not ``occupied``.
+        cells are not ``observed``.
         """
 
     @abstractmethod
-    def occupied(self, batch: Batch) -> Bool[Tensor, "batch y x"]:
-        """``BEVMap.occupied`` of the full input, without running the network."""
+    def observed(self, batch: Batch) -> Bool[Tensor, "batch y x"]:
+        """``BEVMap.observed`` of the full input, without running the network."""
 
     @abstractmethod
-    def thinned(self, batch: Batch, drop: float) -> Batch:
-        """The batch with a share ``drop`` of this sensor's raw input (points, patches) removed at random.
+    def drop_input(self, batch: Batch, share: float) -> Batch:
+        """The batch with a share of this sensor's raw input (points, patches) removed at random.
 
         Draws per sample from ``batch.seeds``.
         """
 
-    def content(self) -> ReconstructionTarget:
+    def reconstruction_target(self) -> ReconstructionTarget:
         """What this sensor's raw data hold in a cell, for objectives that reconstruct it.
 
         Raises:
             UserError: the encoder says nothing of it.
         """
         raise UserError(
-            f"{type(self).__name__}: does not say what there is to reconstruct in a cell; implement content() or name "
-            "a reconstruction in the objective"
+            f"{type(self).__name__}: does not say what there is to reconstruct in a cell; implement "
+            "reconstruction_target() or name a reconstruction_target in the objective"
         )
 
-    def maskable(self, batch: Batch, wanted: Bool[Tensor, "batch y x"]) -> Bool[Tensor, "batch y x"]:
+    def realisable_mask(self, batch: Batch, wanted: Bool[Tensor, "batch y x"]) -> Bool[Tensor, "batch y x"]:
         """The cells to hide when ``wanted`` is the mask that was drawn: those that this sensor can lose.
 
         Points fall into one cell each, so by default the mask itself. A pixel sees many cells: a camera answers with

@@ -78,7 +78,7 @@ class BEVUNet(nn.Module):
         nn.init.kaiming_normal_(self.out.weight, nonlinearity="linear")
         nn.init.zeros_(self.out.bias)
 
-    def modules_by_depth(self) -> list[nn.Module]:
+    def layer_order(self) -> list[nn.Module]:
         """See ``encoders.depth.Layered``: the way down, then the way up with the output."""
         return [*self.down, nn.ModuleList((self.up, self.out))]
 

@@ -6,9 +6,9 @@ import torch
 from rich.console import Console
 from rich.progress import track
 
-from avjepa.data.datamodule import DetectionDataModule
+from avjepa.data.loading.datamodule import DetectionDataModule
 from avjepa.errors import UserError
-from avjepa.evaluate.predictions import official_boxes, write_predictions
+from avjepa.evaluate.detection.predictions import official_boxes, write_predictions
 from avjepa.finetune.lightning_model import FinetuneModule
 
 
@@ -18,7 +18,7 @@ def predict_split(module: FinetuneModule, datamodule: DetectionDataModule, out: 
 
     Args:
         module: on the device that it shall run on; left in evaluation mode.
-        datamodule: its ``val_split`` is predicted. No annotation is read.
+        datamodule: its ``eval_split`` is predicted. No annotation is read.
         out: path of the result file; written when all samples are done.
         head: name of the detection head.
 

@@ -9,17 +9,17 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 from torch.optim import Optimizer
 
+from avjepa.bundle.bundle import load_bundle, load_strictly, state_hash
 from avjepa.data.sample import Batch
 from avjepa.encoders.base import SensorEncoder
-from avjepa.encoders.bundle import load_bundle, load_strictly, state_hash
 from avjepa.errors import UserError
-from avjepa.finetune.neck import SecondFPN
-from avjepa.finetune.torch_model import Detector
 from avjepa.heads.base import Head
+from avjepa.model.neck import SecondFPN
+from avjepa.model.perception_model import PerceptionModel
+from avjepa.training.console import status
 from avjepa.training.finite import require_finite_loss
 from avjepa.training.optimiser import optimiser_with_schedule, parameter_groups, planned_steps
 from avjepa.training.randomness import seed_batch
-from avjepa.training.screen import tell
 
 
 class FinetuneModule(LightningModule):
@@ -38,7 +38,7 @@ class FinetuneModule(LightningModule):
         head_weights: weight of a head's loss; 1 where not given.
         learning_rate: peak.
         backbone_learning_rate_factor: the backbone's learning rate relative to ``learning_rate``.
-        layer_decay: further factor of the backbone's learning rate for every part (``modules_by_depth``) that lies
+        layer_decay: further factor of the backbone's learning rate for every part (``layer_order``) that lies
             between a parameter and the heads, its own part included, so that what comes first changes least.
         head_first_steps: the backbone is held still for so many steps at the start.
         weight_decay: of AdamW.
@@ -65,7 +65,7 @@ class FinetuneModule(LightningModule):
         super().__init__()
         if not 0 < layer_decay <= 1:
             raise UserError(f"layer_decay: must be above 0 and at most 1, got {layer_decay:g}")
-        self.detector = Detector(backbone, neck, heads, head_weights)
+        self.detector = PerceptionModel(backbone, neck, heads, head_weights)
         self.weights, self.frozen = weights, mode == "frozen"
         self.learning_rate, self.backbone_learning_rate_factor = learning_rate, backbone_learning_rate_factor
         self.layer_decay = layer_decay
@@ -87,12 +87,12 @@ class FinetuneModule(LightningModule):
             return
         if self.weights is None:
             if self.frozen and any(True for _ in self.detector.backbone.parameters()):
-                tell("mode is frozen and weights is not set: the heads learn on a backbone with random weights")
+                status("mode is frozen and weights is not set: the heads learn on a backbone with random weights")
         else:
             backbone = self.detector.backbone
             source = load_bundle(self.weights, expected_grid=backbone.token_grid)
             counts = load_strictly(backbone, source.state_dict(), self.weights)
-            tell(f"backbone starts from {self.weights}: {counts}")
+            status(f"backbone starts from {self.weights}: {counts}")
 
     def on_train_start(self) -> None:
         """Remember what a frozen backbone looks like."""
@@ -148,7 +148,7 @@ class FinetuneModule(LightningModule):
             backbone,
             learning_rate=rate * factor,
             weight_decay=decay,
-            by_depth=backbone.modules_by_depth(),
+            by_depth=backbone.layer_order(),
             layer_decay=self.layer_decay,
         )
         for module in (self.detector.neck, self.detector.heads):

@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from avjepa.bundle.bundle import Manifest, architecture, build_encoder, load_strictly, save_bundle
 from avjepa.encoders.base import SensorEncoder
-from avjepa.encoders.bundle import Manifest, architecture, build_encoder, load_strictly, save_bundle
 from avjepa.errors import UserError
-from avjepa.pretrain.objective import Objective
+from avjepa.pretrain.objectives.objective import Objective
 from avjepa.training.checkpoints import load_checkpoint
 
 KEY = "encoders"

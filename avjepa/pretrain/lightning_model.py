@@ -9,7 +9,7 @@ from torch import Tensor
 
 from avjepa.data.sample import PretrainBatch
 from avjepa.pretrain.export import KEY, encoder_architectures
-from avjepa.pretrain.objective import Embeddings, Objective
+from avjepa.pretrain.objectives.objective import Embeddings, Objective
 from avjepa.training.checkpoints import require_same_model
 from avjepa.training.finite import require_finite_loss
 from avjepa.training.optimiser import Schedule, optimiser_with_schedule, parameter_groups, planned_steps

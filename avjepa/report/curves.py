@@ -45,8 +45,8 @@ PRETRAINING_PANELS = (
     Panel(
         "Loss / loss of a constant prediction",
         (
-            Line("collapse/loss_over_trivial_occupied", "occupied cells"),
-            Line("collapse/loss_over_trivial_empty", "empty"),
+            Line("collapse/cosine_loss_vs_mean_prediction_occupied", "occupied cells"),
+            Line("collapse/cosine_loss_vs_mean_prediction_empty", "empty"),
         ),
         reference=(1.0, "nothing learned"),
     ),

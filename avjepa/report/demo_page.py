@@ -7,7 +7,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from avjepa.data.fields import CLASSES
+from avjepa.data.nuscenes.schema import CLASSES
 from avjepa.data.sample import Sample
 from avjepa.report.bev import Detections
 from avjepa.report.curves import FINETUNING_PANELS, PRETRAINING_PANELS, Curves, curves_figure, finite
@@ -32,7 +32,7 @@ _FINAL_MEASURES = (
     ("pairwise cosine of context embeddings", "collapse/context_cosine_occupied"),
     ("effective rank, centred", "collapse/rank_centred"),
     ("effective rank, uncentred", "collapse/rank_uncentred"),
-    ("loss / loss of a constant prediction", "collapse/loss_over_trivial_occupied"),
+    ("loss / loss of a constant prediction", "collapse/cosine_loss_vs_mean_prediction_occupied"),
     ("probe: average precision", "collapse/probe_precision"),
     ("probe: chance", "collapse/probe_chance"),
 )

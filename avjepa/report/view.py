@@ -11,7 +11,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize, to_rgb
 from matplotlib.figure import Figure
 
-from avjepa.data.fields import CLASSES
+from avjepa.data.nuscenes.schema import CLASSES
 from avjepa.data.sample import Sample
 from avjepa.errors import UserError
 from avjepa.files import replacing

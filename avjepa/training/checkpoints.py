@@ -15,8 +15,8 @@ from torch import nn
 
 from avjepa.errors import UserError
 from avjepa.files import replacing
+from avjepa.training.console import status
 from avjepa.training.finite import require_finite_weights
-from avjepa.training.screen import tell
 
 LAST = "last.ckpt"
 
@@ -119,7 +119,7 @@ def last_checkpoint(directory: str | Path) -> Path | None:
     path = Path(directory) / LAST
     if path.is_file():
         return path
-    tell(f"no checkpoint in {directory}: training starts from the beginning")
+    status(f"no checkpoint in {directory}: training starts from the beginning")
     return None
 
 
@@ -185,7 +185,7 @@ class TrainingCheckpoint(ModelCheckpoint):
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """An exception may come in the middle of a step: nothing is saved, but the user is told what there is."""
         if isinstance(exception, KeyboardInterrupt) and self._saved_step:
-            tell(f"interrupted at step {trainer.global_step}; the last checkpoint is of step {self._saved_step}")
+            status(f"interrupted at step {trainer.global_step}; the last checkpoint is of step {self._saved_step}")
 
     def _save(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not self._between_steps or trainer.global_step == self._saved_step:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import TimeRemainingColumn as RemainingColumn
 
-from avjepa.training.screen import tell
+from avjepa.training.console import status
 
 SECONDS_BETWEEN_LINES = 30.0
 """Where stderr is no terminal a line is written now and then instead of a bar."""
@@ -63,7 +63,7 @@ class StepProgress(ProgressBar):
             self._bar.update(self._task, completed=trainer.global_step, figures=self.figures(trainer, pl_module))
         elif self._enabled and time.monotonic() - self._line_written > SECONDS_BETWEEN_LINES:
             self._line_written = time.monotonic()
-            tell(f"step {trainer.global_step}/{trainer.max_steps} {self.figures(trainer, pl_module)}")
+            status(f"step {trainer.global_step}/{trainer.max_steps} {self.figures(trainer, pl_module)}")
 
     def figures(self, trainer: Trainer, pl_module: LightningModule) -> str:
         """The metrics behind the bar."""

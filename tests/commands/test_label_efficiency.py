@@ -8,21 +8,21 @@ import torch
 import yaml
 
 from avjepa import cli
+from avjepa.bundle.bundle import load_bundle
 from avjepa.commands.study import StudyConfig
 from avjepa.commands.study_builder import ConfiguredBuilder
-from avjepa.data.augment import BEVAugmentation
-from avjepa.encoders.bundle import load_bundle
+from avjepa.data.augmentation.augment import BEVAugmentation
 from avjepa.errors import UserError
-from avjepa.evaluate.label_efficiency.features import (
+from avjepa.study.features import (
     CachedBackbone,
     FeatureCache,
-    few_augmentations,
+    finite_augmentations,
     key_of,
     keyframe_loader,
     read_labels_alone,
 )
-from avjepa.evaluate.label_efficiency.grid import Cell, Pretraining, Setting
-from avjepa.evaluate.label_efficiency.summary import COLUMNS, read_table
+from avjepa.study.plan import Pretraining, Run, Setting
+from avjepa.study.summary import COLUMNS, read_table
 from tests.data.conftest import VERSION, build
 
 STUDIES = Path(__file__).parents[2] / "configs" / "label_efficiency"
@@ -38,11 +38,11 @@ ENCODER = {
 PRETRAIN = {
     "model": {
         "objective": {
-            "class_path": "avjepa.pretrain.jepa.JEPA",
+            "class_path": "avjepa.pretrain.objectives.jepa.JEPA",
             "init_args": {
                 "encoder": ENCODER,
-                "masks": {"class_path": "avjepa.pretrain.masking.MultiBlock"},
-                "target": {"class_path": "avjepa.pretrain.targets.EMATarget"},
+                "masks": {"class_path": "avjepa.pretrain.masking.generators.MultiBlock"},
+                "target": {"class_path": "avjepa.pretrain.objectives.targets.EMATarget"},
                 "predictor": {"width": 8, "dilations": [1]},
             },
         }
@@ -51,7 +51,7 @@ PRETRAIN = {
     "trainer": {"accelerator": "cpu"},
 }
 HEAD = {
-    "class_path": "avjepa.heads.center_point.CenterPointHead",
+    "class_path": "avjepa.heads.detection.center_point.CenterPointHead",
     "init_args": {"in_channels": 8, "grid": GRID, "shared_channels": 8, "channels": 8},
 }
 FINETUNE = {
@@ -149,7 +149,7 @@ def test_cached_features_are_those_of_the_encoder(study: Path, dataset: Path, tm
     backbone = Pretraining("scratch", 3, 0)
     builder.pretrain(backbone, tmp_path / "scratch")
     bundle = tmp_path / "scratch" / "backbone"
-    cell = Cell(backbone, "frozen", 1, 0)
+    cell = Run(backbone, "frozen", 1, 0)
     run = builder.detector(cell, Setting(1e-3), bundle, "test", tmp_path / "cell")
     run.data.setup()
     cache = FeatureCache(load_bundle(bundle), tmp_path / "features")
@@ -167,7 +167,7 @@ def test_cached_features_are_those_of_the_encoder(study: Path, dataset: Path, tm
             torch.testing.assert_close(cached(batch).features, features, rtol=2e-3, atol=1e-4)
     # training batches find their maps by moment and augmentation, without a sensor file being opened
     run.data.augmentation = BEVAugmentation(rotation=0.3)
-    few = few_augmentations(run.data, 12)
+    few = finite_augmentations(run.data, 12)
     assert few is not None and few.draws == 3, "12 draws of the 4 keyframes of one scene"
     cache.add(run.data, run.data.train_scenes(), few)
     assert len(cache) == 8 + 3 * 4
@@ -217,10 +217,10 @@ def test_overrides_name_files_beside_the_study(study: Path) -> None:
 def test_overrides_of_a_method_change_its_pretraining_alone(study: Path, dataset: Path, tmp_path: Path) -> None:
     content = yaml.safe_load(study.read_text())
     objective = {
-        "class_path": "avjepa.pretrain.occupancy.OccupancyReconstruction",
+        "class_path": "avjepa.pretrain.objectives.occupancy.OccupancyReconstruction",
         "init_args": {
-            "content": {
-                "class_path": "avjepa.encoders.content.PointColumns", "init_args": {"sensor": "lidar"}
+            "reconstruction_target": {
+                "class_path": "avjepa.encoders.reconstruction_target.PillarPoints", "init_args": {"sensor": "lidar"}
             }
         },
     }  # fmt: skip

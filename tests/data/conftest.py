@@ -11,7 +11,7 @@ from nuscenes import NuScenes
 from PIL import Image
 from pyquaternion import Quaternion
 
-from avjepa.data.pointfiles import RADAR_FILE_FIELDS, write_lidar, write_radar
+from avjepa.data.files.pointfiles import RADAR_FILE_FIELDS, write_lidar, write_radar
 
 VERSION = "v1.0-tiny"
 IMAGE_SIZE = (90, 160)

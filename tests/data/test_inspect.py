@@ -6,12 +6,12 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
+from avjepa.data.files.pointfiles import write_lidar, write_radar
 from avjepa.data.inspect import DatasetReport, inspect_dataset
-from avjepa.data.pointfiles import write_lidar, write_radar
 from avjepa.errors import UserError
 
 from .conftest import VERSION
-from .test_index import edit
+from .nuscenes.test_index import edit
 
 
 def problems(root: Path) -> dict[str, str]:

@@ -8,7 +8,7 @@ from nuscenes import NuScenes
 from nuscenes.eval.detection.utils import category_to_detection_name, detection_name_to_rel_attributes
 from PIL import Image
 
-from avjepa.data.fields import CLASSES
+from avjepa.data.nuscenes.schema import CLASSES
 from avjepa.files import write_json
 
 TABLES = (

@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 from lightning import Callback, LightningModule, Trainer
 
+from avjepa.bundle.bundle import state_hash
 from avjepa.encoders.base import SensorEncoder
-from avjepa.encoders.bundle import state_hash
 from avjepa.errors import UserError
 from avjepa.training.optimiser import parameter_groups
-from tests.encoders import camera_rig, test_lidar, test_radar
+from tests.encoders.camera import camera_rig
+from tests.encoders.lidar import test_lidar
+from tests.encoders.radar import test_radar
 from tests.finetune.toys import fit, toy_module
 
 ENCODERS: dict[str, Callable[[], SensorEncoder]] = {
@@ -45,7 +47,7 @@ SHALLOW_TO_DEEP = {
 def rates(encoder: SensorEncoder, layer_decay: float) -> dict[str, float]:
     """Peak learning rate of every parameter; each must be in exactly one group."""
     groups = parameter_groups(
-        encoder, learning_rate=1.0, weight_decay=0.1, by_depth=encoder.modules_by_depth(), layer_decay=layer_decay
+        encoder, learning_rate=1.0, weight_decay=0.1, by_depth=encoder.layer_order(), layer_decay=layer_decay
     )
     names = {parameter: name for name, parameter in encoder.named_parameters()}
     listed = [(names[parameter], group["lr"]) for group in groups for parameter in group["params"]]
@@ -84,7 +86,7 @@ def test_without_decay_there_are_the_two_groups_of_one_rate(name: str) -> None:
     encoder = ENCODERS[name]()
     plain = parameter_groups(encoder, learning_rate=0.3, weight_decay=0.1)
     layered = parameter_groups(
-        encoder, learning_rate=0.3, weight_decay=0.1, by_depth=encoder.modules_by_depth(), layer_decay=1.0
+        encoder, learning_rate=0.3, weight_decay=0.1, by_depth=encoder.layer_order(), layer_decay=1.0
     )
     assert len(plain) == len(layered) == 2
     for one, other in zip(plain, layered, strict=True):

@@ -6,8 +6,8 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
+from avjepa.bundle.bundle import save_bundle, state_hash
 from avjepa.data.sample import Batch
-from avjepa.encoders.bundle import save_bundle, state_hash
 from avjepa.errors import UserError
 from avjepa.finetune.lightning_model import FinetuneModule
 from avjepa.geometry.grid import BEVGrid

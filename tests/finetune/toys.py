@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from avjepa.data.sample import Batch, Labels, Points
 from avjepa.encoders.base import BEVMap, SensorEncoder
 from avjepa.finetune.lightning_model import FinetuneModule
-from avjepa.finetune.neck import SecondFPN
 from avjepa.geometry.grid import BEVGrid
 from avjepa.heads.base import Head
-from avjepa.heads.center_point import CenterPointHead
-from avjepa.heads.class_groups import ClassGroup
+from avjepa.heads.detection.center_point import CenterPointHead
+from avjepa.heads.detection.class_groups import ClassGroup
+from avjepa.model.neck import SecondFPN
 
 GRID = BEVGrid(-8.0, 8.0, -5.0, 6.0, 1.0)  # 11 rows, 16 columns
 CAR = (ClassGroup(("car",), 2.0),)
@@ -26,7 +26,7 @@ class CountingEncoder(SensorEncoder):
 
     def __init__(self, grid: BEVGrid = GRID, channels: int = 4, dropout: float = 0.0) -> None:
         super().__init__()
-        self.token_grid, self.out_channels, self.level_channels = grid, channels, ()
+        self.token_grid, self.out_channels, self.intermediate_channels = grid, channels, ()
         self.layers = nn.Sequential(
             nn.Conv2d(1, channels, 3, padding=1), nn.BatchNorm2d(channels), nn.ReLU(), nn.Dropout(dropout)
         )
@@ -38,13 +38,13 @@ class CountingEncoder(SensorEncoder):
         at = (batch.lidar.batch_index[inside], torch.zeros_like(cell[inside, 0]), cell[inside, 0], cell[inside, 1])
         return counts.index_put(at, torch.ones(int(inside.sum())), accumulate=True)
 
-    def forward(self, batch: Batch, hidden: Bool[Tensor, "batch y x"] | None = None) -> BEVMap:
-        return BEVMap(self.layers(self.counts(batch)), self.occupied(batch))
+    def forward(self, batch: Batch, masked: Bool[Tensor, "batch y x"] | None = None) -> BEVMap:
+        return BEVMap(self.layers(self.counts(batch)), self.observed(batch))
 
-    def occupied(self, batch: Batch) -> Bool[Tensor, "batch y x"]:
+    def observed(self, batch: Batch) -> Bool[Tensor, "batch y x"]:
         return self.counts(batch)[:, 0] > 0
 
-    def thinned(self, batch: Batch, drop: float) -> Batch:
+    def drop_input(self, batch: Batch, input_dropout: float) -> Batch:
         raise NotImplementedError
 
 

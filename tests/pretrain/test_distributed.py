@@ -10,14 +10,14 @@ import torch.multiprocessing as multiprocessing
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from avjepa.pretrain.invariance import Invariance
-from avjepa.pretrain.jepa import JEPA
-from avjepa.pretrain.masking import MultiBlock
-from avjepa.pretrain.objective import Objective
-from avjepa.pretrain.predictor import PredictorOptions
+from avjepa.pretrain.masking.generators import MultiBlock
+from avjepa.pretrain.objectives.invariance import Invariance
+from avjepa.pretrain.objectives.jepa import JEPA
+from avjepa.pretrain.objectives.objective import Objective
+from avjepa.pretrain.objectives.predictor import PredictorOptions
+from avjepa.pretrain.objectives.regularisers import Regulariser, SIGReg, VarianceHinge, VICReg
+from avjepa.pretrain.objectives.targets import EMATarget
 from avjepa.pretrain.reduce import moments, summed
-from avjepa.pretrain.regularisers import Regulariser, SIGReg, VarianceHinge, VICReg
-from avjepa.pretrain.targets import EMATarget
 from tests.pretrain.toys import ToyEncoder, toy_batch
 
 SEEDS = [11, 12, 13, 14]

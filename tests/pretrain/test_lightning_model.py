@@ -11,12 +11,12 @@ import pytest
 import torch
 from lightning import Callback, LightningModule, Trainer
 
-from avjepa.encoders.bundle import load_bundle, state_hash
+from avjepa.bundle.bundle import load_bundle, state_hash
 from avjepa.errors import UserError
-from avjepa.pretrain.alarm import CollapseError
-from avjepa.pretrain.callbacks import CollapseMonitor
 from avjepa.pretrain.export import export_backbone
 from avjepa.pretrain.lightning_model import PretrainModule
+from avjepa.pretrain.monitoring.alarm import CollapseError
+from avjepa.pretrain.monitoring.collapse_monitor import CollapseMonitor
 from avjepa.training.finite import NonFiniteError
 from avjepa.training.metrics import read_curves
 from tests.pretrain.toy_training import ToyEncoder, ToyObjective, toy_batch, train

@@ -10,18 +10,18 @@ import yaml
 from jaxtyping import Bool
 from torch import Tensor, nn
 
-from avjepa.data.datamodule import PretrainDataModule
+from avjepa.bundle.bundle import build_encoder, load_bundle, save_bundle
+from avjepa.data.loading.datamodule import PretrainDataModule
 from avjepa.data.sample import Batch, PretrainBatch
 from avjepa.encoders.base import BEVMap, SensorEncoder
-from avjepa.encoders.bundle import build_encoder, load_bundle, save_bundle
-from avjepa.encoders.content import PointColumns, ReconstructionTarget
+from avjepa.encoders.reconstruction_target import PillarPoints, ReconstructionTarget
 from avjepa.errors import UserError
 from avjepa.geometry.grid import BEVGrid
-from avjepa.pretrain import jepa
-from avjepa.pretrain.jepa import JEPA
-from avjepa.pretrain.masking import MultiBlock
-from avjepa.pretrain.predictor import PredictorOptions
-from avjepa.pretrain.targets import FrozenTarget
+from avjepa.pretrain.masking.generators import MultiBlock
+from avjepa.pretrain.objectives import jepa
+from avjepa.pretrain.objectives.jepa import JEPA
+from avjepa.pretrain.objectives.predictor import PredictorOptions
+from avjepa.pretrain.objectives.targets import FrozenTarget
 from tests.data.conftest import VERSION, tiny
 
 __all__ = ["tiny"]
@@ -35,12 +35,12 @@ class DepthImageEncoder(SensorEncoder):
     def __init__(self, token_grid: BEVGrid, azimuths: int = 360, out_channels: int = 12) -> None:
         super().__init__()
         self.token_grid, self.azimuths, self.out_channels = token_grid, azimuths, out_channels
-        self.level_channels: tuple[int, ...] = ()
+        self.intermediate_channels: tuple[int, ...] = ()
         self.along_azimuth = nn.Conv1d(2, out_channels, 5, padding=2, padding_mode="circular")
         self.over_ground = nn.Conv2d(out_channels, out_channels, 3, padding=1)
 
-    def forward(self, batch: Batch, hidden: Bool[Tensor, "batch y x"] | None = None) -> BEVMap:
-        depth, direction = self._image(batch, hidden)
+    def forward(self, batch: Batch, masked: Bool[Tensor, "batch y x"] | None = None) -> BEVMap:
+        depth, direction = self._image(batch, masked)
         seen = depth < math.inf
         pixels = torch.stack((torch.where(seen, 1 / depth.clamp(min=1), 0.0), seen.float()), dim=1)
         embedded = self.along_azimuth(pixels)
@@ -55,22 +55,22 @@ class DepthImageEncoder(SensorEncoder):
         occupied[sample, row, column] = True
         return BEVMap(self.over_ground(canvas), occupied)
 
-    def occupied(self, batch: Batch) -> Bool[Tensor, "batch y x"]:
+    def observed(self, batch: Batch) -> Bool[Tensor, "batch y x"]:
         with torch.no_grad():
-            return self(batch).occupied
+            return self(batch).observed
 
-    def thinned(self, batch: Batch, drop: float) -> Batch:
+    def drop_input(self, batch: Batch, input_dropout: float) -> Batch:
         return batch
 
-    def content(self) -> ReconstructionTarget:
-        return PointColumns("lidar")
+    def reconstruction_target(self) -> ReconstructionTarget:
+        return PillarPoints("lidar")
 
-    def _image(self, batch: Batch, hidden: Bool[Tensor, "batch y x"] | None) -> tuple[Tensor, Tensor]:
+    def _image(self, batch: Batch, masked: Bool[Tensor, "batch y x"] | None) -> tuple[Tensor, Tensor]:
         assert batch.lidar is not None
         xy, sample = batch.lidar.xyz[:, :2], batch.lidar.batch_index
-        if hidden is not None:
+        if masked is not None:
             cell, inside = self.token_grid.cell_of(xy)
-            kept = ~(inside & hidden[sample, cell[:, 0], cell[:, 1]])
+            kept = ~(inside & masked[sample, cell[:, 0], cell[:, 1]])
             xy, sample = xy[kept], sample[kept]
         angle = torch.atan2(xy[:, 1], xy[:, 0])
         pixel = ((angle / (2 * math.pi) % 1) * self.azimuths).long().clamp(max=self.azimuths - 1)
@@ -104,8 +104,8 @@ def test_the_objective_trains_every_encoder(encoder_and_batch: tuple[SensorEncod
         MultiBlock(sides=(3.2, 6.4)),
         FrozenTarget(copy.deepcopy(encoder)),  # one that moves would move the loss
         predictor=PredictorOptions(width=16, dilations=(1,)),
-        drop=0.2,
-        content_weight=1.0,
+        input_dropout=0.2,
+        reconstruction_weight=1.0,
         standardise=False,
     )
     optimiser = torch.optim.AdamW([p for p in objective.parameters() if p.requires_grad], lr=3e-3)
@@ -118,7 +118,7 @@ def test_the_objective_trains_every_encoder(encoder_and_batch: tuple[SensorEncod
         optimiser.zero_grad()
         objective.after_step(step + 1)
         losses.append(output.loss.item())
-    assert output.embeddings.hidden.any()
+    assert output.embeddings.masked.any()
     assert losses[-1] < losses[0], losses
     moved = [not torch.equal(a, b) for a, b in zip(before, encoder.parameters(), strict=True)]
     assert sum(moved) > 0.9 * len(moved), "the encoder learns"
@@ -134,12 +134,12 @@ def test_an_invented_encoder_is_bundled_like_the_others(tmp_path: Path) -> None:
 
 def test_an_encoder_that_names_no_content_can_still_be_trained_on_embeddings() -> None:
     class Silent(DepthImageEncoder):
-        content = SensorEncoder.content
+        reconstruction_target = SensorEncoder.reconstruction_target
 
     masks, target = MultiBlock(sides=(3.2, 6.4)), FrozenTarget(DepthImageEncoder(GRID))
     JEPA(Silent(GRID), masks, target)
-    with pytest.raises(UserError, match=r"Silent.*content"):
-        JEPA(Silent(GRID), masks, target, content_weight=1.0)
+    with pytest.raises(UserError, match=r"Silent.*reconstruct"):
+        JEPA(Silent(GRID), masks, target, reconstruction_weight=1.0)
 
 
 def test_the_objective_names_no_sensor() -> None:

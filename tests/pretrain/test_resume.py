@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from avjepa.pretrain.callbacks import CollapseMonitor
+from avjepa.pretrain.monitoring.collapse_monitor import CollapseMonitor
 from avjepa.training.metrics import read_curves
 from tests.pretrain.toy_training import KillAt, train
 

@@ -21,10 +21,10 @@ from avjepa.data.sample import Batch, Points, PretrainBatch
 from avjepa.encoders.base import BEVMap, SensorEncoder
 from avjepa.geometry.grid import BEVGrid
 from avjepa.pretrain.lightning_model import PretrainModule
-from avjepa.pretrain.objective import Embeddings, Objective, ObjectiveOutput
+from avjepa.pretrain.objectives.objective import Embeddings, Objective, ObjectiveOutput
 from avjepa.training.checkpoints import last_checkpoint
+from avjepa.training.console import quiet_lightning
 from avjepa.training.defaults import default_callbacks, default_loggers, default_plugins
-from avjepa.training.screen import quiet_lightning
 
 GRID = BEVGrid(-4.0, 4.0, -3.0, 3.0, 1.0)
 SAMPLES = 12
@@ -56,7 +56,7 @@ class ToyEncoder(SensorEncoder):
 
     def __init__(self, channels: int = 8, dropout: float = 0.0, norm: bool = False) -> None:
         super().__init__()
-        self.token_grid, self.out_channels, self.level_channels = GRID, channels, ()
+        self.token_grid, self.out_channels, self.intermediate_channels = GRID, channels, ()
         self.convolution = nn.Conv2d(1, channels, 3, padding=1)
         self.norm = nn.BatchNorm2d(channels) if norm else nn.Identity()
         self.dropout = nn.Dropout(dropout)
@@ -69,16 +69,16 @@ class ToyEncoder(SensorEncoder):
         place = (batch.lidar.batch_index[inside], cell[inside, 0], cell[inside, 1])
         return counts.index_put(place, torch.ones((), device=counts.device), accumulate=True)
 
-    def forward(self, batch: Batch, hidden: Bool[Tensor, "batch y x"] | None = None) -> BEVMap:
+    def forward(self, batch: Batch, masked: Bool[Tensor, "batch y x"] | None = None) -> BEVMap:
         counts = self.count(batch)
-        if hidden is not None:
-            counts = counts.masked_fill(hidden, 0.0)
+        if masked is not None:
+            counts = counts.masked_fill(masked, 0.0)
         return BEVMap(self.dropout(self.norm(self.convolution(counts[:, None]))), counts > 0)
 
-    def occupied(self, batch: Batch) -> Bool[Tensor, "batch y x"]:
+    def observed(self, batch: Batch) -> Bool[Tensor, "batch y x"]:
         return self.count(batch) > 0
 
-    def thinned(self, batch: Batch, drop: float) -> Batch:
+    def drop_input(self, batch: Batch, input_dropout: float) -> Batch:
         return batch
 
 
@@ -95,17 +95,17 @@ class ToyObjective(Objective):
 
     def forward(self, batch: PretrainBatch) -> ObjectiveOutput:
         generators = [torch.Generator().manual_seed(int(seed)) for seed in batch.context.seeds]
-        hidden = torch.stack([torch.rand(GRID.shape, generator=g) < 0.5 for g in generators])
-        context = self.encoder(batch.context, hidden)
+        masked = torch.stack([torch.rand(GRID.shape, generator=g) < 0.5 for g in generators])
+        context = self.encoder(batch.context, masked)
         with torch.no_grad():
             target = self.teacher(batch.target).features
-        tokens = self.token[:, None, None] * hidden[:, None]
+        tokens = self.token[:, None, None] * masked[:, None]
         prediction = self.predictor(context.features + tokens)
         error = (prediction - target).square().mean(1)
-        loss = ((error * hidden).sum((1, 2)) / hidden.sum((1, 2))).mean()
-        predicted, wanted = (x.detach().permute(0, 2, 3, 1)[hidden] for x in (prediction, target))
-        occupied = self.encoder.occupied(batch.context)
-        embeddings = Embeddings(context.features.detach(), hidden, occupied, hidden, predicted, wanted)
+        loss = ((error * masked).sum((1, 2)) / masked.sum((1, 2))).mean()
+        predicted, wanted = (x.detach().permute(0, 2, 3, 1)[masked] for x in (prediction, target))
+        occupied = self.encoder.observed(batch.context)
+        embeddings = Embeddings(context.features.detach(), masked, occupied, masked, predicted, wanted)
         return ObjectiveOutput(loss, {"prediction": loss.detach()}, embeddings)
 
     @torch.no_grad()

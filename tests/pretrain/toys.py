@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from avjepa.data.sample import Batch, Points, PretrainBatch
 from avjepa.encoders.base import BEVMap, SensorEncoder
-from avjepa.encoders.content import PointColumns
+from avjepa.encoders.reconstruction_target import PillarPoints
 from avjepa.geometry.grid import BEVGrid
 
 GRID = BEVGrid(-10.0, 14.0, -8.0, 8.0, 1.0)  # 16 rows and 24 columns, the sensor off centre: swapped axes show
@@ -59,7 +59,7 @@ class ToyEncoder(SensorEncoder):
 
     def __init__(self, channels: int = 16, norm: bool = False, grid: BEVGrid = GRID) -> None:
         super().__init__()
-        self.token_grid, self.out_channels, self.level_channels = grid, channels, (channels,)
+        self.token_grid, self.out_channels, self.intermediate_channels = grid, channels, (channels,)
         self.stem = nn.Sequential(
             nn.Conv2d(2, channels, 3, padding=1), nn.BatchNorm2d(channels) if norm else nn.Identity(), nn.GELU()
         )
@@ -67,8 +67,8 @@ class ToyEncoder(SensorEncoder):
             nn.Conv2d(channels, channels, 3, padding=1), nn.GELU(), nn.Conv2d(channels, channels, 1)
         )
 
-    def content(self) -> PointColumns:
-        return PointColumns("lidar")
+    def reconstruction_target(self) -> PillarPoints:
+        return PillarPoints("lidar")
 
     def image(self, batch: Batch) -> Tensor:
         """Occupancy and greatest height of every cell."""
@@ -83,20 +83,20 @@ class ToyEncoder(SensorEncoder):
         image[:, 1] = height.view_as(image[:, 1])
         return image
 
-    def forward(self, batch: Batch, hidden: Bool[Tensor, "batch y x"] | None = None) -> BEVMap:
+    def forward(self, batch: Batch, masked: Bool[Tensor, "batch y x"] | None = None) -> BEVMap:
         image = self.image(batch)
-        if hidden is not None:
-            image = image.masked_fill(hidden[:, None], 0.0)
+        if masked is not None:
+            image = image.masked_fill(masked[:, None], 0.0)
         level = self.stem(image)
         return BEVMap(self.body(level), image[:, 0] > 0, (level,))
 
-    def occupied(self, batch: Batch) -> Bool[Tensor, "batch y x"]:
+    def observed(self, batch: Batch) -> Bool[Tensor, "batch y x"]:
         return self.image(batch)[:, 0] > 0
 
-    def thinned(self, batch: Batch, drop: float) -> Batch:
+    def drop_input(self, batch: Batch, input_dropout: float) -> Batch:
         assert batch.lidar is not None
         keep = []
         for sample, seed in enumerate(batch.seeds.tolist()):
             count = int((batch.lidar.batch_index == sample).sum())
-            keep.append(torch.rand(count, generator=torch.Generator().manual_seed(seed % 2**63)) >= drop)
+            keep.append(torch.rand(count, generator=torch.Generator().manual_seed(seed % 2**63)) >= input_dropout)
         return replace(batch, lidar=batch.lidar.selected(torch.cat(keep)))

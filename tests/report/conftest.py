@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from avjepa.data.annotations import AnnotationIndex
-from avjepa.data.fields import CLASSES
-from avjepa.data.images import ImageTransform
-from avjepa.data.index import DatasetIndex
-from avjepa.data.loading import LidarView, RadarView, SampleLoader, SensorView
+from avjepa.data.files.images import ImageTransform
+from avjepa.data.loading.sample_loader import LidarSweeps, RadarSweeps, SampleLoader, SensorInputs
+from avjepa.data.nuscenes.annotations import AnnotationIndex
+from avjepa.data.nuscenes.index import DatasetIndex
+from avjepa.data.nuscenes.schema import CLASSES
 from avjepa.data.sample import CameraImages, Labels, Sample
 
 
@@ -65,7 +65,7 @@ def hand_made() -> Sample:
 def real_keyframe(realdata: Path) -> Sample:
     """The real keyframe with all its sensors and labels, read by the project's own loaders."""
     index = DatasetIndex.open(realdata / "nuscenes_keyframe", "v1.0-mini")
-    view = SensorView(LidarView(), RadarView(), ImageTransform(900, 1600))
+    view = SensorInputs(LidarSweeps(), RadarSweeps(), ImageTransform(900, 1600))
     moment = int(index.moments(keyframes_only=True)[0])
     sample = SampleLoader(index).load(moment, view)
     return replace(sample, labels=AnnotationIndex.open(index).labels(moment))

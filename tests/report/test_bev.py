@@ -13,7 +13,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
 
-from avjepa.data.fields import CLASSES
+from avjepa.data.nuscenes.schema import CLASSES
 from avjepa.data.sample import Sample
 from avjepa.report.bev import RADAR_COLOUR, Detections, draw_bev, legend_handles, square_extent, upright
 from avjepa.report.style import CLASS_COLOURS

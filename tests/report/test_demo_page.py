@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from avjepa.data.fields import CLASSES
+from avjepa.data.nuscenes.schema import CLASSES
 from avjepa.data.sample import Sample
 from avjepa.geometry.grid import BEVGrid
 from avjepa.report.demo_page import Pretraining, Scene, Score, write_demo_report

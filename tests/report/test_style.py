@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from avjepa.data.fields import CLASSES
+from avjepa.data.nuscenes.schema import CLASSES
 from avjepa.report.style import CANVAS, CLASS_COLOURS, INK, METHOD_COLOURS
 
 # severity 1.0, in linear RGB: Machado, Oliveira and Fernandes, 2009, table 1

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from nuscenes.nuscenes import NuScenes
 
-from avjepa.synth.generate import VERSION, synthesise
+from avjepa.synth.dataset.generate import VERSION, synthesise
 
 SEED = 11
 KEYFRAMES = 3

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from avjepa.errors import UserError
-from avjepa.synth import generate
-from avjepa.synth.generate import VERSION, split_scenes, synthesise
+from avjepa.synth.dataset import generate
+from avjepa.synth.dataset.generate import VERSION, split_scenes, synthesise
 from tests.synth.conftest import KEYFRAMES, SEED, WIDTH
 
 
@@ -46,7 +46,7 @@ def test_a_killed_run_leaves_no_dataset_and_goes_on_to_the_same_bytes(pair: Path
     root = tmp_path / "killed"
     arguments = f"2, {SEED}, keyframes={KEYFRAMES}, image_width={WIDTH}, workers=1, show_progress=False"
     code = (
-        "from pathlib import Path; from avjepa.synth.generate import synthesise; "
+        "from pathlib import Path; from avjepa.synth.dataset.generate import synthesise; "
         f"synthesise(Path({str(root)!r}), {arguments})"
     )
     process = subprocess.Popen([sys.executable, "-c", code])

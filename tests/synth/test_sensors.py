@@ -8,8 +8,8 @@ from nuscenes.utils.data_classes import LidarPointCloud, RadarPointCloud
 from nuscenes.utils.geometry_utils import points_in_box
 from pyquaternion import Quaternion
 
-from avjepa.data.fields import LIDAR_CHANNEL, RADAR_CHANNELS
-from avjepa.synth.radar_file import RECORD, radar_file
+from avjepa.data.nuscenes.schema import LIDAR_CHANNEL, RADAR_CHANNELS
+from avjepa.synth.dataset.radar_file import RECORD, radar_file
 from tests.synth.test_truth import EVERY_STATE
 
 

@@ -12,12 +12,12 @@ from nuscenes.nuscenes import NuScenes
 from nuscenes.utils.splits import get_scenes_of_custom_split
 from PIL import Image
 
-from avjepa.data.fields import CAMERA_CHANNELS, LIDAR_CHANNEL, RADAR_CHANNELS
-from avjepa.synth.actors import Actor
-from avjepa.synth.labels import KeyframeTruth, label_rows
-from avjepa.synth.materials import Material
-from avjepa.synth.mesh import box
-from avjepa.synth.truth import Boxes
+from avjepa.data.nuscenes.schema import CAMERA_CHANNELS, LIDAR_CHANNEL, RADAR_CHANNELS
+from avjepa.synth.bodies.materials import Material
+from avjepa.synth.bodies.mesh import box
+from avjepa.synth.dataset.labels import KeyframeTruth, label_rows
+from avjepa.synth.dataset.truth import Boxes
+from avjepa.synth.traffic.actors import Actor
 from tests.synth.conftest import KEYFRAMES, WIDTH
 
 CHANNELS = (LIDAR_CHANNEL, *CAMERA_CHANNELS, *RADAR_CHANNELS)

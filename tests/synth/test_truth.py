@@ -6,18 +6,18 @@ from nuscenes.nuscenes import NuScenes
 from nuscenes.utils.data_classes import LidarPointCloud, RadarPointCloud
 from nuscenes.utils.geometry_utils import points_in_box, view_points
 
-from avjepa.data.fields import LIDAR_CHANNEL, RADAR_CHANNELS
-from avjepa.synth.action import Cast
-from avjepa.synth.actors import Actor, Motion
-from avjepa.synth.camera import pixel_directions
-from avjepa.synth.casting import RayCaster
-from avjepa.synth.materials import Material
-from avjepa.synth.mesh import Mesh, box
-from avjepa.synth.pixels import standing_in_image
-from avjepa.synth.recording import SceneRecorder
-from avjepa.synth.rig import Mount, RigidPose, mount_sensors
-from avjepa.synth.settings import Settings
-from avjepa.synth.truth import VisibilityProbe
+from avjepa.data.nuscenes.schema import LIDAR_CHANNEL, RADAR_CHANNELS
+from avjepa.synth.bodies.materials import Material
+from avjepa.synth.bodies.mesh import Mesh, box
+from avjepa.synth.dataset.recording import SceneRecorder
+from avjepa.synth.dataset.settings import Settings
+from avjepa.synth.dataset.truth import VisibilityProbe
+from avjepa.synth.sensors.camera import pixel_directions
+from avjepa.synth.sensors.casting import RayCaster
+from avjepa.synth.sensors.pixels import standing_in_image
+from avjepa.synth.sensors.rig import Mount, RigidPose, mount_sensors
+from avjepa.synth.traffic.action import Cast
+from avjepa.synth.traffic.actors import Actor, Motion
 from tests.synth.conftest import KEYFRAMES, SEED, WIDTH
 
 EVERY_STATE = {"invalid_states": list(range(18)), "dynprop_states": list(range(8)), "ambig_states": list(range(5))}

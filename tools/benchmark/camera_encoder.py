@@ -13,11 +13,11 @@ from rigs import camera_batch
 from timing import argument_parser, describe, measure, print_table
 from torch import Tensor
 
+from avjepa.bundle.bundle import build_encoder
 from avjepa.data.sample import Batch
-from avjepa.encoders.bundle import build_encoder
-from avjepa.encoders.camera import CameraEncoder
-from avjepa.encoders.image_backbone import ImageBackbone, ImageBackboneOptions
-from avjepa.encoders.lift import ImageFeatures
+from avjepa.encoders.camera.encoder import CameraEncoder
+from avjepa.encoders.camera.image_backbone import ImageBackbone, ImageBackboneOptions
+from avjepa.encoders.camera.lift import ImageFeatures
 
 IMAGE_SIZES = {"tiny": (128, 224), "base": (256, 704)}
 VIT_SIZES = {"tiny": (384, 6), "base": (768, 12)}
@@ -36,9 +36,9 @@ def whole(encoder: CameraEncoder, batch: Batch, options: Any) -> list[tuple[Any,
     half = torch.rand(len(batch), 16, 16, device=options.device) < 0.5
     rows, columns = encoder.token_grid.shape
     wanted = torch.nn.functional.interpolate(half[:, None].float(), size=(rows, columns))[:, 0].bool()
-    hidden = encoder.maskable(batch, wanted)
+    masked = encoder.realisable_mask(batch, wanted)
     table = []
-    for mixed, mask in ((False, None), (True, None), (False, hidden)):
+    for mixed, mask in ((False, None), (True, None), (False, masked)):
 
         def run(mixed: bool = mixed, mask: Tensor | None = mask) -> Tensor:
             with autocast(options.device, mixed):
@@ -66,7 +66,7 @@ def parts(encoder: CameraEncoder, batch: Batch, options: Any) -> list[tuple[Any,
     def row(name: str, run: Any) -> tuple[Any, ...]:
         return timed(f"  {name}", run, len(batch), options.device, options.repeats)
 
-    views = measure(lambda: encoder.occupied(batch), options.device, repeats=options.repeats)
+    views = measure(lambda: encoder.observed(batch), options.device, repeats=options.repeats)
     return [
         ("  which patches see which cells", views.milliseconds / len(batch), "", "", views.peak_mib),
         row("image backbone", lambda: backbone(images)[-1]),
@@ -89,9 +89,9 @@ def token_dropping(name: str, options: Any) -> list[tuple[Any, ...]]:
     table = []
     for share in (0.0, 0.5, 0.75):
         order = torch.rand(len(images), height // 14 * (across // 14), device=options.device).argsort(1)
-        hidden = (order < share * order.shape[1]).view(len(images), height // 14, across // 14)
+        masked = (order < share * order.shape[1]).view(len(images), height // 14, across // 14)
         title = f"DINOv2 width {width}, {share:.0%} of the patches dropped"
-        run = functools.partial(lambda mask: backbone(images, mask)[-1], hidden)
+        run = functools.partial(lambda mask: backbone(images, mask)[-1], masked)
         table.append(timed(title, run, options.batch_size, options.device, options.repeats))
     return table
 

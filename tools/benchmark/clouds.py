@@ -5,8 +5,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from avjepa.data.lidar import lidar_in_bev
-from avjepa.data.pointfiles import read_lidar
+from avjepa.data.files.lidar import lidar_in_bev
+from avjepa.data.files.pointfiles import read_lidar
 from avjepa.data.sample import Batch, Points
 from avjepa.errors import UserError
 

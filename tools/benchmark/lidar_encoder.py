@@ -14,10 +14,10 @@ from clouds import lidar_batch
 from timing import argument_parser, describe, measure, print_table
 from torch import Tensor
 
+from avjepa.bundle.bundle import build_encoder
 from avjepa.data.sample import Batch
-from avjepa.encoders.bundle import build_encoder
-from avjepa.encoders.lidar import LidarEncoder
-from avjepa.encoders.voxelise import voxelised
+from avjepa.encoders.lidar.encoder import LidarEncoder
+from avjepa.encoders.lidar.voxelise import voxelised
 from avjepa.sparse.tensor import SparseTensor
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "encoder"

@@ -12,10 +12,10 @@ from timing import argument_parser, describe, print_table
 from torch import Tensor
 from torch.nn import functional
 
-from avjepa.encoders.camera_geometry import image_from_bev, project_lattice
-from avjepa.encoders.lift import ImageFeatures
-from avjepa.encoders.lift_bilinear import BilinearLiftOptions
-from avjepa.encoders.lift_depth import DepthLiftOptions
+from avjepa.encoders.camera.geometry import image_from_bev, project_lattice
+from avjepa.encoders.camera.lift import ImageFeatures
+from avjepa.encoders.camera.lift_bilinear import BilinearLiftOptions
+from avjepa.encoders.camera.lift_depth import DepthLiftOptions
 from avjepa.geometry.grid import BEVGrid
 
 GRID = BEVGrid(-51.2, 51.2, -51.2, 51.2, 0.8)

@@ -12,7 +12,7 @@ import torch
 from timing import describe, measure, print_table
 
 from avjepa.commands.pretrain import PretrainCLI
-from avjepa.data.datamodule import PretrainDataModule
+from avjepa.data.loading.datamodule import PretrainDataModule
 from avjepa.pretrain.lightning_model import PretrainModule
 from avjepa.training.metrics import read_curves
 
@@ -43,15 +43,15 @@ def parts(cli: PretrainCLI, device: torch.device, precision: str) -> tuple[objec
     mixed = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16-mixed")
 
     def masks() -> torch.Tensor:
-        seen = encoder.occupied(view)
+        seen = encoder.observed(view)
         drawn = objective.masks.sample(seen, view.seeds, encoder.token_grid, view.bev_from_ego[:, :2, 3])
-        return encoder.maskable(view, drawn)
+        return encoder.realisable_mask(view, drawn)
 
-    hidden = masks()
+    masked = masks()
 
     def context() -> None:
         with mixed:
-            encoder(encoder.thinned(view, objective.drop), hidden)
+            encoder(encoder.drop_input(view, objective.input_dropout), masked)
 
     def target() -> None:
         with mixed:

@@ -12,8 +12,8 @@ from rigs import radar_batch
 from timing import argument_parser, describe, print_table
 from torch import Tensor
 
-from avjepa.encoders.bundle import build_encoder
-from avjepa.encoders.radar import RadarEncoder
+from avjepa.bundle.bundle import build_encoder
+from avjepa.encoders.radar.encoder import RadarEncoder
 
 
 def encoder_of(name: str, device: torch.device) -> RadarEncoder:
@@ -36,7 +36,7 @@ def rows(encoder: RadarEncoder, options: Any) -> list[tuple[Any, ...]]:
         name = f"whole encoder, {'bf16-mixed' if mixed else 'fp32'}"
         table.append(timed(name, run, options.batch_size, options.device, options.repeats))
     with torch.no_grad():
-        pillars = encoder(batch).levels[0]
+        pillars = encoder(batch).intermediate_features[0]
     pillars.requires_grad_()
     table.append(timed(
         "  dense network", lambda: encoder.bev(pillars)[1], options.batch_size, options.device, options.repeats

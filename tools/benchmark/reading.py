@@ -10,11 +10,11 @@ import torch
 from nuscenes.utils.data_classes import LidarPointCloud, RadarPointCloud
 from timing import describe, measure, print_table
 
-from avjepa.data.fields import LIDAR_CHANNEL, RADAR_CHANNELS
-from avjepa.data.images import ImageTransform
-from avjepa.data.index import DatasetIndex
-from avjepa.data.loading import LidarView, RadarView, SampleLoader, SensorView
-from avjepa.data.pointfiles import read_lidar, read_radar
+from avjepa.data.files.images import ImageTransform
+from avjepa.data.files.pointfiles import read_lidar, read_radar
+from avjepa.data.loading.sample_loader import LidarSweeps, RadarSweeps, SampleLoader, SensorInputs
+from avjepa.data.nuscenes.index import DatasetIndex
+from avjepa.data.nuscenes.schema import LIDAR_CHANNEL, RADAR_CHANNELS
 
 CPU = torch.device("cpu")
 
@@ -63,17 +63,17 @@ def main() -> None:
     loader = SampleLoader(index)
     moments = [int(moment) for moment in index.moments(keyframes_only=True)[2:8]]
     views = {
-        "LiDAR, 1 sweep": SensorView(LidarView(1)),
-        "LiDAR, 10 sweeps": SensorView(LidarView(10)),
-        "LiDAR, 1 sweep and 2 + 2 around it": SensorView(LidarView(1, 2, 2, 3)),
-        "five radars, 6 sweeps": SensorView(radar=RadarView(6)),
-        "six cameras, 128×224": SensorView(camera=ImageTransform(128, 224)),
-        "six cameras, 256×704": SensorView(camera=ImageTransform(256, 704)),
+        "LiDAR, 1 sweep": SensorInputs(LidarSweeps(1)),
+        "LiDAR, 10 sweeps": SensorInputs(LidarSweeps(10)),
+        "LiDAR, 1 sweep and 2 + 2 around it": SensorInputs(LidarSweeps(1, 2, 2, 3)),
+        "five radars, 6 sweeps": SensorInputs(radar=RadarSweeps(6)),
+        "six cameras, 128×224": SensorInputs(camera=ImageTransform(128, 224)),
+        "six cameras, 256×704": SensorInputs(camera=ImageTransform(256, 704)),
     }
     rows = []
     for name, view in views.items():
 
-        def load(view: SensorView = view) -> None:
+        def load(view: SensorInputs = view) -> None:
             for moment in moments:
                 loader.load(moment, view)
 

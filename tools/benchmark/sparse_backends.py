@@ -10,7 +10,7 @@ import torch
 from clouds import lidar_batch
 from timing import argument_parser, describe, measure, print_table
 
-from avjepa.encoders.voxelise import VoxelGrid, voxelised
+from avjepa.encoders.lidar.voxelise import VoxelGrid, voxelised
 from avjepa.geometry.grid import BEVGrid
 from avjepa.sparse import spconv_backend, torch_backend
 from avjepa.sparse.conv import SparseConv3d, SubmanifoldConv3d

@@ -4,7 +4,7 @@ import torch
 from clouds import lidar_batch
 from timing import argument_parser, describe, measure, print_table
 
-from avjepa.encoders.voxelise import VoxelGrid, voxelised
+from avjepa.encoders.lidar.voxelise import VoxelGrid, voxelised
 from avjepa.geometry.grid import BEVGrid
 
 VOXELS = ((0.2, 0.25), (0.1, 0.2), (0.075, 0.2))

@@ -1,0 +1,121 @@
+"""Augmentation of a whole sample in the BEV frame: points, velocities, boxes and cameras move together."""
+
+import zlib
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from avjepa.data.nuscenes.schema import RADAR_FIELDS
+from avjepa.data.sample import Sample
+from avjepa.errors import UserError
+from avjepa.geometry.boxes import transform_boxes
+
+RADAR_VELOCITY = slice(RADAR_FIELDS.index("vx_comp"), RADAR_FIELDS.index("vy_comp") + 1)
+"""The columns of ``RADAR_FIELDS`` that turn with the frame, beside the position."""
+
+
+@dataclass(frozen=True)
+class BEVAugmentation:
+    """A random similarity of the BEV frame: scale, then flip, then rotation about z, then translation.
+
+    Args:
+        rotation: largest angle to either side, radians.
+        flip_x: whether half of the samples swap front and back (x becomes -x).
+        flip_y: whether half of the samples swap left and right (y becomes -y).
+        scale: lowest and highest factor.
+        translation: standard deviation along each of x, y and z, metres.
+    """
+
+    rotation: float = 0.3925
+    flip_x: bool = True
+    flip_y: bool = True
+    scale: tuple[float, float] = (0.95, 1.05)
+    translation: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.rotation < 0 or self.translation < 0 or not 0 < self.scale[0] <= self.scale[1]:
+            raise UserError(
+                "BEVAugmentation: rotation and translation must not be negative, and scale two positive numbers in "
+                f"order; got rotation {self.rotation}, translation {self.translation}, scale {list(self.scale)}"
+            )
+
+    def drawn(self, seed: int, stream: int = 0) -> Float[Tensor, "4 4"]:
+        """``bev_from_ego``, a function of the two numbers only."""
+        random = np.random.default_rng((seed, stream, 0xA46))
+        angle = random.uniform(-self.rotation, self.rotation)
+        flips = random.random(2) < 0.5
+        factor = random.uniform(*self.scale)
+        shift = random.normal(0.0, self.translation, 3)
+        sign_x, sign_y = -1.0 if flips[0] and self.flip_x else 1.0, -1.0 if flips[1] and self.flip_y else 1.0
+        cos, sin = np.cos(angle), np.sin(angle)
+        bev_from_ego = torch.eye(4, dtype=torch.float64)
+        bev_from_ego[:3, :3] = factor * torch.tensor(
+            [[cos * sign_x, -sin * sign_y, 0.0], [sin * sign_x, cos * sign_y, 0.0], [0.0, 0.0, 1.0]]
+        )
+        bev_from_ego[:3, 3] = torch.from_numpy(shift)
+        return bev_from_ego.float()
+
+    def applied(self, sample: Sample, stream: int = 0) -> Sample:
+        """The sample in a BEV frame drawn from ``sample.seed``; another ``stream`` gives an independent draw."""
+        return moved(sample, self.drawn(sample.seed, stream))
+
+
+@dataclass(frozen=True)
+class FiniteAugmentations(BEVAugmentation):
+    """As ``BEVAugmentation``, but a moment always gets one of a few draws of its own, so that results can be kept.
+
+    Args:
+        draws: how many.
+    """
+
+    draws: int = 1
+
+    @classmethod
+    def of(cls, augmentation: BEVAugmentation, draws: int) -> "FiniteAugmentations":
+        """A few draws of another augmentation."""
+        return cls(**asdict(augmentation), draws=draws)
+
+    def draw_of(self, token: str, number: int) -> Float[Tensor, "4 4"]:
+        """``bev_from_ego`` of one of the draws of the moment with this token."""
+        return self.drawn((zlib.crc32(token.encode()) << 16) + number % self.draws)
+
+    def applied(self, sample: Sample, stream: int = 0) -> Sample:
+        """The sample with one of its draws, which one is up to ``sample.seed``."""
+        return moved(sample, self.draw_of(sample.token, sample.seed))
+
+
+def moved(sample: Sample, new_from_old: Float[Tensor, "4 4"]) -> Sample:
+    """The sample in another BEV frame: ``new_from_old`` is a similarity of the old one."""
+    lidar, radar, cameras, labels = sample.lidar, sample.radar, sample.cameras, sample.labels
+    if lidar is not None:
+        lidar = _moved_points(lidar, new_from_old)
+    if radar is not None:
+        radar = _moved_points(radar, new_from_old, RADAR_VELOCITY)
+    if cameras is not None:
+        cameras = replace(cameras, bev_from_camera=new_from_old @ cameras.bev_from_camera)
+    if labels is not None:
+        labels = replace(labels, boxes=transform_boxes(new_from_old, labels.boxes))
+    return replace(
+        sample,
+        bev_from_ego=new_from_old @ sample.bev_from_ego,
+        lidar=lidar,
+        radar=radar,
+        cameras=cameras,
+        labels=labels,
+    )
+
+
+def _moved_points(
+    points: Float[Tensor, "point field"], new_from_old: Float[Tensor, "4 4"], velocity: slice | None = None
+) -> Float[Tensor, "point field"]:
+    """Positions (the first three columns) moved, velocities turned and scaled, everything else kept: one product."""
+    columns = torch.eye(points.shape[1])
+    columns[:3, :3] = new_from_old[:3, :3].T
+    if velocity is not None:
+        columns[velocity, velocity] = new_from_old[:2, :2].T
+    offset = torch.zeros(points.shape[1])
+    offset[:3] = new_from_old[:3, 3]
+    return torch.addmm(offset, points, columns)

@@ -1,0 +1,1 @@
+"""Sensor files -> arrays and tensors."""

@@ -1,0 +1,68 @@
+"""Samples to batches."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from avjepa.data.nuscenes.schema import CAMERA_CHANNELS, LIDAR_FIELDS, RADAR_FIELDS
+from avjepa.data.sample import Batch, CameraImages, Cameras, Points, PretrainBatch, Sample
+
+
+def collate(samples: Sequence[Sample]) -> Batch:
+    """Stack samples. A sensor is ``None`` only if no sample has it; labels only if not every sample has them."""
+    labels = tuple(sample.labels for sample in samples if sample.labels is not None)
+    return Batch(
+        tokens=tuple(sample.token for sample in samples),
+        scenes=tuple(sample.scene for sample in samples),
+        seeds=torch.tensor([sample.seed for sample in samples], dtype=torch.int64),
+        global_from_ego=torch.stack([sample.global_from_ego for sample in samples]),
+        bev_from_ego=torch.stack([sample.bev_from_ego for sample in samples]),
+        lidar=_points([sample.lidar for sample in samples], len(LIDAR_FIELDS)),
+        radar=_points([sample.radar for sample in samples], len(RADAR_FIELDS)),
+        cameras=_cameras([sample.cameras for sample in samples]),
+        labels=labels if len(labels) == len(samples) else None,
+    )
+
+
+def collate_pretrain(pairs: Sequence[tuple[Sample, Sample]]) -> PretrainBatch:
+    """Stack pairs of context and target. Where every pair is one sample twice, so is the batch."""
+    context = collate([context for context, _ in pairs])
+    if all(context is target for context, target in pairs):
+        return PretrainBatch(context, context)
+    return PretrainBatch(context, collate([target for _, target in pairs]))
+
+
+def _points(clouds: Sequence[Tensor | None], fields: int) -> Points | None:
+    if all(cloud is None for cloud in clouds):
+        return None
+    rows = [torch.zeros(0, fields) if cloud is None else cloud for cloud in clouds]
+    counts = torch.tensor([len(cloud) for cloud in rows])
+    return Points(
+        features=torch.cat(rows),
+        batch_index=torch.repeat_interleave(torch.arange(len(rows)), counts),
+        present=torch.tensor([cloud is not None for cloud in clouds]),
+    )
+
+
+def _cameras(rigs: Sequence[CameraImages | None]) -> Cameras | None:
+    """Views are the channels that any sample has, in the order of ``CAMERA_CHANNELS``; all of them if none has any."""
+    some = [rig for rig in rigs if rig is not None]
+    if not some:
+        return None
+    seen = {channel for rig in some for channel in rig.channels}
+    channels = [channel for channel in CAMERA_CHANNELS if channel in seen] or list(CAMERA_CHANNELS)
+    shape = (len(rigs), len(channels))
+    images = some[0].images.new_zeros(*shape, *some[0].images.shape[1:])
+    intrinsics = torch.eye(3).repeat(*shape, 1, 1)
+    bev_from_camera = torch.eye(4).repeat(*shape, 1, 1)
+    present = torch.zeros(shape, dtype=torch.bool)
+    for row, rig in enumerate(rigs):
+        if rig is None:
+            continue
+        views = torch.tensor([channels.index(channel) for channel in rig.channels], dtype=torch.int64)
+        images[row, views] = rig.images
+        intrinsics[row, views] = rig.intrinsics
+        bev_from_camera[row, views] = rig.bev_from_camera
+        present[row, views] = True
+    return Cameras(images, intrinsics, bev_from_camera, present)

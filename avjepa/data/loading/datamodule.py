@@ -1,0 +1,321 @@
+"""The LightningDataModules: from constructor arguments (the YAML keys) to batches."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, Literal
+
+import lightning.pytorch as pl
+from jaxtyping import Int64
+
+from avjepa.data.arrays import Array
+from avjepa.data.augmentation.augment import BEVAugmentation
+from avjepa.data.augmentation.gt_sampling import GTSampling
+from avjepa.data.files.bad_files import BadFileLog
+from avjepa.data.files.images import ImageTransform
+from avjepa.data.files.radar import KEEP_ALL_RETURNS, RadarFilter
+from avjepa.data.loading.batch_loader import BatchLoader, ResumableLoader
+from avjepa.data.loading.collate import collate, collate_pretrain
+from avjepa.data.loading.dataset import LabelledDataset, MomentDataset, OnBadFileOption, PretrainDataset
+from avjepa.data.loading.sample_loader import LidarSweeps, RadarSweeps, SensorInputs
+from avjepa.data.nuscenes.annotations import AnnotationIndex
+from avjepa.data.nuscenes.index import DatasetIndex
+from avjepa.data.nuscenes.splits import chosen_scenes
+from avjepa.data.sample import Batch, PretrainBatch
+from avjepa.data.sampling.class_balance import ClassBalancedOrder, items_by_class
+from avjepa.data.sampling.sampler import BatchOrder, SampleRequest
+from avjepa.errors import UserError
+
+Sensor = Literal["lidar", "camera", "radar"]
+
+
+def sensor_view(sensors: Sequence[str], lidar: LidarSweeps, radar: RadarSweeps, camera: ImageTransform) -> SensorInputs:
+    """The parts that ``sensors`` names. Raises ``UserError`` for an unknown or an empty list."""
+    unknown = [name for name in sensors if name not in ("lidar", "camera", "radar")]
+    if unknown or not sensors:
+        raise UserError(f"sensors: {list(sensors)} must name some of lidar, camera, radar")
+    return SensorInputs(
+        lidar if "lidar" in sensors else None,
+        radar if "radar" in sensors else None,
+        camera if "camera" in sensors else None,
+    )
+
+
+class _DataModule(pl.LightningDataModule):
+    """What both modules share: opening the index, the resumable training order, the list of bad files."""
+
+    def __init__(
+        self, dataroot: str, version: str, batch_size: int, workers: int, seed: int, steps: int | None
+    ) -> None:
+        super().__init__()
+        if batch_size < 1 or workers < 0 or seed < 0 or (steps is not None and steps < 1):
+            raise UserError(
+                "data: batch_size and steps must be at least 1, workers and seed not negative; "
+                f"got {batch_size}, {steps}, {workers} and {seed}"
+            )
+        self.dataroot = dataroot
+        self.version = version
+        self.batch_size = batch_size
+        self.workers = workers
+        self.seed = seed
+        self.steps = steps
+        self.bad_files = BadFileLog()
+        self._train_loader: ResumableLoader[Any] | None = None
+        self._state: dict[str, int] = {}
+
+    def prepare_data(self) -> None:
+        """Build the cached index once, before the other processes of this machine open it."""
+        DatasetIndex.open(self.dataroot, self.version)
+
+    def _resumable(
+        self,
+        dataset: MomentDataset[Any],
+        collate_items: Any,
+        items_of_class: Sequence[Int64[Array, "_"]] | None = None,
+    ) -> ResumableLoader[Any]:
+        trainer = self.trainer
+        rank, world_size = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
+        common = len(dataset), self.batch_size, self.seed, rank, world_size
+        order = BatchOrder(*common) if items_of_class is None else ClassBalancedOrder(items_of_class, *common)
+        steps = self.steps
+        if steps is None and trainer is not None and trainer.max_steps > 0:
+            steps = trainer.max_steps * trainer.accumulate_grad_batches
+        steps = steps or order.batches_per_epoch()
+        draws = partial(_with_progress, order, steps)
+        self._train_loader = ResumableLoader(dataset, draws, steps, collate_items, self.workers)
+        if self._state:
+            self._train_loader.load_state_dict(self._state)
+        return self._train_loader
+
+    def state_dict(self) -> dict[str, Any]:
+        """The number of training batches consumed."""
+        return self._train_loader.state_dict() if self._train_loader else self._state
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Let training go on after the batches that the state counts."""
+        self._state = dict(state_dict)
+
+    def teardown(self, stage: str) -> None:
+        """List the files that were skipped."""
+        summary = self.bad_files.summary()
+        if summary:
+            logging.getLogger("avjepa").warning(summary)
+
+
+def _with_progress(order: BatchOrder, steps: int, number: int) -> list[SampleRequest]:
+    return [replace(draw, progress=number / steps) for draw in order.batch(number)]
+
+
+class PretrainDataModule(_DataModule):
+    """Moments without labels, as two views each.
+
+    Args:
+        dataroot: root of a dataset in nuScenes format.
+        version: name of its folder of tables.
+        split: name of a split; ``null`` takes every scene.
+        sensors: sensors of the context.
+        target_sensors: sensors of the target, ``null`` for the same as the context's.
+        lidar_sweeps: LiDAR sweeps up to the reference time.
+        target_sweeps_before: further, earlier sweeps of LiDAR and radars that only the target sees.
+        target_sweeps_after: later sweeps of theirs that only the target sees.
+        target_sweep_stride: every how many recorded sweeps one of those is taken.
+        radar_sweeps: sweeps of each radar.
+        radar_filter: which radar returns to keep; ``null`` keeps all.
+        image_size: height and width of the images.
+        keyframes_only: leave out the moments between keyframes.
+        scenes: names of scenes of the split, or how many (a seeded choice; a smaller one lies within a larger one).
+        augmentation: of the BEV frame; ``null`` for none.
+        independent_views: whether context and target are augmented independently.
+        batch_size: moments per process and batch.
+        workers: loading processes per training process.
+        seed: of the order, the augmentation, the masks, and the choice of scenes.
+        steps: batches of the training; ``null`` takes them from the trainer's ``max_steps``, or one pass over the data.
+        on_bad_file: ``stop`` with an error that names the file, or ``skip`` it and take another moment.
+    """
+
+    def __init__(
+        self,
+        dataroot: str,
+        version: str = "v1.0-trainval",
+        split: str | None = "train",
+        sensors: list[Sensor] = ["lidar"],  # noqa: B006
+        target_sensors: list[Sensor] | None = None,
+        lidar_sweeps: int = 1,
+        target_sweeps_before: int = 0,
+        target_sweeps_after: int = 0,
+        target_sweep_stride: int = 1,
+        radar_sweeps: int = 6,
+        radar_filter: RadarFilter | None = None,
+        image_size: tuple[int, int] = (256, 704),
+        keyframes_only: bool = False,
+        scenes: int | list[str] | None = None,
+        augmentation: BEVAugmentation | None = None,
+        independent_views: bool = False,
+        batch_size: int = 4,
+        workers: int = 2,
+        seed: int = 0,
+        steps: int | None = None,
+        on_bad_file: OnBadFileOption = "stop",
+    ) -> None:
+        super().__init__(dataroot, version, batch_size, workers, seed, steps)
+        camera, keep = ImageTransform(*image_size), radar_filter or KEEP_ALL_RETURNS
+        self.context = sensor_view(sensors, LidarSweeps(lidar_sweeps), RadarSweeps(radar_sweeps, keep=keep), camera)
+        more = {"before": target_sweeps_before, "after": target_sweeps_after, "stride": target_sweep_stride}
+        self.target = sensor_view(
+            sensors if target_sensors is None else target_sensors,
+            LidarSweeps(lidar_sweeps, **more),
+            RadarSweeps(radar_sweeps, **more, keep=keep),
+            camera,
+        )
+        self.split = split
+        self.scenes = scenes
+        self.keyframes_only = keyframes_only
+        self.augmentation = augmentation
+        self.independent_views = independent_views
+        self.on_bad_file: OnBadFileOption = on_bad_file
+        self.dataset: PretrainDataset | None = None
+
+    def setup(self, stage: str | None = None) -> None:
+        """Open the dataset. Never opens an annotation table."""
+        index = DatasetIndex.open(self.dataroot, self.version)
+        self.dataset = PretrainDataset(
+            index,
+            self.context,
+            self.target,
+            scenes=chosen_scenes(index.scenes_of(self.split), self.scenes, self.seed),
+            keyframes_only=self.keyframes_only,
+            augmentation=self.augmentation,
+            independent_views=self.independent_views,
+            on_bad_file=self.on_bad_file,
+            bad_files=self.bad_files,
+        )
+
+    def train_dataloader(self) -> ResumableLoader[PretrainBatch]:
+        """Batches of pairs of views."""
+        assert self.dataset is not None, "setup() comes first"
+        return self._resumable(self.dataset, collate_pretrain)
+
+    def context_loader(self, batches: int) -> BatchLoader[Batch]:
+        """So many batches of contexts alone, augmented as in training, at most one pass over the data."""
+        assert self.dataset is not None, "setup() comes first"
+        order = BatchOrder(len(self.dataset), self.batch_size, self.seed)
+        contexts = self.dataset.contexts()
+        return BatchLoader(contexts, order.batch, min(batches, order.batches_per_epoch()), collate, self.workers)
+
+
+class DetectionDataModule(_DataModule):
+    """Keyframes with boxes.
+
+    Args:
+        dataroot: root of a dataset in nuScenes format.
+        version: name of its folder of tables.
+        train_split: split that is trained on.
+        eval_split: split that is evaluated and predicted.
+        sensors: what to load.
+        lidar_sweeps: LiDAR sweeps up to the reference time.
+        radar_sweeps: sweeps of each radar.
+        radar_filter: which radar returns to keep; ``null`` keeps all.
+        image_size: height and width of the images.
+        scenes: the scenes whose labels are used: names, or how many of the training split (a seeded choice; a smaller
+            one lies within a larger one); ``null`` for all.
+        augmentation: of the training samples; ``null`` for none.
+        gt_sampling: pastes further objects of the chosen scenes into the LiDAR and the radar of the training samples,
+            before they are augmented; ``null`` for none. Not with cameras.
+        class_balanced: draw training keyframes so that every class of the chosen scenes comes up equally often (CBGS),
+            instead of every keyframe.
+        batch_size: keyframes per process and batch.
+        workers: loading processes per training process.
+        seed: of the order, the augmentation, and the choice of scenes.
+        steps: batches of the training; ``null`` takes them from the trainer's ``max_steps``, or one pass over the data.
+        on_bad_file: ``stop`` with an error that names the file, or ``skip``: training takes another keyframe,
+            evaluation gives the keyframe without what the file held.
+    """
+
+    def __init__(
+        self,
+        dataroot: str,
+        version: str = "v1.0-trainval",
+        train_split: str = "train",
+        eval_split: str = "val",
+        sensors: list[Sensor] = ["lidar"],  # noqa: B006
+        lidar_sweeps: int = 10,
+        radar_sweeps: int = 6,
+        radar_filter: RadarFilter | None = None,
+        image_size: tuple[int, int] = (256, 704),
+        scenes: int | list[str] | None = None,
+        augmentation: BEVAugmentation | None = None,
+        gt_sampling: GTSampling | None = None,
+        class_balanced: bool = False,
+        batch_size: int = 4,
+        workers: int = 2,
+        seed: int = 0,
+        steps: int | None = None,
+        on_bad_file: OnBadFileOption = "stop",
+    ) -> None:
+        super().__init__(dataroot, version, batch_size, workers, seed, steps)
+        radar = RadarSweeps(radar_sweeps, keep=radar_filter or KEEP_ALL_RETURNS)
+        self.view = sensor_view(sensors, LidarSweeps(lidar_sweeps), radar, ImageTransform(*image_size))
+        self.train_split = train_split
+        self.eval_split = eval_split
+        self.scenes = scenes
+        self.augmentation = augmentation
+        self.gt_sampling = gt_sampling
+        if gt_sampling is not None and "camera" in sensors:
+            raise UserError(
+                "data.gt_sampling: objects cannot be pasted into pictures; leave camera out of sensors, or gt_sampling"
+            )
+        self.class_balanced = class_balanced
+        self.on_bad_file: OnBadFileOption = on_bad_file
+        self.index: DatasetIndex | None = None
+
+    def setup(self, stage: str | None = None) -> None:
+        """Open the index; the annotations are opened by the loaders that need them."""
+        self.index = DatasetIndex.open(self.dataroot, self.version)
+
+    def train_scenes(self) -> list[str]:
+        """Names of the scenes whose labels training uses."""
+        assert self.index is not None, "setup() comes first"
+        return chosen_scenes(self.index.scenes_of(self.train_split), self.scenes, self.seed)
+
+    def train_dataloader(self) -> ResumableLoader[Batch]:
+        """Labelled, augmented batches in a resumable order."""
+        assert self.index is not None, "setup() comes first"
+        annotations = AnnotationIndex.open(self.index)
+        dataset = LabelledDataset(
+            self.index,
+            annotations,
+            self.view,
+            self.train_scenes(),
+            self.augmentation,
+            self.on_bad_file,
+            bad_files=self.bad_files,
+            gt_sampling=self.gt_sampling,
+        )
+        balance = items_by_class(self.index, annotations, dataset.moments) if self.class_balanced else None
+        return self._resumable(dataset, collate, balance)
+
+    def val_dataloader(self) -> BatchLoader[Batch]:
+        """Every keyframe of the validation split once, with labels, spread over the processes."""
+        return self._every_keyframe(with_labels=True)
+
+    def predict_dataloader(self) -> BatchLoader[Batch]:
+        """Every keyframe of the validation split once, without labels: works without annotation tables."""
+        return self._every_keyframe(with_labels=False)
+
+    def _every_keyframe(self, with_labels: bool) -> BatchLoader[Batch]:
+        assert self.index is not None, "setup() comes first"
+        dataset = LabelledDataset(
+            self.index,
+            AnnotationIndex.open(self.index) if with_labels else None,
+            self.view,
+            self.index.scenes_of(self.eval_split),
+            on_bad_file=self.on_bad_file,
+            keep_every_keyframe=True,
+            bad_files=self.bad_files,
+        )
+        rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        draws = [SampleRequest(item, item) for item in range(len(dataset))]
+        batches = [draws[first : first + self.batch_size] for first in range(0, len(draws), self.batch_size)]
+        own = batches[rank::world_size]
+        return BatchLoader(dataset, own.__getitem__, len(own), collate, self.workers)

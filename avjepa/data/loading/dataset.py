@@ -1,0 +1,232 @@
+"""Moments of a dataset as samples: pairs of views for pre-training, labelled keyframes for everything else."""
+
+from abc import ABC, abstractmethod
+from dataclasses import replace
+from typing import Generic, Literal, TypeAlias, TypeVar
+
+import numpy as np
+from jaxtyping import Int64
+
+from avjepa.data.arrays import Array
+from avjepa.data.augmentation.augment import BEVAugmentation
+from avjepa.data.augmentation.gt_database import GTDatabase
+from avjepa.data.augmentation.gt_sampling import GTSampling
+from avjepa.data.files.bad_files import BadFileLog
+from avjepa.data.loading.sample_loader import TIME_TOLERANCE, SampleLoader, SensorInputs, stop_at_bad_file
+from avjepa.data.nuscenes.annotations import AnnotationIndex
+from avjepa.data.nuscenes.index import DatasetIndex
+from avjepa.data.sample import Sample
+from avjepa.data.sampling.sampler import SampleRequest
+from avjepa.errors import BadFileError, UserError
+
+Item = TypeVar("Item", covariant=True)
+
+OnBadFileOption: TypeAlias = Literal["stop", "skip"]
+
+_CONTEXT_STREAM, _TARGET_STREAM = 0, 1
+
+
+class MomentDataset(ABC, Generic[Item]):
+    """Items by ``SampleRequest``. With ``on_bad_file="skip"``, a draw that meets a bad file is replaced by another one.
+
+    A bad file among the further sweeps that thicken a cloud is left out of it, and the draw stays. The replacement
+    depends on the draw's seed and the files only, so a resumed run makes the same one.
+    """
+
+    def __init__(self, moments: Int64[Array, "item"], on_bad_file: OnBadFileOption, bad_files: BadFileLog) -> None:
+        if not len(moments):
+            raise UserError("the dataset: no moment is left to load; see 'avjepa inspect' for what there is")
+        self.moments = moments
+        self.on_bad_file = on_bad_file
+        self.bad_files = bad_files
+        self._bad_moments: set[int] = set()
+
+    def __len__(self) -> int:
+        return len(self.moments)
+
+    @abstractmethod
+    def load(self, moment: int, draw: SampleRequest) -> Item:
+        """The item of a moment of the index, which need not be the draw's own. Raises ``BadFileError``."""
+
+    def __getitem__(self, draw: SampleRequest) -> Item:
+        if self.on_bad_file == "stop":
+            return self.load(int(self.moments[draw.index]), draw)
+        item = self._load_unless_bad(draw.index, draw)
+        if item is not None:
+            return item
+        self.bad_files.add_replaced_draw()
+        for index in np.random.default_rng((draw.seed, 0xBAD)).permutation(len(self)):
+            item = self._load_unless_bad(int(index), draw)
+            if item is not None:
+                return item
+        path = next(iter(self.bad_files.files()))
+        raise UserError(f"{path}: this file and one of every other moment are bad; see 'avjepa inspect'")
+
+    def _leave_out_further_sweeps(self, error: BadFileError, of_the_moment: bool) -> None:
+        if of_the_moment:
+            raise error
+        self.bad_files.add(error)
+
+    def _leave_out(self, error: BadFileError, of_the_moment: bool) -> None:
+        self.bad_files.add(error)
+
+    def _load_unless_bad(self, index: int, draw: SampleRequest) -> Item | None:
+        if index in self._bad_moments:
+            return None
+        try:
+            return self.load(int(self.moments[index]), draw)
+        except BadFileError as error:
+            self._bad_moments.add(index)
+            self.bad_files.add(error)
+            return None
+
+
+class PretrainDataset(MomentDataset[tuple[Sample, Sample]]):
+    """Two views of every moment, context and target, without labels. Never opens an annotation table.
+
+    Args:
+        index: the dataset.
+        context: what the context encoder's side loads.
+        target: what the target's side loads; equal to ``context`` by default.
+        scenes: names of the scenes; all for ``None``.
+        keyframes_only: leave out the moments between keyframes.
+        augmentation: of both views.
+        independent_views: whether the target has its own draw of the augmentation.
+        on_bad_file: stop with the error, or take another moment.
+        bad_files: where skipped files are noted.
+
+    Only moments that every sensor of both views has recorded count. Raises ``UserError`` if there are none.
+    """
+
+    def __init__(
+        self,
+        index: DatasetIndex,
+        context: SensorInputs,
+        target: SensorInputs | None = None,
+        scenes: list[str] | None = None,
+        keyframes_only: bool = False,
+        augmentation: BEVAugmentation | None = None,
+        independent_views: bool = False,
+        on_bad_file: OnBadFileOption = "stop",
+        bad_files: BadFileLog | None = None,
+    ) -> None:
+        self.context = context
+        self.target = context if target is None else target
+        self.augmentation = augmentation
+        self.independent_views = independent_views
+        skipping = self._leave_out_further_sweeps if on_bad_file == "skip" else stop_at_bad_file
+        self._loader = SampleLoader(index, skipping)
+        moments = index.moments(scenes, keyframes_only)
+        for channels in {*self.context.channels(), *self.target.channels()}:
+            moments = moments[index.recorded(channels, TIME_TOLERANCE)[moments]]
+            if not len(moments):
+                raise UserError(
+                    f"{index.folder}: no moment of the chosen scenes has data of {channels[0]}"
+                    f"{' or its like' if len(channels) > 1 else ''}; choose other sensors"
+                )
+        super().__init__(moments, on_bad_file, bad_files or BadFileLog())
+
+    def contexts(self) -> "ContextDataset":
+        """The contexts of the same moments, without their targets."""
+        return ContextDataset(self)
+
+    def context_of(self, moment: int, draw: SampleRequest) -> Sample:
+        """The context of a moment."""
+        context = self._loader.load(moment, self.context, draw.seed)
+        return context if self.augmentation is None else self.augmentation.applied(context, _CONTEXT_STREAM)
+
+    def load(self, moment: int, draw: SampleRequest) -> tuple[Sample, Sample]:
+        """Context and target of a moment; one object if both views are equal."""
+        context = self._loader.load(moment, self.context, draw.seed)
+        target = context
+        if self.target != self.context:
+            target = self._loader.load(moment, self.target, draw.seed, known=(self.context, context))
+        if self.augmentation is None:
+            return context, target
+        moved_context = self.augmentation.applied(context, _CONTEXT_STREAM)
+        if target is context and not self.independent_views:
+            return moved_context, moved_context
+        stream = _TARGET_STREAM if self.independent_views else _CONTEXT_STREAM
+        return moved_context, self.augmentation.applied(target, stream)
+
+
+class ContextDataset(MomentDataset[Sample]):
+    """What the context encoder's side of a pre-training loads.
+
+    Args:
+        pairs: the dataset of contexts and targets.
+    """
+
+    def __init__(self, pairs: PretrainDataset) -> None:
+        super().__init__(pairs.moments, pairs.on_bad_file, pairs.bad_files)
+        self._pairs = pairs
+
+    def load(self, moment: int, draw: SampleRequest) -> Sample:
+        """The context of a moment."""
+        return self._pairs.context_of(moment, draw)
+
+
+class LabelledDataset(MomentDataset[Sample]):
+    """Keyframes with labels.
+
+    Args:
+        index: the dataset.
+        annotations: its annotations; ``None`` gives samples without labels, for prediction.
+        view: what to load.
+        scenes: names of the scenes; all for ``None``.
+        augmentation: of the sample.
+        on_bad_file: stop with the error or skip: take another keyframe, or with ``keep_every_keyframe`` give the same
+            one without what the bad file held.
+        keep_every_keyframe: for evaluation, which needs every keyframe exactly once.
+        bad_files: where skipped files are noted.
+        gt_sampling: pastes further objects into the LiDAR and the radar, cut out of these very keyframes; for training
+            only.
+    """
+
+    def __init__(
+        self,
+        index: DatasetIndex,
+        annotations: AnnotationIndex | None,
+        view: SensorInputs,
+        scenes: list[str] | None = None,
+        augmentation: BEVAugmentation | None = None,
+        on_bad_file: OnBadFileOption = "stop",
+        keep_every_keyframe: bool = False,
+        bad_files: BadFileLog | None = None,
+        gt_sampling: GTSampling | None = None,
+    ) -> None:
+        super().__init__(index.moments(scenes, keyframes_only=True), on_bad_file, bad_files or BadFileLog())
+        self.annotations = annotations
+        self.view = view
+        self.augmentation = augmentation
+        skipping = self._leave_out if keep_every_keyframe else self._leave_out_further_sweeps
+        self._loader = SampleLoader(index, skipping if on_bad_file == "skip" else stop_at_bad_file)
+        self.gt_sampling = gt_sampling
+        self._objects: GTDatabase | None = None
+        if gt_sampling is not None and annotations is not None:
+            self._objects = GTDatabase(
+                self._loader,
+                annotations,
+                view,
+                self.moments,
+                gt_sampling.minimum_points,
+                gt_sampling.objects_per_class,
+                self.bad_files.add if on_bad_file == "skip" else _raise,
+            )
+
+    def load(self, moment: int, draw: SampleRequest) -> Sample:
+        """The sample of a keyframe."""
+        sample = self._loader.load(moment, self.view, draw.seed)
+        if self.annotations is not None:
+            sample = replace(sample, labels=self.annotations.labels(moment))
+        if (
+            self._objects is not None
+            and self.gt_sampling is not None
+            and not self.gt_sampling.has_stopped(draw.progress)
+        ):
+            sample = self.gt_sampling.pasted(sample, self._objects)
+        return sample if self.augmentation is None else self.augmentation.applied(sample)
+
+
+def _raise(error: BadFileError) -> None:
+    raise error

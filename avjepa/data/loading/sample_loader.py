@@ -1,0 +1,210 @@
+"""One moment's sensor data from the files, in the BEV frame of that moment."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, TypeAlias
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from avjepa.data.arrays import Array
+from avjepa.data.files.images import ImageTransform
+from avjepa.data.files.lidar import lidar_in_bev
+from avjepa.data.files.pointfiles import read_lidar, read_radar
+from avjepa.data.files.radar import KEEP_ALL_RETURNS, RadarFilter, radar_in_bev
+from avjepa.data.nuscenes.index import DatasetIndex
+from avjepa.data.nuscenes.schema import CAMERA_CHANNELS, LIDAR_CHANNEL, LIDAR_FIELDS, RADAR_CHANNELS, RADAR_FIELDS
+from avjepa.data.sample import CameraImages, Sample
+from avjepa.errors import BadFileError, UserError
+
+TIME_TOLERANCE = 0.1
+"""Seconds that a record between keyframes may be away from its moment. LiDAR turns at 20 Hz, cameras run at 12 Hz,
+radars at 13 Hz, so that the nearest record is at most .05 s away unless something is missing."""
+
+
+@dataclass(frozen=True)
+class SweepSelection:
+    """Which sweeps of a sensor make up the cloud of a moment.
+
+    Args:
+        sweeps: sweeps up to the reference time, the reference sweep included.
+        before: further sweeps, of which the newest lies ``stride`` before the oldest of ``sweeps``.
+        after: sweeps after the reference time.
+        stride: every how many recorded sweeps one of ``before`` and ``after`` is taken.
+    """
+
+    sensor: ClassVar[str]
+    sweeps: int = 1
+    before: int = 0
+    after: int = 0
+    stride: int = 1
+
+    def __post_init__(self) -> None:
+        if self.sweeps < 1 or self.stride < 1 or self.before < 0 or self.after < 0:
+            raise UserError(
+                f"{self.sensor} sweeps: {self.sweeps} with stride {self.stride} (both at least 1), {self.before} "
+                f"before and {self.after} after (both at least 0) make no cloud; change them"
+            )
+
+    def around(self, index: DatasetIndex, moment: int, channel: str) -> Int64[Array, "sweep"]:
+        """Records of a channel, the reference sweep first. Sweeps beyond the ends of the scene are left out."""
+        reference = index.at_moment(moment, channel, TIME_TOLERANCE)
+        if reference is None:
+            return np.zeros(0, np.int64)
+        scene = index.records(channel, index.scene_of(reference))
+        oldest = reference - self.sweeps + 1
+        chosen: Array = np.concatenate(
+            (
+                np.arange(reference, oldest - 1, -1),
+                oldest - self.stride * np.arange(1, self.before + 1),
+                reference + self.stride * np.arange(1, self.after + 1),
+            )
+        )
+        return chosen[(chosen >= scene.start) & (chosen < scene.stop)]
+
+
+@dataclass(frozen=True)
+class LidarSweeps(SweepSelection):
+    """Which LiDAR sweeps make up the cloud of a moment."""
+
+    sensor = "LiDAR"
+
+    def records(self, index: DatasetIndex, moment: int) -> Int64[Array, "sweep"]:
+        """Records, the reference sweep first."""
+        return self.around(index, moment, LIDAR_CHANNEL)
+
+
+@dataclass(frozen=True)
+class RadarSweeps(SweepSelection):
+    """Which returns make up the radar points of a moment.
+
+    Args:
+        sweeps: sweeps of each radar up to the reference time, the one at the reference time included.
+        keep: filter on the sensor's states.
+    """
+
+    sensor = "radar"
+    sweeps: int = 6
+    keep: RadarFilter = KEEP_ALL_RETURNS
+
+    def records(self, index: DatasetIndex, moment: int) -> Int64[Array, "sweep"]:
+        """Records of all radars, of each the reference sweep first."""
+        return np.concatenate([self.around(index, moment, channel) for channel in RADAR_CHANNELS])
+
+
+@dataclass(frozen=True)
+class SensorInputs:
+    """What to load of a moment; ``None`` leaves the sensor out."""
+
+    lidar: LidarSweeps | None = None
+    radar: RadarSweeps | None = None
+    camera: ImageTransform | None = None
+
+    def channels(self) -> list[tuple[str, ...]]:
+        """The channels of every sensor that is not left out."""
+        parts = ((self.lidar, (LIDAR_CHANNEL,)), (self.radar, RADAR_CHANNELS), (self.camera, CAMERA_CHANNELS))
+        return [channels for part, channels in parts if part is not None]
+
+
+OnBadFile: TypeAlias = Callable[[BadFileError, bool], None]
+"""Called with every bad file, and whether it is of the moment itself rather than one of the further sweeps that thicken
+a cloud. A handler that returns has the file left out of the sample."""
+
+
+def stop_at_bad_file(error: BadFileError, of_the_moment: bool) -> None:
+    """The handler that leaves nothing out."""
+    raise error
+
+
+class SampleLoader:
+    """Loads moments of a dataset."""
+
+    def __init__(self, index: DatasetIndex, on_bad_file: OnBadFile = stop_at_bad_file) -> None:
+        self.index = index
+        self.on_bad_file = on_bad_file
+
+    def load(
+        self, moment: int, view: SensorInputs, seed: int = 0, known: tuple[SensorInputs, Sample] | None = None
+    ) -> Sample:
+        """The sensors' data of a moment, without labels.
+
+        Args:
+            moment: number of the moment in the index.
+            view: what to load.
+            seed: becomes ``Sample.seed``.
+            known: another view of the same moment; sensors that both views treat alike are taken from it.
+
+        Raises:
+            BadFileError: if ``on_bad_file`` raises it.
+        """
+        reference = int(self.index.moment_record[moment])
+        other, sample = known or (SensorInputs(), None)
+        return Sample(
+            token=self.index.moment_token(moment),
+            scene=self.index.scene_names[self.index.scene_of(reference)],
+            timestamp=int(self.index.record_timestamp[reference]),
+            seed=seed,
+            global_from_ego=self.index.global_from_ego(np.array([reference]))[0],
+            bev_from_ego=torch.eye(4),
+            lidar=sample.lidar if sample and view.lidar == other.lidar else self._lidar(moment, view.lidar),
+            radar=sample.radar if sample and view.radar == other.radar else self._radar(moment, view.radar),
+            cameras=sample.cameras if sample and view.camera == other.camera else self._cameras(moment, view.camera),
+        )
+
+    def _lidar(self, moment: int, view: LidarSweeps | None) -> Float[Tensor, "point 6"] | None:
+        if view is None or not len(records := view.records(self.index, moment)):
+            return None
+        clouds = [torch.zeros(0, len(LIDAR_FIELDS))]
+        for record, bev_from_lidar, lag in self._chain(records, moment):
+            try:
+                clouds.append(lidar_in_bev(read_lidar(self.index.file(record)), bev_from_lidar, lag))
+            except BadFileError as error:
+                self.on_bad_file(error, bool(record == records[0]))
+        return torch.cat(clouds)
+
+    def _radar(self, moment: int, view: RadarSweeps | None) -> Float[Tensor, "point 16"] | None:
+        if view is None or not len(records := view.records(self.index, moment)):
+            return None
+        newest = {self.index.at_moment(moment, channel, TIME_TOLERANCE) for channel in RADAR_CHANNELS}
+        clouds = [torch.zeros(0, len(RADAR_FIELDS))]
+        for record, bev_from_radar, lag in self._chain(records, moment):
+            try:
+                points = read_radar(self.index.file(record))
+            except BadFileError as error:
+                self.on_bad_file(error, record in newest)
+            else:
+                clouds.append(radar_in_bev(points[view.keep.keeps(points)], bev_from_radar, lag))
+        return torch.cat(clouds)
+
+    def _cameras(self, moment: int, view: ImageTransform | None) -> CameraImages | None:
+        if view is None:
+            return None
+        found = [self.index.at_moment(moment, channel, TIME_TOLERANCE) for channel in CAMERA_CHANNELS]
+        records = np.array([record for record in found if record is not None], np.int64)
+        if not len(records):
+            return None
+        images = [torch.zeros(0, 3, view.height, view.width, dtype=torch.uint8)]
+        intrinsics = [torch.zeros(0, 3, 3)]
+        poses = [torch.zeros(0, 4, 4)]
+        channels: list[str] = []
+        for record, bev_from_camera, _ in self._chain(records, moment):
+            try:
+                height, width = self.index.record_size[record].tolist()
+                image, here_from_file = view.read(self.index.file(record), (height, width))
+            except BadFileError as error:
+                self.on_bad_file(error, True)
+                continue
+            images.append(image[None])
+            intrinsics.append((here_from_file @ self.index.intrinsic(record)).float()[None])
+            poses.append(bev_from_camera.float()[None])
+            channels.append(self.index.channel_of(record))
+        return CameraImages(torch.cat(images), torch.cat(intrinsics), torch.cat(poses), tuple(channels))
+
+    def _chain(self, records: Int64[Array, "record"], moment: int) -> list[tuple[int, Tensor, float]]:
+        """Every record with its ``bev_from_sensor`` and its age in seconds."""
+        reference = int(self.index.moment_record[moment])
+        transforms = self.index.reference_from_sensor(records, reference)
+        lags = (self.index.record_timestamp[reference] - self.index.record_timestamp[records]) * 1e-6
+        return list(zip(records.tolist(), transforms.unbind(), lags.tolist(), strict=True))

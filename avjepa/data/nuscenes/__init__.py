@@ -1,0 +1,1 @@
+"""Datasets in the nuScenes schema: tables -> sorted arrays."""

@@ -1,0 +1,246 @@
+"""What a dataset holds, as compact sorted arrays: scenes, moments, sensor records, poses, calibration, splits."""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float64, Int64
+from torch import Tensor
+
+from avjepa.data.arrays import Array
+from avjepa.data.nuscenes.cache import Cached, cached
+from avjepa.data.nuscenes.index_tables import INDEX_TABLES, build_index
+from avjepa.data.nuscenes.splits import custom_splits
+from avjepa.data.nuscenes.tables import stop_at_problem, version_folder
+from avjepa.errors import UserError
+from avjepa.geometry.transforms import inverse, transform_from
+
+
+class DatasetIndex:
+    """A dataset in nuScenes format without its annotations.
+
+    A *record* is a row of the table sample_data: one file of one sensor. Records are sorted by channel, scene and time.
+    A *moment* is a record that a sample is made from: every LIDAR_TOP sweep, key or not, and for a keyframe without
+    LIDAR_TOP the record of its first camera or radar. Moments are sorted by scene and time. The arrays are
+    memory-mapped: opening costs next to nothing, and processes share the memory.
+
+    Attributes:
+        dataroot: folder that file names are relative to.
+        version: name of the folder of tables.
+        channels: names of the sensors.
+        scene_names: name of every scene; a scene's number is its row here.
+        moment_record: record of every moment.
+    """
+
+    def __init__(self, dataroot: Path, version: str, contents: Cached) -> None:
+        self.dataroot = dataroot
+        self.version = version
+        arrays: dict[str, Array] = contents.arrays
+        info: dict[str, Any] = contents.info
+        self._official_splits: dict[str, list[str]] = info["splits"]
+        self.channels: tuple[str, ...] = tuple(info["channels"])
+        self.scene_names: tuple[str, ...] = tuple(scene["name"] for scene in info["scenes"])
+        self.scene_tokens: tuple[str, ...] = tuple(scene["token"] for scene in info["scenes"])
+        self.scene_locations: tuple[str, ...] = tuple(scene["location"] for scene in info["scenes"])
+        self.sample_timestamp = arrays["sample_timestamp"]
+        self.sample_scene = arrays["sample_scene"]
+        self.moment_record = arrays["moment_record"]
+        self.record_timestamp = arrays["record_timestamp"]
+        self.record_sample = arrays["record_sample"]
+        self.record_is_key = arrays["record_is_key"]
+        self.record_size = arrays["record_size"]
+        """(height, width) of images; zeros for other sensors."""
+        self.record_calibration = arrays["record_calibration"]
+        self._record_pose = arrays["record_pose"]
+        self._group_start = arrays["group_start"]
+        self._arrays = arrays
+
+    @classmethod
+    def open(cls, dataroot: str | os.PathLike[str], version: str) -> "DatasetIndex":
+        """Open a dataset; its index is built at the first time and whenever the tables have changed.
+
+        Raises:
+            UserError: no such folder or version, a table that is missing or broken, a token that points nowhere, a
+                file name that leaves the data root.
+        """
+        folder = version_folder(dataroot, version)
+        sources = [folder / f"{table}.json" for table in INDEX_TABLES]
+        contents = cached(folder, "index", sources, lambda: build_index(folder, stop_at_problem))
+        return cls(Path(dataroot), version, contents)
+
+    def __reduce__(self) -> tuple[Any, ...]:  # a worker process maps the file again instead of receiving a copy
+        return DatasetIndex.open, (self.dataroot, self.version)
+
+    def __len__(self) -> int:
+        """Number of moments."""
+        return len(self.moment_record)
+
+    @property
+    def folder(self) -> Path:
+        """Where the tables lie."""
+        return self.dataroot / self.version
+
+    def fingerprint(self) -> str:
+        """SHA-256 of keyframes, times and ego poses: what to write beside a result to say which data it is from."""
+        digest = hashlib.sha256(self.version.encode())
+        for name in ("sample_token", "record_timestamp", "record_pose"):
+            digest.update(np.ascontiguousarray(self._arrays[name]).data)
+        return digest.hexdigest()
+
+    # -- scenes and splits
+
+    @cached_property
+    def splits(self) -> dict[str, list[str]]:
+        """Scene names by split: those of the devkit for real nuScenes, those of ``splits.json`` for anything else."""
+        custom = custom_splits(self.folder)
+        for split, names in custom.items():
+            unknown = sorted(set(names) - set(self.scene_names))
+            if unknown:
+                raise UserError(
+                    f"{self.version}/splits.json: split {split!r} names scene {unknown[0]!r}, which scene.json lacks; "
+                    "mend one of them"
+                )
+        return custom | self._official_splits
+
+    def scenes_of(self, split: str | None) -> list[str]:
+        """Names of the scenes of a split that the tables hold; of all scenes for ``None``.
+
+        Raises:
+            UserError: there is no such split, or the tables hold none of its scenes.
+        """
+        if split is None:
+            return list(self.scene_names)
+        if split not in self.splits:
+            known = ", ".join(sorted(self.splits)) or "none; write <dataroot>/<version>/splits.json"
+            raise UserError(f"split {split!r} does not exist in {self.folder}; splits there: {known}")
+        if not self.splits[split]:
+            raise UserError(f"split {split!r}: {self.folder} holds none of its scenes; choose another split")
+        return self.splits[split]
+
+    # -- moments
+
+    def moments(self, scenes: list[str] | None = None, keyframes_only: bool = False) -> Int64[Array, "chosen"]:
+        """Numbers of the moments in some scenes (all for ``None``), in order of scene and time."""
+        keep = np.ones(len(self), np.bool_)
+        if scenes is not None:
+            rows = [self.scene_names.index(name) for name in scenes]
+            keep &= np.isin(self.sample_scene[self.record_sample[self.moment_record]], rows)
+        if keyframes_only:
+            keep &= self.record_is_key[self.moment_record]
+        return np.flatnonzero(keep)
+
+    def recorded(self, channels: Sequence[str], tolerance: float) -> Bool[Array, "moment"]:
+        """Which moments have a record (as ``at_moment`` finds it) of at least one of the channels."""
+        found = np.zeros(len(self), np.bool_)
+        samples = self.record_sample[self.moment_record]
+        scenes = self.sample_scene[samples]
+        times = self.record_timestamp[self.moment_record]
+        is_key = self.record_is_key[self.moment_record]
+        for channel in channels:
+            for scene in range(len(self.scene_names)):
+                group = self.records(channel, scene)
+                if not group:
+                    continue
+                first, last = np.searchsorted(scenes, (scene, scene + 1))
+                own = slice(group.start, group.stop)
+                recorded = self.record_timestamp[own]
+                after = np.minimum(np.searchsorted(recorded, times[first:last]), len(group) - 1)
+                distance = np.abs(recorded[np.stack((after, np.maximum(after - 1, 0)))] - times[first:last]).min(axis=0)
+                keyed = self.record_sample[own][self.record_is_key[own]]
+                found[first:last] |= distance <= tolerance * 1e6
+                found[first:last] |= is_key[first:last] & np.isin(samples[first:last], keyed)
+        return found
+
+    def moment_token(self, moment: int) -> str:
+        """The sample token of a keyframe; the sample_data token of a moment between keyframes."""
+        return _text(self._arrays["moment_token"][moment])
+
+    def sample_token(self, sample: int) -> str:
+        """Token of a sample (keyframe) by its row."""
+        return _text(self._arrays["sample_token"][sample])
+
+    # -- records
+
+    def file(self, record: int) -> Path:
+        """Path of a record's file."""
+        start, end = self._arrays["record_file_start"][record], self._arrays["record_file_end"][record]
+        return self.dataroot / self._arrays["file_bytes"][start:end].tobytes().decode()
+
+    def records(self, channel: str, scene: int) -> range:
+        """Records of a channel in a scene, in order of time; empty for a channel that there is not."""
+        if channel not in self.channels:
+            return range(0)
+        group = self.channels.index(channel) * len(self.scene_names) + scene
+        return range(int(self._group_start[group]), int(self._group_start[group + 1]))
+
+    def scene_of(self, record: int) -> int:
+        """Number of the scene that a record belongs to."""
+        return int(self.sample_scene[self.record_sample[record]])
+
+    def channel_of(self, record: int) -> str:
+        """Name of the sensor that made a record."""
+        return self.channels[int(self._arrays["calibration_channel"][self.record_calibration[record]])]
+
+    def at_moment(self, moment: int, channel: str, tolerance: float) -> int | None:
+        """A channel's record of a moment.
+
+        That is the moment's own record, the keyframe's record if the moment is a keyframe, and otherwise the nearest
+        in time, if it is at most ``tolerance`` seconds away.
+        """
+        reference = int(self.moment_record[moment])
+        if self.channel_of(reference) == channel:
+            return reference
+        group = self.records(channel, self.scene_of(reference))
+        if not group:
+            return None
+        times = self.record_timestamp[group.start : group.stop]
+        time = self.record_timestamp[reference]
+        if self.record_is_key[reference]:
+            same = self.record_sample[group.start : group.stop] == self.record_sample[reference]
+            own = np.flatnonzero(same & self.record_is_key[group.start : group.stop])
+            if len(own):
+                return group.start + int(own[0])
+        nearest = int(np.abs(times - time).argmin())
+        return group.start + nearest if abs(int(times[nearest]) - int(time)) <= tolerance * 1e6 else None
+
+    # -- geometry
+
+    def global_from_ego(self, records: Int64[Array, "record"]) -> Float64[Tensor, "record 4 4"]:
+        """Ego pose at each record's own time."""
+        return _transforms(self._record_pose[records])
+
+    def ego_from_sensor(self, records: Int64[Array, "record"]) -> Float64[Tensor, "record 4 4"]:
+        """Pose of each record's sensor on the vehicle."""
+        return self._calibrations[torch.from_numpy(self.record_calibration[records]).long()]
+
+    def reference_from_sensor(self, records: Int64[Array, "record"], reference: int) -> Float64[Tensor, "record 4 4"]:
+        """The ego frame at the time of the record ``reference`` from each record's sensor frame.
+
+        The chain is ego(reference) <- global <- ego(record) <- sensor, with each record's own ego pose.
+        """
+        global_from_ego = self.global_from_ego(np.append(records, reference))
+        chain: Tensor = inverse(global_from_ego[-1]) @ global_from_ego[:-1] @ self.ego_from_sensor(records)
+        return chain
+
+    @cached_property
+    def _calibrations(self) -> Float64[Tensor, "calibration 4 4"]:
+        return _transforms(self._arrays["calibration_pose"])
+
+    def intrinsic(self, record: int) -> Float64[Tensor, "3 3"]:
+        """Camera matrix for the full-size image; zeros for a sensor that is no camera."""
+        return torch.from_numpy(self._arrays["calibration_intrinsic"][self.record_calibration[record]].copy())
+
+
+def _text(row: Array) -> str:
+    text: str = row.tobytes().rstrip(b"\0").decode()
+    return text
+
+
+def _transforms(poses: Float64[Array, "record 7"]) -> Float64[Tensor, "record 4 4"]:
+    pose = torch.from_numpy(poses.copy())  # the memory map is read-only
+    return transform_from(pose[:, :4], pose[:, 4:])

@@ -1,0 +1,1 @@
+"""Which moments make up which batch."""

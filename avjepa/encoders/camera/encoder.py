@@ -1,0 +1,157 @@
+"""Camera encoder: image backbone, feature pyramid, lift, dense BEV network."""
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from jaxtyping import Bool, UInt8
+from torch import Tensor
+
+from avjepa.data.sample import Batch, Cameras
+from avjepa.encoders.base import BEVMap, SensorEncoder
+from avjepa.encoders.blocks import BEVUNet, ConvNormReLU
+from avjepa.encoders.camera.feature_pyramid import FeaturePyramid
+from avjepa.encoders.camera.geometry import PatchViews
+from avjepa.encoders.camera.image_backbone import IMAGENET_MEAN, ImageBackbone, ImageBackboneOptions
+from avjepa.encoders.camera.lift import ImageFeatures
+from avjepa.encoders.camera.lift_bilinear import BilinearLiftOptions
+from avjepa.encoders.camera.lift_depth import DepthLiftOptions
+from avjepa.encoders.camera.patch_masks import MaskCells, MaskPatches, seeded
+from avjepa.encoders.camera.pillar_pixels import PillarPixels
+from avjepa.errors import UserError
+from avjepa.geometry.grid import BEVGrid
+
+_THINNING_STREAM = 0x63616D657261  # keeps these draws apart from the masks, which use the same seeds
+
+
+class CameraEncoder(SensorEncoder):
+    """All images of a moment -> one BEV map (after Simple-BEV, 2206.07959, and BEVFusion, 2205.13542).
+
+    **Occupied** is a cell whose column, its square from ``column[0]`` to ``column[1]`` metres above the ground, falls
+    into the image of a camera that is present: what the cameras look at, whether or not anything stands there. It
+    follows from the calibration alone.
+
+    **Hidden** cells take with them every image patch that sees any part of their columns: a pixel sees many cells, so
+    others lose their view, too. A cell is no longer occupied when it is hidden itself or all patches that see it are.
+    Use ``realisable_mask`` to turn a wish into cells that can be hidden without blanking everything.
+
+    ``BEVMap.intermediate_features`` are the lifted features, height folded into channels and mixed, and the first depth
+    of the dense network.
+
+    Args:
+        token_grid: cells of the output.
+        backbone: which image backbone.
+        lift: bilinear sampling (no parameters) or a depth distribution.
+        image_channels: channels of the feature pyramid.
+        bev_channels: channels at each depth of the dense network.
+        bev_blocks: residual blocks at each depth of the dense network.
+        out_channels: channels of the output.
+        column: lowest and highest point in metres that counts as a cell's content.
+        hiding: how a mask of cells becomes one of patches and back (``realisable_mask``).
+    """
+
+    def __init__(
+        self,
+        token_grid: BEVGrid,
+        backbone: ImageBackboneOptions,
+        lift: BilinearLiftOptions | DepthLiftOptions,
+        image_channels: int,
+        bev_channels: tuple[int, ...],
+        bev_blocks: tuple[int, ...],
+        out_channels: int,
+        column: tuple[float, float] = (0.0, 2.0),
+        hiding: MaskCells | MaskPatches = MaskCells(),  # noqa: B008 (frozen)
+    ) -> None:
+        super().__init__()
+        if not column[0] < column[1]:
+            raise UserError(f"CameraEncoder: column {list(column)} is no range of heights; give lowest < highest")
+        if len(bev_channels) != len(bev_blocks) or not bev_channels:
+            raise UserError(
+                f"CameraEncoder: bev_channels {list(bev_channels)} and bev_blocks {list(bev_blocks)} describe the same "
+                "depths; give both the same number of entries"
+            )
+        self.token_grid, self.column, self.hiding = token_grid, column, hiding
+        self.out_channels = out_channels
+        self.intermediate_channels = (bev_channels[0], bev_channels[0])
+        self.backbone = ImageBackbone(backbone)
+        self.pyramid = FeaturePyramid(self.backbone.channels, image_channels)
+        self.lift = lift.built(image_channels, token_grid)
+        self.mix_heights = ConvNormReLU(self.lift.out_channels, bev_channels[0], kernel=1)
+        self.bev = BEVUNet(bev_channels[0], out_channels, bev_channels, bev_blocks)
+
+    def forward(self, batch: Batch, masked: Bool[Tensor, "batch y x"] | None = None) -> BEVMap:
+        """See ``SensorEncoder.forward``."""
+        cameras = _cameras_of(batch)
+        views = self._views(cameras)
+        if masked is None:
+            patches, occupied = None, views.cells_seen()
+        else:
+            patches = views.cells_per_patch(masked) > 0
+            occupied = views.cells_seen(patches) & ~masked
+
+        present = cameras.present
+        maps = self.backbone(cameras.images[present], None if patches is None else patches[present])
+        pyramid = self.pyramid(maps)
+        values = pyramid.new_zeros(*present.shape, *pyramid.shape[1:]).index_put((present,), pyramid)
+        features = ImageFeatures(
+            values, cameras, self.backbone.strides[0], self.backbone.origins[0], patches, self.backbone.patch
+        )
+        lifted = self.mix_heights(self.lift(features))
+        first, out = self.bev(lifted)
+        return BEVMap(out.float(), occupied, (lifted.float(), first.float()))
+
+    def observed(self, batch: Batch) -> Bool[Tensor, "batch y x"]:
+        """See ``SensorEncoder.observed``."""
+        return self._views(_cameras_of(batch)).cells_seen()
+
+    @torch.no_grad()
+    def realisable_mask(self, batch: Batch, wanted: Bool[Tensor, "batch y x"]) -> Bool[Tensor, "batch y x"]:
+        """See ``SensorEncoder.realisable_mask``: the cells that lose their view when patches are hidden as ``hiding``
+        says, and the wanted ones that no camera sees. Hiding them hides no patch beyond those."""
+        views = self._views(_cameras_of(batch))
+        patches = self.hiding.patches(views, wanted, batch.seeds)
+        seen = views.cells_seen()
+        return torch.where(seen, ~views.cells_seen(patches), wanted)
+
+    def reconstruction_target(self) -> PillarPixels:
+        """See ``SensorEncoder.reconstruction_target``: the pixels that look at a cell's column, which masking hides."""
+        return PillarPixels(*self.column)
+
+    @torch.no_grad()
+    def drop_input(self, batch: Batch, share: float) -> Batch:
+        """See ``SensorEncoder.drop_input``: patches of every image take the mean colour."""
+        cameras = _cameras_of(batch)
+        patch = self.backbone.patch
+        views, (height, width) = cameras.images.shape[1], cameras.images.shape[-2:]
+        shape = (views, -(-height // patch), -(-width // patch))
+        dropped = torch.stack(
+            [torch.rand(shape, generator=seeded(seed, _THINNING_STREAM)) < share for seed in batch.seeds.tolist()]
+        )
+        pixels = dropped.repeat_interleave(patch, 2).repeat_interleave(patch, 3)[..., :height, :width]
+        colour = torch.tensor(IMAGENET_MEAN, device=cameras.images.device).mul(255).round().to(torch.uint8)
+        images: UInt8[Tensor, "batch view 3 height width"] = torch.where(
+            pixels.to(colour.device)[:, :, None], colour[:, None, None], cameras.images
+        )
+        return replace(batch, cameras=replace(cameras, images=images))
+
+    def bundle_arguments(self) -> dict[str, Any]:
+        """See ``SensorEncoder.bundle_arguments``: without the folder of image weights, whose tensors a bundle holds.
+
+        The configuration that was read there is written out instead.
+        """
+        arguments = super().bundle_arguments()
+        arguments["backbone"] = self.backbone.self_contained_options
+        return arguments
+
+    @torch.no_grad()
+    def _views(self, cameras: Cameras) -> PatchViews:
+        return PatchViews.of(cameras, self.token_grid, self.column, self.backbone.patch)
+
+
+def _cameras_of(batch: Batch) -> Cameras:
+    if batch.cameras is None or not bool(batch.cameras.present.any()):
+        raise UserError(
+            f"CameraEncoder: no image in the batch of {', '.join(batch.tokens[:3])}; "
+            "add cameras to the sensors of the data section or choose another encoder"
+        )
+    return batch.cameras

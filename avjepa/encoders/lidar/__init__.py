@@ -1,0 +1,5 @@
+"""Sparse voxels -> BEV map."""
+
+from avjepa.encoders.lidar.encoder import LidarEncoder
+
+__all__ = ["LidarEncoder"]

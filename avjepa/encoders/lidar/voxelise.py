@@ -1,0 +1,95 @@
+"""LiDAR points -> features of the voxels they fall into."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from avjepa.data.nuscenes.schema import LIDAR_FIELDS
+from avjepa.data.sample import Points
+from avjepa.geometry.grid import BEVGrid
+from avjepa.sparse.tensor import SparseTensor
+
+VOXEL_FEATURES = ("offset_x", "offset_y", "offset_z", "height", "range", "intensity", "time_lag", "log_count")
+"""Mean offset of the points from the voxel's centre (voxel sides), mean height in the voxel grid (0 at its lower end, 1
+at its upper one), horizontal distance of the voxel from the BEV origin (in units of 50 m: the density of points depends
+on it), mean intensity, mean age (s), log(1 + number of points)."""
+
+_RANGE_UNIT = 50.0
+_INTENSITY_AND_LAG = [LIDAR_FIELDS.index("intensity"), LIDAR_FIELDS.index("time_lag")]
+
+
+@dataclass(frozen=True)
+class VoxelGrid:
+    """Boxes of equal size over a BEV grid, whose columns are the cells of ``bev``.
+
+    A voxel holds its lower faces and not its upper ones.
+
+    Args:
+        bev: the columns.
+        z_min: lower end in metres.
+        z_max: upper end in metres; ``z_max - z_min`` is a whole number of voxels.
+        height: height of a voxel in metres.
+    """
+
+    bev: BEVGrid
+    z_min: float
+    z_max: float
+    height: float
+
+    def __post_init__(self) -> None:
+        layers = (self.z_max - self.z_min) / self.height if self.height > 0 else 0.0
+        if round(layers) < 1 or abs(layers - round(layers)) > 1e-4:
+            raise ValueError(
+                f"VoxelGrid: z range [{self.z_min}, {self.z_max}] is not a whole number of {self.height} m voxels"
+            )
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(layers along z, rows along y, columns along x)."""
+        return round((self.z_max - self.z_min) / self.height), *self.bev.shape
+
+    def voxel_of(self, xyz: Float[Tensor, "point 3"]) -> tuple[Int64[Tensor, "point 3"], Bool[Tensor, "point"]]:
+        """(layer, row, column) of points given in metres, clamped into the grid, and whether they lie inside."""
+        row_column, inside = self.bev.cell_of(xyz[:, :2])
+        layers = self.shape[0]
+        position = torch.floor((xyz[:, 2] - self.z_min) / self.height)
+        inside = inside & (position >= 0) & (position < layers)
+        layer = position.nan_to_num(0.0).clamp(0, layers - 1).long()
+        return torch.cat((layer[:, None], row_column), dim=1), inside
+
+    def centres_of(self, voxels: Int64[Tensor, "voxel 3"]) -> Float[Tensor, "voxel 3"]:
+        """(x, y, z) of the centres of voxels given as (layer, row, column)."""
+        size = torch.tensor((self.bev.cell, self.bev.cell, self.height), device=voxels.device)
+        origin = torch.tensor((self.bev.x_min, self.bev.y_min, self.z_min), device=voxels.device)
+        return origin + (voxels.flip(1) + 0.5) * size
+
+
+def voxelised(points: Points, grid: VoxelGrid) -> SparseTensor:
+    """Features ``VOXEL_FEATURES`` of every voxel that holds a point; points outside the grid are left out.
+
+    Args:
+        points: LiDAR points of a batch (``LIDAR_FIELDS``).
+        grid: the voxels.
+
+    Returns:
+        A sparse tensor whose sites are sorted by (batch, z, y, x).
+    """
+    voxels, inside = grid.voxel_of(points.xyz)
+    kept = inside.nonzero()[:, 0]
+    layers, rows, columns = grid.shape
+    layer, row, column = voxels.unbind(1)
+    keys = ((points.batch_index * layers + layer) * rows + row) * columns + column
+    sites, site_of_point, count = torch.unique(keys[kept], return_inverse=True, return_counts=True)
+    voxels = torch.stack((sites // (rows * columns) % layers, sites // columns % rows, sites % columns), dim=1)
+    indices = torch.cat((sites[:, None] // (layers * rows * columns), voxels), dim=1).int()
+
+    features = points.features[kept]
+    mean = features.new_zeros(len(sites), features.shape[1]).index_add_(0, site_of_point, features) / count[:, None]
+    centre = grid.centres_of(voxels)
+    offset = (mean[:, :3] - centre) / mean.new_tensor((grid.bev.cell, grid.bev.cell, grid.height))
+    height = (mean[:, 2:3] - grid.z_min) / (grid.z_max - grid.z_min)
+    distance = centre[:, :2].norm(dim=1, keepdim=True) / _RANGE_UNIT
+    values = torch.cat((offset, height, distance, mean[:, _INTENSITY_AND_LAG], count[:, None].log1p()), dim=1)
+    return SparseTensor(values, indices, grid.shape, points.batch_size, known_sites=True)

@@ -1,0 +1,123 @@
+"""Radar encoder: a PointNet per pillar, dense BEV network."""
+
+from dataclasses import replace
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from avjepa.data.nuscenes.schema import RADAR_FIELDS
+from avjepa.data.sample import Batch, Points
+from avjepa.encoders.base import BEVMap, SensorEncoder
+from avjepa.encoders.blocks import BEVUNet
+from avjepa.encoders.radar.pillars import PillarNet, cells_of_points, one_hot_code
+from avjepa.encoders.reconstruction_target import PillarPoints
+from avjepa.errors import UserError
+from avjepa.geometry.grid import BEVGrid
+
+_COLUMN = {name: column for column, name in enumerate(RADAR_FIELDS)}
+_CODES = {"dyn_prop": 8, "ambig_state": 5, "invalid_state": 18, "is_quality_valid": 2, "pdh0": 8}
+"""Number of values of the sensor's state fields (nuScenes radar documentation), one-hot in the network."""
+_SCALES = {
+    "z": 2.0, "time_lag": 0.5, "rcs": 20.0, "vx_comp": 10.0, "vy_comp": 10.0,
+    "x_rms": 32.0, "y_rms": 32.0, "vx_rms": 32.0, "vy_rms": 32.0,
+}  # fmt: skip
+"""What the numbers are divided by to be of order one. The rms fields are codes of 5 bits."""
+_THINNING_STREAM = 0x7261646172  # keeps these draws apart from the masks, which use the same seeds
+
+
+class RadarEncoder(SensorEncoder):
+    """All returns of a moment -> one BEV map: pillars (PointPillars, 1812.05784) of any number of radars and sweeps.
+
+    A return enters by its offset from the cell's centre, height, range, age, cross-section, velocity and speed,
+    accuracy codes, and its state fields one-hot, so that states which the devkit filters away can be told apart here.
+    Positions and velocities are those of ``RADAR_FIELDS``: in the BEV frame, ego motion compensated.
+
+    ``BEVMap.intermediate_features`` are the pillars' vectors and the first depth of the dense network.
+
+    Args:
+        token_grid: cells of the output, which are the pillars.
+        pillar_channels: channels of a pillar.
+        bev_channels: channels at each depth of the dense network.
+        bev_blocks: residual blocks at each depth of the dense network.
+        out_channels: channels of the output.
+    """
+
+    def __init__(
+        self,
+        token_grid: BEVGrid,
+        pillar_channels: int,
+        bev_channels: tuple[int, ...],
+        bev_blocks: tuple[int, ...],
+        out_channels: int,
+    ) -> None:
+        super().__init__()
+        if len(bev_channels) != len(bev_blocks) or not bev_channels:
+            raise UserError(
+                f"RadarEncoder: bev_channels {list(bev_channels)} and bev_blocks {list(bev_blocks)} describe the same "
+                "depths; give both the same number of entries"
+            )
+        self.token_grid = token_grid
+        self.out_channels = out_channels
+        self.intermediate_channels = (pillar_channels, bev_channels[0])
+        self.pillars = PillarNet(len(_SCALES) + 4 + sum(_CODES.values()), pillar_channels)
+        self.bev = BEVUNet(pillar_channels, out_channels, bev_channels, bev_blocks)
+
+    def forward(self, batch: Batch, masked: Bool[Tensor, "batch y x"] | None = None) -> BEVMap:
+        """See ``SensorEncoder.forward``."""
+        points = _radar_of(batch)
+        cell, keep = cells_of_points(self.token_grid, points.xyz, points.batch_index)
+        if masked is not None:
+            keep = keep & ~masked.flatten()[cell]
+        points, cell = points.selected(keep), cell[keep]
+        shape = (points.batch_size, *self.token_grid.shape)
+        vectors = self.pillars(self._features(points), cell, shape[0] * shape[1] * shape[2])
+        pillars = vectors.view(*shape, -1).permute(0, 3, 1, 2)
+        first, features = self.bev(pillars)
+        return BEVMap(features.float(), self._marked(cell, points), (pillars, first.float()))
+
+    def observed(self, batch: Batch) -> Bool[Tensor, "batch y x"]:
+        """See ``SensorEncoder.observed``."""
+        points = _radar_of(batch)
+        cell, inside = cells_of_points(self.token_grid, points.xyz, points.batch_index)
+        return self._marked(cell[inside], points)
+
+    def reconstruction_target(self) -> PillarPoints:
+        """See ``SensorEncoder.reconstruction_target``: the points of a cell's column."""
+        return PillarPoints("radar")
+
+    def drop_input(self, batch: Batch, share: float) -> Batch:
+        """See ``SensorEncoder.drop_input``. Returns are dropped one by one."""
+        points = _radar_of(batch)
+        counts = torch.bincount(points.batch_index, minlength=points.batch_size).tolist()
+        kept = [
+            torch.rand(count, generator=torch.Generator().manual_seed((seed ^ _THINNING_STREAM) % 2**63)) >= share
+            for seed, count in zip(batch.seeds.tolist(), counts, strict=True)
+        ]
+        return replace(batch, radar=points.selected(torch.cat(kept).to(points.features.device)))
+
+    def _features(self, points: Points) -> Float[Tensor, "point feature"]:
+        columns = {name: points.features[:, column] for name, column in _COLUMN.items()}
+        row_column, _ = self.token_grid.cell_of(points.xyz[:, :2])
+        centre = self.token_grid.centres(points.xyz.device)[row_column[:, 0], row_column[:, 1]]
+        offset = (points.xyz[:, :2] - centre) / self.token_grid.cell
+        distance = points.xyz[:, :2].norm(dim=1, keepdim=True) / 50
+        speed = torch.hypot(columns["vx_comp"], columns["vy_comp"])[:, None] / _SCALES["vx_comp"]
+        scaled = torch.stack([columns[name] / scale for name, scale in _SCALES.items()], dim=1)
+        states = [one_hot_code(columns[name], codes) for name, codes in _CODES.items()]
+        return torch.cat((offset, distance, speed, scaled, *states), dim=1)
+
+    def _marked(self, cell: Tensor, points: Points) -> Bool[Tensor, "batch y x"]:
+        rows, columns = self.token_grid.shape
+        occupied = torch.zeros(points.batch_size * rows * columns, dtype=torch.bool, device=cell.device)
+        occupied[cell] = True
+        return occupied.view(points.batch_size, rows, columns)
+
+
+def _radar_of(batch: Batch) -> Points:
+    if batch.radar is None:
+        raise UserError(
+            f"RadarEncoder: no radar in the batch of {', '.join(batch.tokens[:3])}; "
+            "add radar to the sensors of the data section or choose another encoder"
+        )
+    return batch.radar

@@ -1,0 +1,1 @@
+"""Detections in the official format, scored by the nuScenes devkit, and by an equal, vectorised evaluator."""

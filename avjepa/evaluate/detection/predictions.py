@@ -1,0 +1,105 @@
+"""Detections as the official nuScenes result file."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from avjepa.data.nuscenes.schema import CLASSES
+from avjepa.errors import UserError
+from avjepa.files import write_json
+from avjepa.geometry.boxes import transform_boxes
+from avjepa.geometry.transforms import inverse
+from avjepa.heads.detection.detections import Detections
+
+MOVING_SPEED = 0.2
+"""m/s above which an object counts as moving (CenterPoint)."""
+
+_WHEN_MOVING = {
+    **dict.fromkeys(("car", "truck", "construction_vehicle", "bus", "trailer"), "vehicle.moving"),
+    **dict.fromkeys(("motorcycle", "bicycle"), "cycle.with_rider"),
+    "pedestrian": "pedestrian.moving",
+}
+_WHEN_STILL = {
+    **dict.fromkeys(("car", "truck", "construction_vehicle", "trailer"), "vehicle.parked"),
+    "bus": "vehicle.stopped",
+    **dict.fromkeys(("motorcycle", "bicycle"), "cycle.without_rider"),
+    "pedestrian": "pedestrian.standing",
+}
+
+
+def attribute_of(class_name: str, speed: float) -> str:
+    """The likeliest attribute of a class at a speed (m/s), as CenterPoint chooses it; empty for cones and barriers."""
+    return (_WHEN_MOVING if speed > MOVING_SPEED else _WHEN_STILL).get(class_name, "")
+
+
+def official_boxes(token: str, detections: Detections, global_from_ego: Float[Tensor, "4 4"]) -> list[dict[str, Any]]:
+    """Detections of one sample as entries of the result file: global frame, size as width, length, height.
+
+    The rotation is a yaw in the global frame, as in the annotations: the pitch and roll of the ego pose do not enter.
+    """
+    boxes = transform_boxes(global_from_ego.cpu().double(), detections.boxes.cpu().double())
+    entries = []
+    for box, score, index in zip(
+        boxes.tolist(), detections.scores.tolist(), detections.class_index.tolist(), strict=True
+    ):
+        x, y, z, length, width, height, yaw, velocity_x, velocity_y = box
+        entries.append(
+            {
+                "sample_token": token,
+                "translation": [x, y, z],
+                "size": [width, length, height],
+                "rotation": [math.cos(yaw / 2), 0.0, 0.0, math.sin(yaw / 2)],
+                "velocity": [velocity_x, velocity_y],
+                "detection_name": CLASSES[index],
+                "detection_score": score,
+                "attribute_name": attribute_of(CLASSES[index], math.hypot(velocity_x, velocity_y)),
+            }
+        )
+    return entries
+
+
+def write_predictions(
+    path: Path, results: Mapping[str, Sequence[Mapping[str, Any]]], sample_tokens: Sequence[str], sensors: Sequence[str]
+) -> None:
+    """Write an official result file.
+
+    Args:
+        path: replaced if it is there.
+        results: entries by sample token.
+        sample_tokens: every sample that the file has to list; those without results get an empty list.
+        sensors: of ``lidar``, ``camera``, ``radar``: what the predictions were made from.
+    """
+    meta = {f"use_{name}": name in sensors for name in ("camera", "lidar", "radar", "map", "external")}
+    write_json(path, {"meta": meta, "results": {t: list(results.get(t, ())) for t in sample_tokens}}, indent=None)
+
+
+def read_detections(path: Path, token: str, global_from_ego: Float[Tensor, "4 4"]) -> Detections:
+    """The detections of one sample from an official result file, in the sample's ego frame, best first.
+
+    Raises:
+        UserError: the file cannot be read, is no result file, or does not list the sample.
+    """
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))["results"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: not a nuScenes detection result ({error}); predict again") from error
+    if token not in entries:
+        raise UserError(f"{path}: does not list sample {token}; choose a sample of the split that was predicted")
+    ordered = sorted(entries[token], key=lambda entry: -float(entry["detection_score"]))
+    rows = []
+    for entry in ordered:
+        width, length, height = entry["size"]
+        w, _, _, z = entry["rotation"]
+        rows.append([*entry["translation"], length, width, height, 2 * math.atan2(z, w), *entry["velocity"]])
+    boxes = torch.tensor(rows, dtype=torch.float64).reshape(-1, 9)
+    return Detections(
+        transform_boxes(inverse(global_from_ego.double()), boxes).float(),
+        torch.tensor([float(entry["detection_score"]) for entry in ordered]),
+        torch.tensor([CLASSES.index(entry["detection_name"]) for entry in ordered], dtype=torch.int64),
+    )

@@ -1,0 +1,1 @@
+"""BEV map -> boxes."""

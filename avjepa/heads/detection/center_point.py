@@ -1,0 +1,181 @@
+"""CenterPoint: objects as peaks of class heatmaps, their boxes read off at the peak (Yin et al. 2021, section 4)."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from avjepa.data.nuscenes.schema import CLASSES
+from avjepa.data.sample import Batch
+from avjepa.errors import UserError
+from avjepa.geometry.boxes import transform_boxes
+from avjepa.geometry.grid import BEVGrid
+from avjepa.geometry.transforms import inverse
+from avjepa.heads.base import Head
+from avjepa.heads.detection.box_coding import BOX_CODE, BOX_CODE_CHANNELS, decode_boxes
+from avjepa.heads.detection.center_point_targets import CenterPointTargets
+from avjepa.heads.detection.class_groups import NUSCENES_GROUPS, ClassGroup
+from avjepa.heads.detection.detections import Detections
+from avjepa.heads.detection.losses import gaussian_focal_loss
+from avjepa.heads.detection.nms import circle_nms
+
+HEATMAP_BIAS = -2.19
+"""Initial logit of the heatmaps: a prior of 0.1 (RetinaNet, Lin et al. 2017, section 4.1)."""
+
+
+class _Tower(nn.Module):
+    """Heatmaps and box code of one group. One wide convolution feeds all fields, each of which reads its own slice."""
+
+    def __init__(self, in_channels: int, channels: int, classes: int) -> None:
+        super().__init__()
+        self.outputs = {"heatmap": classes, **BOX_CODE}
+        self.hidden = nn.Sequential(
+            nn.Conv2d(in_channels, channels * len(self.outputs), 3, padding=1, bias=False),
+            nn.BatchNorm2d(channels * len(self.outputs)),
+            nn.ReLU(inplace=True),
+        )
+        self.fields = nn.ModuleDict(
+            {name: nn.Conv2d(channels, width, 3, padding=1) for name, width in self.outputs.items()}
+        )
+        nn.init.constant_(self.fields["heatmap"].bias, HEATMAP_BIAS)  # type: ignore[arg-type]
+
+    def forward(
+        self, features: Float[Tensor, "batch channel y x"]
+    ) -> tuple[Float[Tensor, "batch class y x"], Float[Tensor, "batch 10 y x"]]:
+        slices = self.hidden(features).chunk(len(self.outputs), dim=1)
+        values = [convolve(part) for convolve, part in zip(self.fields.values(), slices, strict=True)]
+        return values[0].float(), torch.cat(values[1:], dim=1).float()
+
+
+class CenterPointHead(Head):
+    """Detection head on a BEV map.
+
+    Args:
+        in_channels: channels of the BEV map it is given.
+        grid: the grid of that map.
+        upsample: refines the map by this factor with a transposed convolution before the towers, so that small objects
+            get cells of their own.
+        groups: class groups; classes that no group names are not detected. ``null`` takes the six of nuScenes.
+        shared_channels: width of the convolution that all groups share.
+        channels: hidden width of every output field.
+        heatmap_overlap: IoU of the heatmap's Gaussians, see ``gaussian_radius``.
+        minimum_radius: smallest radius of a Gaussian, in cells of the (upsampled) grid.
+        minimum_points: boxes with fewer LiDAR and radar points together are not taught; the nuScenes evaluation drops
+            boxes without points.
+        box_weight: weight of the L1 terms against the heatmap's.
+        velocity_weight: further weight of the velocity within the L1 terms.
+        score_threshold: lowest confidence of a detection.
+        candidates: highest peaks per group that enter non-maximum suppression.
+        boxes_per_group: boxes per group that survive it.
+        boxes_per_sample: boxes per sample in all; the nuScenes evaluation admits 500.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        grid: BEVGrid,
+        upsample: int = 1,
+        groups: Sequence[ClassGroup] | None = None,
+        shared_channels: int = 64,
+        channels: int = 64,
+        heatmap_overlap: float = 0.1,
+        minimum_radius: int = 2,
+        minimum_points: int = 1,
+        box_weight: float = 0.25,
+        velocity_weight: float = 0.2,
+        score_threshold: float = 0.05,
+        candidates: int = 500,
+        boxes_per_group: int = 83,
+        boxes_per_sample: int = 500,
+    ) -> None:
+        super().__init__()
+        groups = NUSCENES_GROUPS if groups is None else tuple(groups)
+        names = [name for group in groups for name in group.classes]
+        if unknown := sorted(set(names) - set(CLASSES)):
+            raise UserError(f"CenterPointHead: unknown classes {unknown}; choose from {list(CLASSES)}")
+        if len(set(names)) != len(names):
+            raise UserError("CenterPointHead: a class is in two groups; list every class once")
+        self.in_channels, self.input_grid = in_channels, grid
+        self.grid, self.groups = grid.refined(upsample), groups
+        self.targets = CenterPointTargets(self.grid, groups, heatmap_overlap, minimum_radius, minimum_points)
+        self.box_weight, self.velocity_weight = box_weight, velocity_weight
+        self.score_threshold, self.candidates = score_threshold, candidates
+        self.boxes_per_group, self.boxes_per_sample = boxes_per_group, boxes_per_sample
+
+        shared: list[nn.Module] = [nn.Conv2d(in_channels, shared_channels, 3, padding=1, bias=False)]
+        shared += [nn.BatchNorm2d(shared_channels), nn.ReLU(inplace=True)]
+        if upsample > 1:
+            shared.append(nn.ConvTranspose2d(shared_channels, shared_channels, upsample, stride=upsample, bias=False))
+            shared += [nn.BatchNorm2d(shared_channels), nn.ReLU(inplace=True)]
+        self.shared = nn.Sequential(*shared)
+        self.towers = nn.ModuleList(_Tower(shared_channels, channels, len(group.classes)) for group in groups)
+
+    def forward(
+        self, bev: Float[Tensor, "batch channel y x"]
+    ) -> list[tuple[Float[Tensor, "batch _ y2 x2"], Float[Tensor, "batch 10 y2 x2"]]]:
+        """Per group: heatmap logits (one map per class) and box code, on ``self.grid``, in float32."""
+        if tuple(bev.shape[1:]) != (self.in_channels, *self.input_grid.shape):
+            raise UserError(
+                f"CenterPointHead: got a map of (channel, y, x) = {tuple(bev.shape[1:])}, was made for "
+                f"{(self.in_channels, *self.input_grid.shape)}; set in_channels and grid to those of the neck"
+            )
+        features = self.shared(bev)
+        return [tower(features) for tower in self.towers]
+
+    def loss(self, bev: Float[Tensor, "batch channel y x"], batch: Batch) -> dict[str, Float[Tensor, ""]]:
+        """Terms ``heatmap``, ``offset``, ``height``, ``size``, ``rotation``, ``velocity``, each summed over the groups.
+
+        The focal loss of a group is divided by its number of peaks in the batch, an L1 term by its number of boxes
+        (the velocity's: of known velocities); a group without any adds only its negatives.
+        """
+        if batch.labels is None:
+            raise UserError("CenterPointHead: the batch has no labels; use a data set with annotations")
+        terms = {name: bev.new_zeros((), dtype=torch.float32) for name in ("heatmap", *BOX_CODE)}
+        for (heatmap, code), target in zip(self(bev), self.targets(batch.labels), strict=True):
+            peaks = (target.heatmap == 1).sum().clamp(min=1)
+            terms["heatmap"] = terms["heatmap"] + gaussian_focal_loss(heatmap, target.heatmap) / peaks
+            at_boxes = code[target.sample, :, target.row_column[:, 0], target.row_column[:, 1]]
+            known = target.code.isfinite()
+            error = torch.where(known, at_boxes - target.code.nan_to_num(), 0.0).abs()
+            per_channel = error.sum(0) / known.sum(0).clamp(min=1)
+            for name, part in zip(BOX_CODE, torch.split(per_channel, list(BOX_CODE.values())), strict=True):
+                weight = self.box_weight * (self.velocity_weight if name == "velocity" else 1.0)
+                terms[name] = terms[name] + weight * part.sum()
+        return terms
+
+    @torch.no_grad()
+    def predict(self, bev: Float[Tensor, "batch channel y x"], batch: Batch) -> tuple[Detections, ...]:
+        """Detections of every sample, augmentation undone."""
+        per_group = [
+            self._decode(heatmap, code, group)
+            for (heatmap, code), group in zip(self(bev), self.groups, strict=True)
+        ]  # fmt: skip
+        result = []
+        for index, bev_from_ego in enumerate(batch.bev_from_ego):
+            boxes, scores, class_index = (
+                torch.cat(parts) for parts in zip(*(g[index] for g in per_group), strict=True)
+            )
+            best = scores.argsort(descending=True, stable=True)[: self.boxes_per_sample]
+            in_ego = transform_boxes(inverse(bev_from_ego.to(boxes)), boxes[best])
+            result.append(Detections(in_ego, scores[best], class_index[best]))
+        return tuple(result)
+
+    def _decode(
+        self, logits: Float[Tensor, "batch class y x"], code: Float[Tensor, "batch 10 y x"], group: ClassGroup
+    ) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """(boxes in the BEV frame, scores, class index) per sample, after suppression."""
+        _, columns = self.grid.shape
+        cells = logits.shape[2] * logits.shape[3]
+        scores, flat = logits.sigmoid().flatten(1).topk(min(self.candidates, logits[0].numel()), dim=1)
+        names = torch.tensor([CLASSES.index(name) for name in group.classes], device=logits.device)
+        result = []
+        for sample in range(len(logits)):
+            found = scores[sample] >= self.score_threshold
+            score, where = scores[sample][found], flat[sample][found]
+            row_column = torch.stack((where % cells // columns, where % columns), dim=-1)
+            values = code[sample, :, row_column[:, 0], row_column[:, 1]].T.reshape(-1, BOX_CODE_CHANNELS)
+            boxes = decode_boxes(values, row_column, self.grid)
+            kept = circle_nms(boxes[:, :2], score, group.nms_radius, self.boxes_per_group)
+            result.append((boxes[kept], score[kept], names[where[kept] // cells]))
+        return result

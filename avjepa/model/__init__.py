@@ -1,0 +1,1 @@
+"""A perception model: backbone, neck, heads."""

@@ -1,0 +1,1 @@
+"""What a falling loss does not tell."""

@@ -1,0 +1,1 @@
+"""JEPA and the objectives that it is compared with."""

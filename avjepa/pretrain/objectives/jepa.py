@@ -1,0 +1,164 @@
+"""A joint-embedding predictive architecture on bird's-eye-view maps, for any sensor."""
+
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from avjepa.data.sample import Batch, PretrainBatch
+from avjepa.encoders.base import SensorEncoder
+from avjepa.encoders.reconstruction_target import ReconstructionTarget
+from avjepa.pretrain.masking.generators import MaskGenerator
+from avjepa.pretrain.objectives.cells import CellWeights, cell_loss, drawn_cells, loss_cells, per_sample_mean, tokens_at
+from avjepa.pretrain.objectives.objective import Embeddings, Objective, ObjectiveOutput
+from avjepa.pretrain.objectives.predictor import Predictor, PredictorOptions
+from avjepa.pretrain.objectives.regularisers import Regulariser
+from avjepa.pretrain.objectives.targets import TargetEncoder, TargetFeatures
+from avjepa.pretrain.objectives.views import require_equal_frames
+
+
+class JEPA(Objective):
+    """Hide cells, encode what is left, predict the target's embeddings of the hidden cells (I-JEPA, 2301.08243).
+
+    The target may have several depths: those of the target encoder and, with ``reconstruction_weight``, what comes
+    before the first of them, the raw content of the target view, which the same predictor reconstructs. It is known
+    from the first step on, when a moving average has learned nothing yet that were worth predicting.
+
+    Args:
+        encoder: the context encoder, which is what pre-training is for.
+        masks: draws the hidden cells.
+        target: who encodes the target view: a moving average, a frozen encoder, or the encoder itself.
+        regularisers: penalties against collapse; none leaves it to the moving average.
+        predictor: size of the predictor.
+        input_dropout: share of the context's visible raw input that is dropped too.
+        weights: how much masked, visible, occupied and empty cells count.
+        reconstruction_weight: of reconstructing the raw content; 0 leaves it to the embeddings alone.
+        reconstruction_target: what is reconstructed; what the encoder names as its sensor's content by default.
+        distance: between prediction and target in a cell: 1 - cosine, or smooth L1 averaged over channels.
+        intermediate_features: predict several depths of the target encoder and not its output alone.
+        normalisation: of each target depth in each cell.
+        standardise: bring the target's channels to unit variance by running statistics.
+        cells_per_kind: cells per sample on which the loss is taken, at most, of each kind (masked or visible, occupied
+            or empty).
+        tokens_per_sample: cells per sample that the regularisers see, at most; SIGReg grows with their number.
+    """
+
+    def __init__(
+        self,
+        encoder: SensorEncoder,
+        masks: MaskGenerator,
+        target: TargetEncoder,
+        regularisers: list[Regulariser] | None = None,
+        predictor: PredictorOptions = PredictorOptions(),  # noqa: B008 (frozen)
+        input_dropout: float = 0.4,
+        weights: CellWeights = CellWeights(),  # noqa: B008 (frozen)
+        reconstruction_weight: float = 0.0,
+        reconstruction_target: ReconstructionTarget | None = None,
+        distance: Literal["cosine", "smooth_l1"] = "smooth_l1",
+        intermediate_features: bool = True,
+        normalisation: Literal["layer", "l2", "none"] = "layer",
+        standardise: bool = True,
+        cells_per_kind: int = 256,
+        tokens_per_sample: int = 64,
+    ) -> None:
+        super().__init__()
+        self.encoder, self.masks, self.target = encoder, masks, target
+        self.target_features = TargetFeatures(
+            target.prepare(encoder), intermediate_features, normalisation, standardise
+        )
+        embedding = self.target_features.channels
+        self.predictor = Predictor(encoder.out_channels, embedding, encoder.token_grid, predictor)
+        self.reconstruction_weight = reconstruction_weight
+        if reconstruction_weight > 0:
+            self.reconstruction_target = (
+                encoder.reconstruction_target() if reconstruction_target is None else reconstruction_target
+            )
+            self.reconstruction_head = nn.Linear(predictor.width, self.reconstruction_target.channels)
+        self.regularisers = nn.ModuleList(regularisers or [])
+        for regulariser in regularisers or []:
+            regulariser.prepare(encoder.out_channels, embedding)
+        self.input_dropout, self.weights, self.distance = input_dropout, weights, distance
+        self.cells_per_kind, self.tokens_per_sample = cells_per_kind, tokens_per_sample
+
+    def forward(self, batch: PretrainBatch) -> ObjectiveOutput:
+        """Loss of one batch. The measure ``loss_vs_mean_prediction`` is the loss on masked occupied cells, divided by
+        that of predicting the mean target everywhere: 1 means that nothing was learned.
+
+        Raises:
+            UserError: the views are augmented differently.
+        """
+        require_equal_frames(batch, "JEPA")
+        encoder, view = self.encoder, batch.context
+        seen = encoder.observed(view)
+        sensor_xy = view.bev_from_ego[:, :2, 3]
+        masked = encoder.realisable_mask(view, self.masks.sample(seen, view.seeds, encoder.token_grid, sensor_xy))
+
+        context = encoder(encoder.drop_input(view, self.input_dropout), masked)
+        target = self.target(encoder, batch.target)
+        cells = loss_cells(masked, target.observed, view.seeds, self.cells_per_kind)
+        refined = self.predictor.refined(context, masked, sensor_xy)
+        prediction = self.predictor.head(refined[cells])
+
+        with torch.autocast(prediction.device.type, enabled=False):  # differences of near-equal numbers need fp32
+            predicted, wanted = prediction.float(), self.target_features(target, cells)
+            distance = on_map(cell_distance(predicted, wanted, self.distance), cells)
+            terms = cell_loss(distance, masked, target.observed, self.weights, cells)
+            if self.reconstruction_weight > 0:
+                terms |= self._reconstruction_terms(refined, masked, batch.target)
+            measured = cells & masked & target.observed
+            visible = tokens_at(context.features, drawn_cells(context.observed, view.seeds, self.tokens_per_sample))
+            shown = drawn_cells(measured, view.seeds, self.tokens_per_sample)
+            guessed = predicted[cells.flatten().cumsum(0).view_as(cells)[shown] - 1]
+            for regulariser in self.regularisers:
+                terms |= regulariser(visible, guessed)
+            loss = torch.stack(list(terms.values())).sum()
+
+            trivial = on_map(trivial_distance(wanted, measured[cells], self.distance), cells)
+            learned = per_sample_mean(distance, measured).mean()
+            guess = per_sample_mean(trivial, measured).mean()
+
+        terms = {name: term.detach() for name, term in terms.items()}
+        terms["loss_vs_mean_prediction"] = learned.detach() / guess.clamp(min=1e-6)
+        embeddings = Embeddings(context.features.detach(), masked, seen, cells, predicted.detach(), wanted.detach())
+        return ObjectiveOutput(loss, terms, embeddings)
+
+    def _reconstruction_terms(self, refined: Tensor, masked: Tensor, view: Batch) -> dict[str, Float[Tensor, ""]]:
+        content = self.reconstruction_target.of(view, self.encoder.token_grid)
+        reconstruction = self.reconstruction_head(refined.float()).permute(0, 3, 1, 2)
+        distance = self.reconstruction_target.distance(reconstruction, content)
+        terms = cell_loss(distance, masked, content.occupied, self.weights, content.valid)
+        return {f"reconstruction_{name}": self.reconstruction_weight * term for name, term in terms.items()}
+
+    def after_step(self, step: int) -> None:
+        """The target encoder follows; the regularisers take their next random directions."""
+        self.target.after_step(self.encoder, step)
+        for regulariser in self.regularisers:
+            assert isinstance(regulariser, Regulariser)
+            regulariser.after_step(step)
+
+
+def cell_distance(
+    prediction: Float[Tensor, "cell embedding"],
+    target: Float[Tensor, "cell embedding"],
+    kind: Literal["cosine", "smooth_l1"],
+) -> Float[Tensor, "cell"]:
+    """1 - cosine of the angle, or the smooth L1 distance (beta 1) averaged over channels, of every cell."""
+    if kind == "cosine":
+        unit, unit_target = (nn.functional.normalize(x, dim=-1, eps=1e-6) for x in (prediction, target))
+        return 1 - (unit * unit_target).sum(-1)
+    return nn.functional.smooth_l1_loss(prediction, target, reduction="none").mean(-1)
+
+
+@torch.no_grad()
+def trivial_distance(
+    target: Float[Tensor, "cell embedding"], counted: Bool[Tensor, "cell"], kind: Literal["cosine", "smooth_l1"]
+) -> Float[Tensor, "cell"]:
+    """Of every cell, from the best guess that looks at nothing: the mean target of the counted ones."""
+    mean = (target * counted[:, None]).sum(0) / counted.sum().clamp(min=1)
+    return cell_distance(mean.expand_as(target), target, kind)
+
+
+def on_map(values: Float[Tensor, "cell"], cells: Bool[Tensor, "batch y x"]) -> Float[Tensor, "batch y x"]:
+    """Values of the marked cells, in the order of ``cells.nonzero()``, in their places; 0 elsewhere."""
+    return values.new_zeros(cells.shape).masked_scatter(cells, values)

@@ -1,0 +1,70 @@
+"""The generative objective: reconstruct what is in the hidden cells."""
+
+import torch
+
+from avjepa.data.sample import PretrainBatch
+from avjepa.encoders.base import SensorEncoder
+from avjepa.encoders.reconstruction_target import ReconstructionTarget
+from avjepa.pretrain.masking.generators import MaskGenerator
+from avjepa.pretrain.objectives.cells import CellWeights, cell_loss
+from avjepa.pretrain.objectives.objective import Embeddings, Objective, ObjectiveOutput
+from avjepa.pretrain.objectives.predictor import Predictor, PredictorOptions
+from avjepa.pretrain.objectives.views import require_equal_frames
+
+
+class OccupancyReconstruction(Objective):
+    """Hide cells, encode what is left, reconstruct the raw content of every cell (Occupancy-MAE, 2206.09900).
+
+    Masks, input drop-out, decoder, cell weights and the privileged view are those of ``JEPA``.
+
+    Args:
+        encoder: the encoder to pre-train.
+        masks: draws the hidden cells.
+        reconstruction_target: what is reconstructed; what the encoder names as its sensor's content by default.
+        predictor: size of the decoder.
+        input_dropout: share of the context's visible raw input that is dropped too.
+        weights: how much masked, visible, occupied and empty cells count.
+    """
+
+    def __init__(
+        self,
+        encoder: SensorEncoder,
+        masks: MaskGenerator,
+        reconstruction_target: ReconstructionTarget | None = None,
+        predictor: PredictorOptions = PredictorOptions(),  # noqa: B008 (frozen)
+        input_dropout: float = 0.4,
+        weights: CellWeights = CellWeights(),  # noqa: B008 (frozen)
+    ) -> None:
+        super().__init__()
+        self.encoder, self.masks = encoder, masks
+        self.reconstruction_target = (
+            encoder.reconstruction_target() if reconstruction_target is None else reconstruction_target
+        )
+        self.decoder = Predictor(
+            encoder.out_channels, self.reconstruction_target.channels, encoder.token_grid, predictor
+        )
+        self.input_dropout, self.weights = input_dropout, weights
+
+    def forward(self, batch: PretrainBatch) -> ObjectiveOutput:
+        """Loss of one batch.
+
+        Raises:
+            UserError: the views are augmented differently.
+        """
+        require_equal_frames(batch, "OccupancyReconstruction")
+        encoder, view = self.encoder, batch.context
+        seen = encoder.observed(view)
+        sensor_xy = view.bev_from_ego[:, :2, 3]
+        masked = encoder.realisable_mask(view, self.masks.sample(seen, view.seeds, encoder.token_grid, sensor_xy))
+
+        context = encoder(encoder.drop_input(view, self.input_dropout), masked)
+        prediction = self.decoder(context, masked, sensor_xy)
+
+        with torch.autocast(prediction.device.type, enabled=False):  # losses in fp32
+            content = self.reconstruction_target.of(batch.target, encoder.token_grid)
+            distance = self.reconstruction_target.distance(prediction.float(), content)
+            terms = cell_loss(distance, masked, content.occupied, self.weights, content.valid)
+            loss = torch.stack(list(terms.values())).sum()
+
+        terms = {name: term.detach() for name, term in terms.items()}
+        return ObjectiveOutput(loss, terms, Embeddings(context.features.detach(), masked, seen))

@@ -1,0 +1,164 @@
+"""Who encodes the target, and what of the encoding is the target."""
+
+import copy
+from abc import ABC, abstractmethod
+from typing import Literal, TypeVar
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from avjepa.data.sample import Batch
+from avjepa.encoders.base import BEVMap, SensorEncoder
+from avjepa.errors import UserError
+from avjepa.pretrain.objectives.ema import Momentum, update_teacher
+from avjepa.pretrain.reduce import RunningStandardiser
+
+
+class TargetEncoder(nn.Module, ABC):
+    """Encodes the target view, in full: nothing is hidden from it."""
+
+    def prepare(self, encoder: SensorEncoder) -> SensorEncoder:
+        """Called once by the objective with the context encoder; returns the encoder whose channels the target has."""
+        return encoder
+
+    @abstractmethod
+    def forward(self, encoder: SensorEncoder, batch: Batch) -> BEVMap:
+        """The target's map. ``encoder`` is the context encoder as it is now."""
+
+    def after_step(self, encoder: SensorEncoder, step: int) -> None:
+        """``Objective.after_step``."""
+
+
+Teacher = TypeVar("Teacher", bound="_Teacher")
+
+
+class _Teacher(TargetEncoder):
+    """An encoder of its own that no gradient reaches and that stays in evaluation mode.
+
+    In evaluation mode its normalisations use its own running statistics, not those of the batch at hand.
+    """
+
+    teacher: SensorEncoder
+
+    def _own(self, teacher: SensorEncoder) -> None:
+        self.teacher = teacher
+        self.teacher.requires_grad_(False)
+        self.teacher.eval()
+
+    def train(self: Teacher, mode: bool = True) -> Teacher:
+        """Training mode for all but the teacher."""
+        super().train(mode)
+        if hasattr(self, "teacher"):
+            self.teacher.eval()
+        return self
+
+    @torch.no_grad()
+    def forward(self, encoder: SensorEncoder, batch: Batch) -> BEVMap:
+        """The teacher's map."""
+        map_: BEVMap = self.teacher(batch)
+        return map_
+
+
+class EMATarget(_Teacher):
+    """The exponential moving average of the context encoder, parameters and buffers, updated per optimiser step.
+
+    Args:
+        momentum: weight of the past at every step.
+    """
+
+    def __init__(self, momentum: Momentum = Momentum()) -> None:  # noqa: B008 (frozen)
+        super().__init__()
+        self.momentum = momentum
+
+    def prepare(self, encoder: SensorEncoder) -> SensorEncoder:
+        """Start from a copy of the context encoder that shares no storage with it."""
+        self._own(copy.deepcopy(encoder))
+        return self.teacher
+
+    def after_step(self, encoder: SensorEncoder, step: int) -> None:
+        """Move towards the context encoder, which has just made its step number ``step``."""
+        update_teacher(self.teacher, encoder, self.momentum.at(step - 1), step - 1)
+
+
+class FrozenTarget(_Teacher):
+    """A trained encoder that stays as it is; of the same sensor or of another one on the same token grid.
+
+    Args:
+        encoder: the trained encoder. In YAML, a bundle's: ``class_path: avjepa.bundle.bundle.load_bundle`` with
+            ``init_args: {directory: DIR}``.
+    """
+
+    def __init__(self, encoder: SensorEncoder) -> None:
+        super().__init__()
+        self._own(encoder)
+
+    def prepare(self, encoder: SensorEncoder) -> SensorEncoder:
+        """Check that both encoders have the same cells."""
+        if self.teacher.token_grid != encoder.token_grid:
+            raise UserError(
+                f"FrozenTarget.encoder: its token grid {self.teacher.token_grid} is not that of the encoder to train, "
+                f"{encoder.token_grid}; train on the target's grid or choose another target"
+            )
+        return self.teacher
+
+
+class SharedTarget(TargetEncoder):
+    """The context encoder itself, as it is now; a regulariser is all that prevents collapse.
+
+    LeJEPA (2511.08544) stops no gradient. It can afford that because SIGReg holds the very embeddings it compares at
+    unit variance. Here the features ahead of the regulariser's projection are compared, and a gradient through the
+    target shrinks them, whatever the projection looks like; so by default it is stopped.
+
+    Args:
+        stop_gradient: train the encoder through the context alone.
+    """
+
+    def __init__(self, stop_gradient: bool = True) -> None:
+        super().__init__()
+        self.stop_gradient = stop_gradient
+
+    def forward(self, encoder: SensorEncoder, batch: Batch) -> BEVMap:
+        """The context encoder's map of the full target view."""
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.stop_gradient):
+            map_: BEVMap = encoder(batch)
+        return map_
+
+
+class TargetFeatures(nn.Module):
+    """What of a map is to be predicted: several depths, each normalised per cell, joined, standardised per channel.
+
+    The output alone may drift to what is easy to predict; shallow depths are tied to the input. The layer norm makes
+    the depths comparable, the standardisation keeps the few channels that vary most from ruling the loss.
+
+    Args:
+        encoder: the encoder of the target.
+        intermediate_features: join the encoder's intermediate depths to its output.
+        normalisation: of each depth in each cell: layer norm without affine (I-JEPA), unit L2 norm (AD-L-JEPA), none.
+        standardise: bring every channel to mean 0 and variance 1 over the occupied cells.
+    """
+
+    def __init__(
+        self,
+        encoder: SensorEncoder,
+        intermediate_features: bool,
+        normalisation: Literal["layer", "l2", "none"],
+        standardise: bool,
+    ) -> None:
+        super().__init__()
+        self.intermediate_features, self.normalisation = intermediate_features, normalisation
+        self.channels = encoder.out_channels + (sum(encoder.intermediate_channels) if intermediate_features else 0)
+        self.standardiser = RunningStandardiser(self.channels) if standardise else None
+
+    def forward(self, target: BEVMap, cells: Bool[Tensor, "batch y x"]) -> Float[Tensor, "cell embedding"]:
+        """The embeddings to predict in the marked cells, in the order of ``cells.nonzero()``, in fp32."""
+        depths = (*target.intermediate_features, target.features) if self.intermediate_features else (target.features,)
+        joined = torch.cat([self._normalised(depth.permute(0, 2, 3, 1)[cells].float()) for depth in depths], dim=1)
+        return joined if self.standardiser is None else self.standardiser(joined, target.observed[cells])
+
+    def _normalised(self, rows: Float[Tensor, "cell channel"]) -> Float[Tensor, "cell channel"]:
+        if self.normalisation == "layer":
+            return nn.functional.layer_norm(rows, rows.shape[1:], eps=1e-6)
+        if self.normalisation == "l2":
+            return nn.functional.normalize(rows, dim=1, eps=1e-6)
+        return rows

@@ -1,0 +1,190 @@
+"""The claims about pre-training, each answered from the cells of a study."""
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from avjepa.study.summary import (
+    GENERATIVE,
+    JEPA,
+    SCRATCH,
+    Curve,
+    Row,
+    compute_curves,
+    compute_place,
+    curve,
+    labels_to_reach,
+    leads,
+    lower_edge,
+    means,
+    p_value,
+    with_all_labels,
+)
+
+SENSORS = ("camera", "lidar", "radar")
+SIGNIFICANCE = 0.05
+LITTLE = 0.1
+"""Share of the end-to-end score that frozen features may lose and it still be called little."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A claim with its answer."""
+
+    claim: str
+    answer: Literal["yes", "no", "undecided"]
+    evidence: str
+
+
+def findings(rows: Sequence[Row], sensor: str, seconds: Mapping[tuple[str, int], float]) -> list[Finding]:
+    """Every claim answered.
+
+    Args:
+        rows: of all sensors that have been studied.
+        sensor: the one that the first four claims are answered for.
+        seconds: mean time of pre-training by method and steps.
+    """
+    own = [row for row in rows if row.sensor == sensor]
+    return [
+        fewer_labels(own),
+        advantage_grows(own),
+        frozen_loses_little(own),
+        less_compute(own, seconds),
+        serves_all_sensors(rows),
+    ]
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.1f}".replace("-", "−")
+
+
+def _full(scores: Curve) -> tuple[int, float]:
+    most = max(scores)
+    return most, statistics.fmean(scores[most].values())
+
+
+def fewer_labels(rows: Sequence[Row]) -> Finding:
+    """JEPA reaches scratch's score with all labels with fewer, end to end, even one standard deviation down.
+
+    Fewer than scratch itself needs: where training is short of steps, scratch has its best score with a part of them.
+    """
+    claim = "JEPA reaches the score of scratch with fewer labels"
+    scratch, jepa = curve(rows, SCRATCH, "end_to_end"), curve(rows, JEPA, "end_to_end")
+    if not scratch or not jepa:
+        return Finding(claim, "undecided", "Cells of scratch or JEPA, end to end, are missing.")
+    if not with_all_labels(rows, SCRATCH, "end_to_end"):
+        return Finding(claim, "undecided", "Scratch was not trained with all labels.")
+    most, target = _full(scratch)
+    mean, cautious = labels_to_reach(means(jepa), target), labels_to_reach(lower_edge(jepa), target)
+    goal = f"Scratch has {_percent(target)} mAP with all {most} scenes"
+    if mean is None:
+        return Finding(claim, "no", f"{goal}; JEPA reaches it with no number of scenes that was tried.")
+    own = labels_to_reach(means(scratch), target)
+    assert own is not None, "it has that score with all of them"
+    evidence = f"{goal}; JEPA's mean reaches it with {mean} scenes"
+    if not own.exact:
+        return Finding(claim, "undecided", f"{evidence}, and scratch with {own}: fewer were not tried.")
+    evidence += f", {'' if mean.exact else 'at least '}{own.amount / mean.amount:.2g} times fewer"
+    if own.amount < most:
+        evidence += f" than the {own} with which scratch's own mean does"
+    if cautious is None or cautious.amount >= own.amount:
+        return Finding(claim, "no", f"{evidence}, but its mean less one standard deviation does not with fewer.")
+    return Finding(claim, "yes", f"{evidence}; its mean less one standard deviation with {cautious}.")
+
+
+def advantage_slopes(rows: Sequence[Row], mode: str) -> dict[int, float]:
+    """By seed, least-squares slope of (JEPA - scratch) against the binary logarithm of the number of scenes."""
+    found = leads(rows, JEPA, SCRATCH, mode)
+    slopes = {}
+    for seed in sorted({seed for by_seed in found.values() for seed in by_seed}):
+        points = [(math.log2(scenes), by_seed[seed]) for scenes, by_seed in found.items() if seed in by_seed]
+        if len(points) > 1:
+            slopes[seed] = statistics.linear_regression(*zip(*points, strict=True)).slope
+    return slopes
+
+
+def advantage_grows(rows: Sequence[Row]) -> Finding:
+    """The advantage over scratch, seed by seed on the same scenes, falls with more labels and is one with fewest."""
+    claim = "JEPA's advantage grows as labels shrink"
+    slopes = list(advantage_slopes(rows, "end_to_end").values())
+    if len(slopes) < 2:
+        return Finding(claim, "undecided", "It takes two seeds and two label amounts of scratch and JEPA, end to end.")
+    gains = means(leads(rows, JEPA, SCRATCH, "end_to_end"))
+    slope, probability = statistics.fmean(slopes), p_value(slopes)
+    listed = ", ".join(f"{_percent(gain)} with {n}" for n, gain in gains.items())
+    evidence = (
+        f"JEPA less scratch in mAP, by scenes: {listed}. {_percent(slope)} for every doubling of labels "
+        f"(t-test over {len(slopes)} seeds, p = {probability:.3f})."
+    )
+    grows = slope < 0 and probability < SIGNIFICANCE and gains[min(gains)] > 0
+    return Finding(claim, "yes" if grows else "no", evidence)
+
+
+def frozen_loses_little(rows: Sequence[Row]) -> Finding:
+    """Over all label amounts, frozen features lose at most ``LITTLE`` of the end-to-end score."""
+    claim = "frozen JEPA features lose little against end-to-end"
+    shares = {}
+    for method in (JEPA, SCRATCH):
+        frozen, trained = means(curve(rows, method, "frozen")), means(curve(rows, method, "end_to_end"))
+        shared = sorted(frozen.keys() & trained.keys())
+        if shared and sum(trained[n] for n in shared) > 0:
+            total, kept = sum(trained[n] for n in shared), sum(frozen[n] for n in shared)
+            shares[method] = (1 - kept / total, frozen[shared[-1]], trained[shared[-1]], shared[-1])
+    if JEPA not in shares:
+        return Finding(claim, "undecided", "Cells of JEPA, frozen or end to end, are missing.")
+    loss, frozen_full, trained_full, most = shares[JEPA]
+    evidence = (
+        f"Over all label amounts frozen JEPA loses {100 * loss:.0f} % of its end-to-end mAP; "
+        f"with {most} scenes {_percent(frozen_full)} against {_percent(trained_full)}"
+    )
+    if SCRATCH in shares:
+        evidence += f"; a random frozen backbone loses {100 * shares[SCRATCH][0]:.0f} %"
+    return Finding(claim, "yes" if loss <= LITTLE else "no", f"{evidence}. Little is {100 * LITTLE:.0f} % or less.")
+
+
+def less_compute(rows: Sequence[Row], seconds: Mapping[tuple[str, int], float]) -> Finding:
+    """JEPA takes less time than generative pre-training to reach what the latter reaches at best."""
+    claim = "JEPA needs less compute than generative pre-training for the same score"
+    place = compute_place(rows)
+    curves = compute_curves(rows, seconds, *place) if place else {}
+    if place is None or JEPA not in curves or GENERATIVE not in curves:
+        return Finding(claim, "undecided", "Cells of JEPA or generative pre-training are missing.")
+    jepa, generative = (
+        {cost: statistics.fmean(by_seed.values()) for cost, by_seed in curves[method].items()}
+        for method in (JEPA, GENERATIVE)
+    )
+    target = max(generative.values())
+    ours, theirs = labels_to_reach(jepa, target), labels_to_reach(generative, target)
+    assert theirs is not None
+    setting = f"{place[0].replace('_', ' ')}, {place[1]} labelled scenes"
+    evidence = f"Generative pre-training reaches {_percent(target)} mAP ({setting}) in {theirs.amount:.0f} s"
+    if ours is None:
+        longest = max(jepa)
+        return Finding(claim, "no", f"{evidence}; JEPA does not in {longest:.0f} s ({_percent(max(jepa.values()))}).")
+    bound = "" if ours.exact else "at most "
+    answer: Literal["yes", "no"] = "yes" if ours.amount < theirs.amount else "no"
+    return Finding(claim, answer, f"{evidence}, JEPA in {bound}{ours.amount:.0f} s.")
+
+
+def serves_all_sensors(rows: Sequence[Row]) -> Finding:
+    """End to end, over all label amounts, JEPA is ahead of scratch for every sensor (paired t-test over seeds)."""
+    claim = "one recipe serves camera, LiDAR and radar"
+    parts, wins = [], []
+    for sensor in SENSORS:
+        found = leads([row for row in rows if row.sensor == sensor], JEPA, SCRATCH, "end_to_end")
+        seeds = set.intersection(*(set(by_seed) for by_seed in found.values())) if found else set()
+        if len(seeds) < 2:
+            parts.append(f"{sensor}: not studied")
+            continue
+        by_seed = [statistics.fmean(of_scenes[seed] for of_scenes in found.values()) for seed in sorted(seeds)]
+        gain, probability = statistics.fmean(by_seed), p_value(by_seed)
+        wins.append(gain > 0 and probability < SIGNIFICANCE)
+        parts.append(
+            f"{sensor}: {_percent(gain)} mAP over scratch, mean of {len(found)} label amounts (p = {probability:.3f})"
+        )
+    evidence = "; ".join(parts) + "."
+    if not all(wins):
+        return Finding(claim, "no", evidence)
+    return Finding(claim, "yes" if len(wins) == len(SENSORS) else "undecided", evidence)

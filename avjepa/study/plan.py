@@ -1,0 +1,270 @@
+"""What a label-efficiency study consists of: pre-trainings, trials that choose settings, and the cells of the grid."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Literal
+
+from avjepa.errors import UserError
+
+Mode = Literal["frozen", "end_to_end"]
+
+
+def labelled_scenes(labels: Sequence[int | str], total: int) -> tuple[int, ...]:
+    """Label amounts as numbers of scenes, ascending and without repetition.
+
+    Args:
+        labels: numbers of scenes, or shares such as ``"5%"``, of which the next larger number of scenes is taken.
+        total: scenes of the training split.
+
+    Raises:
+        UserError: an entry is neither, or asks for no scene or for more than there are.
+    """
+    counts = set()
+    for entry in labels:
+        try:
+            share = isinstance(entry, str) and entry.strip().endswith("%")
+            # so that 7 % of 100 scenes are 7 and not 8
+            wanted = math.ceil(round(float(str(entry).strip()[:-1]) / 100 * total, 9)) if share else int(entry)
+        except ValueError:
+            raise UserError(f"labels: {entry!r} is neither a number of scenes nor a share such as '5%'") from None
+        if not 1 <= wanted <= total:
+            raise UserError(f"labels: {entry!r} is {wanted} scenes; the training split has {total}")
+        counts.add(wanted)
+    return tuple(sorted(counts))
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How a detector is trained; which setting is chosen for a method is up to the validation split."""
+
+    learning_rate: float
+    backbone_learning_rate_factor: float = 1.0
+    head_first_steps: int = 0
+    layer_decay: float = 1.0
+
+    def definition(self) -> dict[str, float]:
+        """What identifies it in records; a ``layer_decay`` that changes nothing is left out."""
+        return {name: value for name, value in asdict(self).items() if (name, value) != ("layer_decay", 1.0)}
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to come by a backbone.
+
+    Attributes:
+        name: in records and plots; ``scratch``, ``jepa`` and ``generative`` have a role in the claims.
+        pretrain_steps: lengths of pre-training, ascending; ``(0,)`` for none. The longest serves the grid, the shorter
+            ones the curve of score against compute.
+        scenes: label amounts of its cells, in scenes.
+        modes: of its cells.
+        frozen_scenes: label amounts of its cells with a frozen backbone; ``None`` for those of the others.
+    """
+
+    name: str
+    pretrain_steps: tuple[int, ...]
+    scenes: tuple[int, ...]
+    modes: tuple[Mode, ...]
+    frozen_scenes: tuple[int, ...] | None = None
+
+    def scenes_of(self, mode: Mode) -> tuple[int, ...]:
+        """Label amounts of its cells in a mode."""
+        return self.scenes if mode == "end_to_end" or self.frozen_scenes is None else self.frozen_scenes
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """The search that every method is given, scratch included.
+
+    Attributes:
+        scenes: label amount at which it is made.
+        frozen: settings that are tried where the backbone is frozen; one is taken without a trial.
+        end_to_end: settings that are tried where it is trained too.
+        seeds: every setting is tried with each of them, on the backbone that the study pairs with a run in this place.
+    """
+
+    scenes: int
+    frozen: tuple[Setting, ...]
+    end_to_end: tuple[Setting, ...]
+    seeds: tuple[int, ...] = (0,)
+
+    def settings(self, mode: Mode) -> tuple[Setting, ...]:
+        """Those of a mode."""
+        return self.frozen if mode == "frozen" else self.end_to_end
+
+
+@dataclass(frozen=True)
+class Pretraining:
+    """One backbone. With 0 steps it has the random weights of its seed."""
+
+    method: str
+    seed: int
+    steps: int
+
+    @property
+    def name(self) -> str:
+        """Identifies it among all jobs and in file names."""
+        return f"pretrain-{self.method}-p{self.seed}-{self.steps}"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One detector, trained with the labels of some scenes and scored on the test split.
+
+    Attributes:
+        backbone: what it starts from.
+        mode: whether the backbone is trained too.
+        scenes: how many scenes' labels it sees: the first ones of an order that ``seed`` shuffles.
+        seed: of the choice of scenes, the order of the data, and the new weights.
+        steps: optimiser steps of its training; 0 for the study's.
+    """
+
+    backbone: Pretraining
+    mode: Mode
+    scenes: int
+    seed: int
+    steps: int = 0
+
+    @property
+    def name(self) -> str:
+        """Identifies it among all jobs and in file names."""
+        backbone = self.backbone.name.removeprefix("pretrain-")
+        return f"{self.mode}-{backbone}-{self.scenes}scenes-s{self.seed}" + (f"-n{self.steps}" if self.steps else "")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One detector of a given setting, scored on the validation split."""
+
+    cell: Run
+    setting: Setting
+
+    @property
+    def name(self) -> str:
+        """Identifies it among all jobs and in file names."""
+        setting = self.setting
+        rates = f"{setting.learning_rate:g}x{setting.backbone_learning_rate_factor:g}h{setting.head_first_steps}"
+        if setting.layer_decay != 1:
+            rates += f"d{setting.layer_decay:g}"
+        return f"tune-{self.cell.name}-{rates}"
+
+
+Job = Pretraining | Trial | Run
+
+
+@dataclass(frozen=True)
+class LongerTraining:
+    """Some cells once more with more steps: whether what the study finds is owed to detectors that are cut short.
+
+    Attributes:
+        steps: optimiser steps of these cells.
+        methods: whose cells, end to end.
+        scenes: label amounts.
+    """
+
+    steps: int
+    methods: tuple[str, ...]
+    scenes: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Study:
+    """A grid for one sensor, or for several that are fused.
+
+    Attributes:
+        sensor: its name in the table.
+        methods: what is compared.
+        total_scenes: scenes of the training split: all labels.
+        steps: optimiser steps of every fine-tuning.
+        tuning: the search for a setting.
+        seeds: one run of every cell each.
+        pretrain_seeds: seed i of the cells uses backbone i (modulo their number), so that the spread over seeds holds
+            that of pre-training too.
+        compute_scenes: label amounts at which shorter pre-trainings are scored.
+        compute_modes: modes in which they are.
+        longer: cells that are trained for longer as well.
+    """
+
+    sensor: str
+    methods: tuple[Method, ...]
+    total_scenes: int
+    steps: int
+    tuning: Tuning
+    seeds: tuple[int, ...] = (0, 1, 2)
+    pretrain_seeds: tuple[int, ...] = (0, 1, 2)
+    compute_scenes: tuple[int, ...] = ()
+    compute_modes: tuple[Mode, ...] = field(default=("frozen",))
+    longer: LongerTraining | None = None
+
+    def __post_init__(self) -> None:
+        if not self.methods or not self.seeds or not self.pretrain_seeds:
+            raise UserError("label efficiency: methods, seeds and pretrain_seeds must not be empty")
+        if not self.tuning.seeds:
+            raise UserError("label efficiency: tune.seeds must not be empty")
+        given = (self.seeds, "seeds"), (self.pretrain_seeds, "pretrain_seeds"), (self.tuning.seeds, "tune.seeds")
+        for values, name in given:
+            if len(set(values)) < len(values):
+                raise UserError(f"label efficiency: {name} {list(values)} holds one twice; every run needs its own")
+        if missing := [mode for mode in ("frozen", "end_to_end") if not self.tuning.settings(mode)]:
+            raise UserError(f"label efficiency: tune.{missing[0]} needs at least one setting")
+
+    def runs(self) -> list[Run]:
+        """Of the grid and of the curve against compute; cells that share a backbone stand together."""
+        found: dict[Run, None] = {}
+        for place, seed in enumerate(self.seeds):
+            backbone_seed = self._backbone_seed(place)
+            for method in self.methods:
+                for steps in reversed(method.pretrain_steps):
+                    longest = steps == max(method.pretrain_steps)
+                    for mode in method.modes if longest else self.compute_modes:
+                        for scenes in method.scenes_of(mode) if longest else self.compute_scenes:
+                            found[Run(Pretraining(method.name, backbone_seed, steps), mode, scenes, seed)] = None
+                if self.longer is not None and method.name in self.longer.methods:
+                    backbone = Pretraining(method.name, backbone_seed, max(method.pretrain_steps))
+                    for scenes in self.longer.scenes:
+                        found[Run(backbone, "end_to_end", scenes, seed, self.longer.steps)] = None
+        return list(found)
+
+    def trials(self, method: str, mode: Mode) -> list[Trial]:
+        """The search for a method's setting, setting by setting; empty where there is no choice."""
+        settings = self.tuning.settings(mode)
+        if len(settings) == 1:
+            return []
+        steps = max(next(m.pretrain_steps for m in self.methods if m.name == method))
+        tuning = self.tuning
+        cells = [
+            Run(Pretraining(method, self._backbone_seed(place), steps), mode, tuning.scenes, seed)
+            for place, seed in enumerate(tuning.seeds)
+        ]
+        return [Trial(cell, setting) for setting in settings for cell in cells]
+
+    def _backbone_seed(self, place: int) -> int:
+        return self.pretrain_seeds[place % len(self.pretrain_seeds)]
+
+    def jobs(self) -> list[Job]:
+        """Everything there is to do, in a good order: what others need comes first."""
+        cells = self.runs()
+        trials = [trial for method in self.methods for mode in method.modes for trial in self.trials(method.name, mode)]
+        backbones = dict.fromkeys([*(trial.cell.backbone for trial in trials), *(cell.backbone for cell in cells)])
+        return [*backbones, *trials, *cells]
+
+    def needs(self, job: Job) -> list[Job]:
+        """What has to be done before."""
+        match job:
+            case Pretraining():
+                return []
+            case Trial():
+                return [job.cell.backbone]
+            case Run():
+                return [job.backbone, *self.trials(job.backbone.method, job.mode)]
+
+
+def backbone_of(job: Job) -> Pretraining:
+    """The backbone that a job makes or uses."""
+    match job:
+        case Pretraining():
+            return job
+        case Trial():
+            return job.cell.backbone
+        case Run():
+            return job.backbone

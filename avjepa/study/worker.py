@@ -1,0 +1,305 @@
+"""A worker: takes jobs of a study one after the other, until none is left."""
+
+import contextlib
+import os
+import shutil
+import statistics
+import time
+import traceback
+from abc import ABC, abstractmethod
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lightning import Trainer
+
+from avjepa.bundle.bundle import load_bundle
+from avjepa.data.loading.datamodule import DetectionDataModule
+from avjepa.errors import UserError
+from avjepa.evaluate.detection.devkit import load_nuscenes
+from avjepa.evaluate.detection.fast import FastDetectionEval
+from avjepa.evaluate.predict import predict_split
+from avjepa.finetune.lightning_model import FinetuneModule
+from avjepa.study.features import (
+    CachedBackbone,
+    FeatureCache,
+    finite_augmentations,
+    keyframe_loader,
+    read_labels_alone,
+)
+from avjepa.study.plan import Job, Mode, Pretraining, Run, Setting, Study, Trial, backbone_of
+from avjepa.study.probes import backbone_measures
+from avjepa.study.store import Store
+from avjepa.study.tuning import best_setting, trial_scores
+from avjepa.training.checkpoints import LAST
+from avjepa.training.defaults import CHECKPOINTS
+
+BUNDLE = "backbone"
+
+
+@dataclass(frozen=True)
+class DetectorRun:
+    """A fine-tuning that is ready to start."""
+
+    module: FinetuneModule
+    data: DetectionDataModule
+    trainer: Trainer
+
+
+class Builder(ABC):
+    """Makes what a study trains. Objects come from outside: nothing here knows of configuration files."""
+
+    @abstractmethod
+    def pretrain(self, job: Pretraining, folder: Path) -> dict[str, Any]:
+        """Pre-train, or resume what an interrupted worker left in ``folder``, and write the bundle ``folder/backbone``.
+
+        Returns:
+            Measures worth a place in the record.
+        """
+
+    @abstractmethod
+    def detector(self, cell: Run, setting: Setting, bundle: Path, split: str, folder: Path) -> DetectorRun:
+        """A fine-tuning of the cell that starts from a bundle and predicts ``split``.
+
+        With labels of the cell's scenes alone, whatever is made of them. Checkpoints go to ``folder/checkpoints``.
+        """
+
+
+class Worker:
+    """Does the jobs of a study that nobody else does.
+
+    Args:
+        study: what there is to do.
+        store: the study's folder of records.
+        builder: makes the trainings.
+        validation: split on which settings are chosen.
+        test: split on which cells are scored.
+        hardware: in one line, for the table.
+        tell: takes one line to the user.
+        wait: seconds between two looks for a job that others have to make possible.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        store: Store,
+        builder: Builder,
+        *,
+        validation: str,
+        test: str,
+        hardware: str,
+        tell: Callable[[str], None],
+        wait: float = 5.0,
+    ) -> None:
+        self.study, self.store, self.builder = study, store, builder
+        self.validation, self.test, self.hardware = validation, test, hardware
+        self.tell, self.wait = tell, wait
+        self.jobs = {job.name: job for job in study.jobs()}
+        self._needs = {name: [need.name for need in study.needs(job)] for name, job in self.jobs.items()}
+        self._cache: tuple[Pretraining, FeatureCache] | None = None
+        self._scorers: dict[str, FastDetectionEval] = {}
+
+    def run(self) -> None:
+        """Work until every job is done, has failed, or needs one that has failed."""
+        while (candidates := self._candidates()) is not None:
+            if not any(self._try(name) for name in candidates):
+                time.sleep(self.wait)
+        self._cache = None
+
+    def _candidates(self) -> list[str] | None:
+        """Jobs that could be done now, best first; empty if others have to finish theirs; ``None`` if none is left."""
+        finished, failed = self.store.finished(), self.store.failed()
+        blocked = set(failed)
+        for name in self.jobs:  # in an order in which needs come first
+            if name not in finished and any(need in blocked for need in self._needs[name]):
+                blocked.add(name)
+        left = [name for name in self.jobs if name not in finished and name not in blocked]
+        if not left:
+            return None
+        running = self.store.running()
+        ready = [n for n in left if n not in running and all(need in finished for need in self._needs[n])]
+        # features of a frozen backbone are computed once by a worker that keeps to it, while others do other backbones
+        held = self._cache and self._cache[0]
+        busy = {backbone_of(self.jobs[name]) for name in running if name in self.jobs}
+        order = list(self.jobs)
+
+        def cost(name: str) -> tuple[bool, bool, int]:
+            backbone = backbone_of(self.jobs[name])
+            return backbone != held, backbone in busy, order.index(name)
+
+        return sorted(ready, key=cost)
+
+    def _try(self, name: str) -> bool:
+        """Do a job unless another worker has it; whether it was done, or failed."""
+        with self.store.claimed(name) as mine:
+            if not mine:
+                return False
+            folder = self.store.folder / "work" / name
+            folder.mkdir(parents=True, exist_ok=True)
+            self.tell(f"{name}")
+            started = time.monotonic()
+            try:
+                # what trainings say goes into a file: many of them would drown the progress of the study
+                with (folder / "log.txt").open("a", encoding="utf-8") as log, contextlib.redirect_stderr(log):
+                    record = self._done(self.jobs[name], folder)
+            except Exception as error:
+                reason = " ".join(str(error).split()) or type(error).__name__
+                self.store.fail(name, reason, traceback.format_exc())
+                self.tell(f"{name} failed: {reason}")
+                return True
+            record |= {"seconds": round(time.monotonic() - started, 2), "hardware": self.hardware}
+            self.store.finish(name, {"job": name, **record})
+            if not isinstance(self.jobs[name], Pretraining):
+                shutil.rmtree(folder, ignore_errors=True)
+            self.tell(f"{name} {self._outcome(record)}; {self.progress()}")
+            return True
+
+    def _done(self, job: Job, folder: Path) -> dict[str, Any]:
+        match job:
+            case Pretraining():
+                return self._pretrained(job, folder)
+            case Trial():
+                return self._scored(job.cell, job.setting, self.validation, folder)
+            case Run():
+                return self._scored(job, self.chosen_setting(job.backbone.method, job.mode), self.test, folder)
+
+    def _pretrained(self, job: Pretraining, folder: Path) -> dict[str, Any]:
+        started = time.monotonic()
+        measures = self.builder.pretrain(job, folder)
+        shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
+        record = {"method": job.method, "pretrain_seed": job.seed, "pretrain_steps": job.steps, **measures}
+        record["pretrain_seconds"] = round(time.monotonic() - started, 2)
+        # any detector's data will do: the probe reads samples, not labels
+        cell = Run(job, "frozen", 1, self.study.seeds[0])
+        run = self.builder.detector(cell, self.study.tuning.frozen[0], folder / BUNDLE, self.validation, folder)
+        run.data.setup("predict")
+        assert run.data.index is not None
+        encoder = load_bundle(folder / BUNDLE).to(run.trainer.strategy.root_device)
+        scenes = run.data.index.scenes_of(self.validation)
+        return record | backbone_measures(encoder, keyframe_loader(run.data, scenes))
+
+    def bundle(self, backbone: Pretraining) -> Path:
+        """Where a backbone lies."""
+        return self.store.folder / "work" / backbone.name / BUNDLE
+
+    def chosen_setting(self, method: str, mode: Mode) -> Setting:
+        """The setting with the best mean score on the validation split; of equal ones the first.
+
+        Raises:
+            UserError: a trial has not been made.
+        """
+        trials = self.study.trials(method, mode)
+        if not trials:
+            return self.study.tuning.settings(mode)[0]
+        scores = trial_scores(trials, self.store)
+        if missing := next((trial for trial in trials if trial not in scores), None):
+            raise UserError(f"{missing.name}: not done, so no setting can be chosen for {method}")
+        return best_setting(scores)
+
+    def _scored(self, cell: Run, setting: Setting, split: str, folder: Path) -> dict[str, Any]:
+        bundle = self.bundle(cell.backbone)
+        run = self.builder.detector(cell, setting, bundle, split, folder)
+        run.data.setup()
+        assert run.data.index is not None
+        scenes = run.data.train_scenes()
+        with contextlib.ExitStack() as stack:
+            if cell.mode == "frozen":
+                cache = self._features(cell.backbone, run)
+                draws = (cell.steps or self.study.steps) * run.data.batch_size
+                augmentation = finite_augmentations(run.data, draws)
+                cache.add(run.data, scenes, augmentation)
+                cache.add(run.data, run.data.index.scenes_of(split))
+                run.module.detector.backbone = CachedBackbone(cache)
+                run.module.weights = None
+                read_labels_alone(run.data, augmentation)
+            last = folder / CHECKPOINTS / LAST
+            run.trainer.fit(run.module, run.data, ckpt_path=str(last) if last.is_file() else None, weights_only=True)
+            run.module.to(run.trainer.strategy.root_device)
+            predictions = predict_split(run.module, run.data, folder / "predictions.json")
+            stack.callback(predictions.unlink)
+            scores = self._scorer(run.data, split).evaluate(predictions)
+        return {
+            "sensor": self.study.sensor,
+            "method": cell.backbone.method,
+            "fraction": cell.scenes / self.study.total_scenes,
+            "scenes": cell.scenes,
+            "mode": cell.mode,
+            "pretrain_seed": cell.backbone.seed,
+            "seed": cell.seed,
+            "pretrain_steps": cell.backbone.steps,
+            "steps": run.trainer.global_step,
+            "mAP": scores.mean_ap,
+            "NDS": scores.nd_score,
+            "class_AP": scores.class_ap,
+            "split": split,
+            "scene_names": scenes,
+            "setting": setting.definition(),
+            "final_loss": float(run.trainer.callback_metrics["train/loss"]),
+        }
+
+    def _features(self, backbone: Pretraining, run: DetectorRun) -> FeatureCache:
+        if self._cache is None or self._cache[0] != backbone:
+            self._cache = None  # frees the file before the next one is written
+            encoder = load_bundle(self.bundle(backbone)).to(run.trainer.strategy.root_device)
+            folder = self.store.folder / "features"
+            self._cache = backbone, FeatureCache(encoder, folder, run.trainer.precision_plugin.forward_context)
+        return self._cache[1]
+
+    def _scorer(self, data: DetectionDataModule, split: str) -> FastDetectionEval:
+        if split not in self._scorers:
+            with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+                nusc = load_nuscenes(Path(data.dataroot), data.version)
+            self._scorers[split] = FastDetectionEval(nusc, split)
+        return self._scorers[split]
+
+    def _outcome(self, record: dict[str, Any]) -> str:
+        taken = duration(record["seconds"])
+        if "mAP" in record:
+            return f"mAP {100 * record['mAP']:.1f} NDS {100 * record['NDS']:.1f} in {taken}"
+        return f"in {taken}"
+
+    def progress(self) -> str:
+        """How much is done, and an estimate of what remains from the jobs of each kind that are done."""
+        finished = self.store.finished() & self.jobs.keys()
+        rates = defaultdict(list)
+        for name in finished:
+            record = self.store.record(name)
+            if record is not None:
+                rates[_kind(self.jobs[name])].append(record["seconds"] / _size(self.jobs[name], self.study))
+        left = [job for name, job in self.jobs.items() if name not in finished]
+        known = [job for job in left if _kind(job) in rates]
+        workers = max(1, len({name for name in self.store.running() if name in self.jobs}))
+        seconds = sum(statistics.median(rates[_kind(job)]) * _size(job, self.study) for job in known) / workers
+        remaining = duration(seconds) if len(known) == len(left) else f"more than {duration(seconds)}"
+        return f"{len(finished)} of {len(self.jobs)} jobs done, {remaining} to go" if left else "all jobs done"
+
+
+def _kind(job: Job) -> tuple[str, ...]:
+    """Jobs of one kind take a time in proportion to their size."""
+    match job:
+        case Pretraining():
+            return ("pretrain", job.method if job.steps else "")
+        case Trial():
+            return ("detector", job.cell.mode)
+        case Run():
+            return ("detector", job.mode)
+
+
+def _size(job: Job, study: Study) -> int:
+    match job:
+        case Pretraining():
+            return max(1, job.steps)
+        case Run():
+            return job.steps or study.steps
+        case Trial():
+            return study.steps
+
+
+def duration(seconds: float) -> str:
+    """``41 s``, ``12 min``, ``2 h 05 min``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"

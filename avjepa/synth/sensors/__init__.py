@@ -1,0 +1,1 @@
+"""Ray-cast LiDAR, radar and cameras."""

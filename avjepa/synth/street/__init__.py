@@ -1,0 +1,1 @@
+"""Roads, buildings and what stands beside them."""

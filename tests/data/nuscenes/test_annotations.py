@@ -1,0 +1,196 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from nuscenes import NuScenes
+from nuscenes.eval.common.utils import quaternion_yaw
+from nuscenes.eval.detection.utils import category_to_detection_name
+from nuscenes.utils.geometry_utils import view_points
+from pyquaternion import Quaternion
+
+from avjepa.data.files.images import ImageTransform
+from avjepa.data.loading.sample_loader import LidarSweeps, SampleLoader, SensorInputs
+from avjepa.data.nuscenes.annotations import AnnotationIndex
+from avjepa.data.nuscenes.index import DatasetIndex
+from avjepa.data.nuscenes.schema import CLASSES
+from avjepa.errors import UserError
+from avjepa.geometry.boxes import box_corners, points_in_boxes
+from avjepa.geometry.transforms import apply, inverse
+
+from ..conftest import VERSION
+from ..nuscenes.test_index import edit
+
+
+def devkit_labels(devkit: NuScenes, sample_token: str) -> dict[str, tuple[np.ndarray, str, dict]]:
+    """(box row in the ego frame, class, annotation) by instance, all by the devkit's own functions."""
+    lidar = devkit.get("sample_data", devkit.get("sample", sample_token)["data"]["LIDAR_TOP"])
+    ego = devkit.get("ego_pose", lidar["ego_pose_token"])
+    result = {}
+    for token in devkit.get("sample", sample_token)["anns"]:
+        annotation = devkit.get("sample_annotation", token)
+        name = category_to_detection_name(annotation["category_name"])
+        if name is None:
+            continue
+        box = devkit.get_box(token)
+        # Without its vertical part: what a box holds is the velocity over ground, and it has to survive the way back.
+        box.velocity = devkit.box_velocity(token) * (1, 1, 0)
+        box.translate(-np.array(ego["translation"]))
+        box.rotate(Quaternion(ego["rotation"]).inverse)
+        width, length, height = box.wlh
+        row = np.array([*box.center, length, width, height, quaternion_yaw(box.orientation), *box.velocity[:2]])
+        result[annotation["instance_token"]] = (row, name, annotation)
+    return result
+
+
+def check_labels(root: Path, version: str, devkit: NuScenes) -> int:
+    index = DatasetIndex.open(root, version)
+    annotations = AnnotationIndex.open(index)
+    count = 0
+    for moment in index.moments(keyframes_only=True):
+        labels = annotations.labels(int(moment))
+        theirs = devkit_labels(devkit, index.moment_token(int(moment)))
+        assert set(labels.instances) == set(theirs)
+        for row, instance in enumerate(labels.instances):
+            expected, name, annotation = theirs[instance]
+            ours = labels.boxes[row].numpy()
+            np.testing.assert_allclose(ours[:6], expected[:6], atol=2e-4)
+            turn = (ours[6] - expected[6] + np.pi) % (2 * np.pi) - np.pi
+            assert abs(turn) < 2e-4
+            np.testing.assert_allclose(ours[7:], expected[7:], atol=2e-4)
+            assert CLASSES[int(labels.class_index[row])] == name
+            assert int(labels.lidar_points[row]) == annotation["num_lidar_pts"]
+            assert int(labels.radar_points[row]) == annotation["num_radar_pts"]
+            assert int(labels.visibility[row]) == int(annotation["visibility_token"] or 0)
+        count += len(labels)
+    return count
+
+
+def test_labels_agree_with_the_devkit(tiny: Path, devkit: NuScenes) -> None:
+    assert check_labels(tiny, VERSION, devkit) == 2 * (4 + 3 + 1)
+
+
+def test_labels_agree_with_the_devkit_on_real_tables(real_metadata: Path) -> None:
+    """Every box of 81 real keyframes: place, size, heading, class, velocity, instance."""
+    devkit = NuScenes("v1.0-mini", str(real_metadata), verbose=False)
+    assert check_labels(real_metadata, "v1.0-mini", devkit) == 4514 - 73  # 73 boxes of other categories
+
+
+def test_global_velocities_equal_the_devkits_on_real_tables(real_metadata: Path) -> None:
+    devkit = NuScenes("v1.0-mini", str(real_metadata), verbose=False)
+    index = DatasetIndex.open(real_metadata, "v1.0-mini")
+    annotations = AnnotationIndex.open(index)
+    theirs = {}
+    for annotation in devkit.sample_annotation:
+        velocity = devkit.box_velocity(annotation["token"])
+        theirs[(annotation["sample_token"], annotation["instance_token"])] = velocity[:2]
+    assert len(annotations) == len(theirs) == 4514
+    unknown = 0
+    for sample in range(81):
+        for row in annotations.of_sample(sample):
+            key = (index.sample_token(sample), annotations.instance_token(int(annotations.instance[row])))
+            np.testing.assert_allclose(annotations.boxes[row, 7:], theirs[key], atol=1e-6)
+            unknown += bool(np.isnan(annotations.boxes[row, 7]))
+    assert unknown == sum(np.isnan(v[0]) for v in theirs.values())
+
+
+def test_object_seen_once_has_no_velocity(tiny: Path) -> None:
+    index = DatasetIndex.open(tiny, VERSION)
+    labels = AnnotationIndex.open(index).labels(int(index.moments(keyframes_only=True)[2]))
+    barrier = labels.class_index == CLASSES.index("barrier")
+    assert int(barrier.sum()) == 1
+    assert labels.boxes[barrier, 7:].isnan().all()
+
+
+def test_68_of_68_real_boxes_hold_their_stored_number_of_points(real_keyframe: Path) -> None:
+    """Boxes are upright in the global frame, so that is where the points are counted exactly."""
+    index = DatasetIndex.open(real_keyframe, "v1.0-mini")
+    annotations = AnnotationIndex.open(index)
+    sample = SampleLoader(index).load(0, SensorInputs(lidar=LidarSweeps(1)))
+    assert sample.lidar is not None
+    points = apply(sample.global_from_ego, sample.lidar[:, :3].double())
+    counted = points_in_boxes(points, torch.from_numpy(annotations.boxes.copy())).sum(1)
+    assert len(counted) == 68
+    assert counted.tolist() == annotations.lidar_points.tolist()
+
+
+def test_upright_boxes_in_the_frame_of_a_tilted_vehicle_hold_nearly_the_same_points(real_keyframe: Path) -> None:
+    """The vehicle is tilted by 1.5 degrees: at the edges of six boxes some points change sides."""
+    index = DatasetIndex.open(real_keyframe, "v1.0-mini")
+    labels = AnnotationIndex.open(index).labels(0)
+    cloud = SampleLoader(index).load(0, SensorInputs(lidar=LidarSweeps(1))).lidar
+    assert cloud is not None
+    difference = (points_in_boxes(cloud[:, :3], labels.boxes).sum(1) - labels.lidar_points).abs()
+    assert int((difference > 0).sum()) <= 6
+    assert bool((difference <= 0.06 * labels.lidar_points).all())
+
+
+def test_real_boxes_fall_on_the_pixels_where_the_devkit_draws_them(real_keyframe: Path) -> None:
+    devkit = NuScenes("v1.0-mini", str(real_keyframe), verbose=False)
+    index = DatasetIndex.open(real_keyframe, "v1.0-mini")
+    annotations = AnnotationIndex.open(index)
+    centres = annotations.labels(0).boxes[:, :3]
+    row_of = {instance: row for row, instance in enumerate(annotations.labels(0).instances)}
+    sample = SampleLoader(index).load(0, SensorInputs(camera=ImageTransform(900, 1600)))
+    assert sample.cameras is not None
+    # corners of the boxes where they are upright: in the global frame
+    corners = apply(inverse(sample.global_from_ego), box_corners(torch.from_numpy(annotations.boxes.copy())))
+    drawn = 0
+    for channel, intrinsic, bev_from_camera in zip(
+        sample.cameras.channels, sample.cameras.intrinsics, sample.cameras.bev_from_camera, strict=True
+    ):
+        camera_from_bev = inverse(bev_from_camera.double())
+        _, boxes, matrix = devkit.get_sample_data(devkit.sample[0]["data"][channel])
+        for box in boxes:
+            if (box.corners()[2] < 1.0).any():
+                continue
+            row = row_of[devkit.get("sample_annotation", box.token)["instance_token"]]
+            ours = apply(camera_from_bev, torch.cat((corners[row], centres[row, None].double()))) @ intrinsic.double().T
+            ours = ours[:, :2] / ours[:, 2:]
+            theirs = view_points(np.column_stack((box.corners(), box.center)), np.array(matrix), normalize=True)[:2].T
+            # the same eight corners, in whatever order, and the same centre
+            distance = torch.cdist(ours[:8], torch.from_numpy(theirs[:8]))
+            assert float(distance.min(1).values.max()) < 0.05
+            np.testing.assert_allclose(ours[8], theirs[8], atol=0.05)
+            drawn += 1
+    assert drawn >= 60
+
+
+@pytest.mark.parametrize(
+    ("table", "link"),
+    [
+        ("sample_annotation", "sample_token"),
+        ("sample_annotation", "instance_token"),
+        ("sample_annotation", "prev"),
+        ("sample_annotation", "next"),
+        ("instance", "category_token"),
+    ],
+)
+def test_dangling_token_names_table_and_record(copy: Path, table: str, link: str) -> None:
+    edit(copy, table, lambda rows: [rows[0] | {link: "nowhere"}, *rows[1:]])
+    token = json.loads((copy / VERSION / f"{table}.json").read_text())[0]["token"]
+    with pytest.raises(UserError, match=f"{table}.json.*{token}.*{link}"):
+        AnnotationIndex.open(DatasetIndex.open(copy, VERSION))
+
+
+@pytest.mark.parametrize("change", [{"size": [1, 0, 1]}, {"translation": [1, 2]}, {"rotation": [0, 0, 0, 0]}])
+def test_box_that_is_none(copy: Path, change: dict) -> None:
+    edit(copy, "sample_annotation", lambda rows: [rows[0] | change, *rows[1:]])
+    with pytest.raises(UserError, match=r"sample_annotation.json.*box-0-0-0.*no box"):
+        AnnotationIndex.open(DatasetIndex.open(copy, VERSION))
+
+
+def test_dataset_without_boxes(copy: Path) -> None:
+    for table in ("sample_annotation", "instance"):
+        (copy / VERSION / f"{table}.json").write_text("[]")
+    index = DatasetIndex.open(copy, VERSION)
+    labels = AnnotationIndex.open(index).labels(0)
+    assert labels.boxes.shape == (0, 9)
+    assert len(labels) == 0
+
+
+def test_dataset_without_annotation_table(copy: Path) -> None:
+    (copy / VERSION / "sample_annotation.json").unlink()
+    with pytest.raises(UserError, match=r"sample_annotation.json: the table is missing"):
+        AnnotationIndex.open(DatasetIndex.open(copy, VERSION))

@@ -1,0 +1,140 @@
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from jaxtyping import Bool
+from nuscenes import NuScenes
+from nuscenes.eval.common.config import config_factory
+from nuscenes.eval.detection.evaluate import DetectionEval
+from nuscenes.eval.detection.utils import category_to_detection_name
+from pyquaternion import Quaternion
+from torch import Tensor, nn
+
+from avjepa.data.loading.datamodule import DetectionDataModule
+from avjepa.data.nuscenes.schema import CLASSES
+from avjepa.data.sample import Batch
+from avjepa.encoders.base import BEVMap, SensorEncoder
+from avjepa.errors import UserError
+from avjepa.evaluate.detection.predictions import attribute_of, official_boxes, write_predictions
+from avjepa.evaluate.predict import predict_split
+from avjepa.finetune.lightning_model import FinetuneModule
+from avjepa.geometry.grid import BEVGrid
+from avjepa.geometry.transforms import transform_from
+from avjepa.heads.detection.center_point import CenterPointHead
+from avjepa.heads.detection.detections import Detections
+from avjepa.model.neck import SecondFPN
+
+GRID = BEVGrid(-32.0, 32.0, -24.0, 24.0, 2.0)
+
+
+class Heights(SensorEncoder):
+    """The highest point of each cell."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.token_grid, self.out_channels, self.intermediate_channels = GRID, 4, ()
+        self.convolution = nn.Conv2d(1, 4, 1)
+
+    def heights(self, batch: Batch) -> Tensor:
+        assert batch.lidar is not None
+        cell, inside = GRID.cell_of(batch.lidar.xyz[:, :2])
+        rows, columns = GRID.shape
+        index = (batch.lidar.batch_index * rows + cell[:, 0]) * columns + cell[:, 1]
+        empty = torch.full((len(batch) * rows * columns,), -5.0)
+        top = empty.scatter_reduce(0, index[inside], batch.lidar.xyz[inside, 2], "amax")
+        return top.view(len(batch), 1, rows, columns)
+
+    def forward(self, batch: Batch, hidden: Bool[Tensor, "batch y x"] | None = None) -> BEVMap:
+        return BEVMap(self.convolution(self.heights(batch)), self.observed(batch))
+
+    def observed(self, batch: Batch) -> Bool[Tensor, "batch y x"]:
+        return self.heights(batch)[:, 0] > -5
+
+    def drop_input(self, batch: Batch, drop: float) -> Batch:
+        raise NotImplementedError
+
+
+def make_module() -> FinetuneModule:
+    torch.manual_seed(0)
+    head = CenterPointHead(4, GRID, shared_channels=4, channels=4, score_threshold=0.0, boxes_per_group=10)
+    return FinetuneModule(Heights(), SecondFPN(4, (4,), 1, 4), {"detection": head})
+
+
+def test_boxes_in_the_ego_frame_become_the_devkits_boxes_in_the_global_frame(realdata: Path) -> None:
+    nusc = NuScenes("v1.0-mini", str(realdata / "nuscenes_keyframe"), verbose=False)
+    (sample,) = nusc.sample
+    lidar = nusc.get("sample_data", sample["data"]["LIDAR_TOP"])
+    pose = nusc.get("ego_pose", lidar["ego_pose_token"])
+    globally = [box for box in nusc.get_boxes(lidar["token"]) if category_to_detection_name(box.name)]
+    rows, classes = [], []
+    for box in (box.copy() for box in globally):
+        box.translate(-np.array(pose["translation"]))
+        box.rotate(Quaternion(pose["rotation"]).inverse)
+        velocity = Quaternion(pose["rotation"]).inverse.rotate(np.nan_to_num([*globally[len(rows)].velocity[:2], 0.0]))
+        heading = box.rotation_matrix[:, 0]
+        width, length, height = box.wlh
+        rows.append([*box.center, length, width, height, math.atan2(heading[1], heading[0]), *velocity[:2]])
+        classes.append(CLASSES.index(str(category_to_detection_name(box.name))))
+    assert len(rows) > 40
+    detections = Detections(torch.tensor(rows).double(), torch.ones(len(rows)), torch.tensor(classes))
+    global_from_ego = transform_from(
+        torch.tensor(pose["rotation"]).double(), torch.tensor(pose["translation"]).double()
+    )
+
+    entries = official_boxes(sample["token"], detections, global_from_ego)
+    for entry, box in zip(entries, globally, strict=True):
+        np.testing.assert_allclose(entry["translation"], box.center, atol=1e-4)
+        np.testing.assert_allclose(entry["size"], box.wlh, rtol=1e-6)
+        turned = Quaternion(entry["rotation"]).inverse * box.orientation
+        # heading: pitch and roll of the ego pose are a few millirad
+        assert abs(turned.radians) < 5e-3
+        np.testing.assert_allclose(entry["velocity"], np.nan_to_num(box.velocity[:2]), atol=5e-3)
+        assert entry["detection_name"] == category_to_detection_name(box.name)
+        assert entry["sample_token"] == sample["token"]
+
+
+@pytest.mark.parametrize(
+    ("name", "moving", "still"),
+    [
+        ("car", "vehicle.moving", "vehicle.parked"),
+        ("trailer", "vehicle.moving", "vehicle.parked"),
+        ("bus", "vehicle.moving", "vehicle.stopped"),
+        ("motorcycle", "cycle.with_rider", "cycle.without_rider"),
+        ("pedestrian", "pedestrian.moving", "pedestrian.standing"),
+        ("traffic_cone", "", ""),
+        ("barrier", "", ""),
+    ],
+)
+def test_attributes_follow_class_and_speed(name: str, moving: str, still: str) -> None:
+    assert (attribute_of(name, 1.0), attribute_of(name, 0.1)) == (moving, still)
+
+
+def test_the_file_lists_samples_without_boxes_and_says_what_it_was_made_from(tmp_path: Path) -> None:
+    write_predictions(tmp_path / "out.json", {"b": []}, ["a", "b"], ["lidar", "radar"])
+    content = json.loads((tmp_path / "out.json").read_text())
+    assert content["results"] == {"a": [], "b": []}
+    assert content["meta"] == {
+        "use_camera": False, "use_lidar": True, "use_radar": True, "use_map": False, "use_external": False,
+    }  # fmt: skip
+
+
+def test_an_untrained_detector_writes_a_file_that_the_unmodified_devkit_scores(realdata: Path, tmp_path: Path) -> None:
+    root = realdata / "nuscenes_keyframe"
+    data = DetectionDataModule(str(root), "v1.0-mini", eval_split="mini_train", lidar_sweeps=1, workers=0)
+    path = predict_split(make_module(), data, tmp_path / "predictions.json")
+    nusc = NuScenes("v1.0-mini", str(root), verbose=False)
+    config = config_factory("detection_cvpr_2019")
+    devkit = DetectionEval(nusc, config, str(path), "mini_train", str(tmp_path), verbose=False)
+    assert len(devkit.pred_boxes.all) > 0
+    metrics, _ = devkit.evaluate()
+    assert metrics.mean_ap < 0.05
+    assert json.loads(path.read_text())["meta"]["use_lidar"] is True
+
+
+def test_a_head_that_is_not_there(realdata: Path, tmp_path: Path) -> None:
+    data = DetectionDataModule(str(realdata / "nuscenes_keyframe"), "v1.0-mini")
+    with pytest.raises(UserError, match="no head 'boxes'; it has \\['detection'\\]"):
+        predict_split(make_module(), data, tmp_path / "predictions.json", head="boxes")

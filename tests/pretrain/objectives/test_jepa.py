@@ -1,0 +1,302 @@
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from avjepa.data.sample import PretrainBatch
+from avjepa.encoders.reconstruction_target import PillarPoints
+from avjepa.pretrain.masking.generators import MultiBlock, RandomCells
+from avjepa.pretrain.objectives.cells import CellWeights, cell_loss, drawn_cells, loss_cells
+from avjepa.pretrain.objectives.ema import Momentum
+from avjepa.pretrain.objectives.jepa import JEPA, cell_distance, on_map, trivial_distance
+from avjepa.pretrain.objectives.predictor import PredictorOptions
+from avjepa.pretrain.objectives.regularisers import SIGReg, VarianceHinge, VICReg
+from avjepa.pretrain.objectives.targets import EMATarget, FrozenTarget, SharedTarget
+from tests.pretrain.toys import GRID, ToyEncoder, batch_of, scene, toy_batch
+
+
+def jepa(seed: int = 0, norm: bool = False, target: Any = None, **options: Any) -> JEPA:
+    torch.manual_seed(seed)
+    masks = MultiBlock(sides=(1.0, 2.0))
+    target = EMATarget(Momentum(0.99, 0.99)) if target is None else target
+    return JEPA(ToyEncoder(norm=norm), masks, target, predictor=PredictorOptions(32, (1, 2)), **options)
+
+
+def train(model: JEPA, start: int, end: int, batch_size: int = 4, optimiser: Any = None) -> Any:
+    optimiser = optimiser or torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=3e-3)
+    for step in range(start, end):
+        output = model(toy_batch(list(range(step * batch_size, (step + 1) * batch_size))))
+        optimiser.zero_grad()
+        output.loss.backward()
+        optimiser.step()
+        model.after_step(step + 1)
+    return optimiser
+
+
+def visible_std(model: JEPA) -> float:
+    """Std of L2-normalised embeddings of visible occupied cells, times √C: 1 is healthy."""
+    model.eval()
+    with torch.no_grad():
+        shown = model(toy_batch(list(range(10_000, 10_016)))).embeddings
+    tokens = shown.context.permute(0, 2, 3, 1)[shown.occupied & ~shown.masked]
+    return float(torch.nn.functional.normalize(tokens, dim=1).std(0).mean()) * tokens.shape[1] ** 0.5
+
+
+def loss_vs_mean_prediction(model: JEPA) -> float:
+    model.eval()
+    with torch.no_grad():
+        return float(model(toy_batch(list(range(10_000, 10_016)))).terms["loss_vs_mean_prediction"])
+
+
+@pytest.mark.parametrize("options", [{}, {"distance": "cosine"}], ids=["smooth_l1", "cosine"])
+def test_it_learns_what_the_mean_target_does_not_know(options: dict[str, Any]) -> None:
+    """On unseen scenes whose structure a visible part reveals; healthy embeddings stay spread."""
+    model = jepa(regularisers=[VarianceHinge()], **options)
+    before = loss_vs_mean_prediction(model)
+    train(model.train(), 0, 80)
+    assert before > 0.95
+    assert loss_vs_mean_prediction(model) < 0.8
+    assert visible_std(model) > 0.6
+
+
+def test_collapse_is_seen_though_the_loss_falls() -> None:
+    """No teacher, no stopped gradient, no regulariser: the loss goes to zero and nothing is learned."""
+    model = jepa(
+        target=SharedTarget(stop_gradient=False),
+        input_dropout=0.0,
+        intermediate_features=False,
+        normalisation="none",
+        standardise=False,
+    )
+    first = float(model(toy_batch([0, 1, 2, 3])).loss.detach())
+    train(model, 0, 60)
+    with torch.no_grad():
+        last = float(model(toy_batch([0, 1, 2, 3])).loss)
+    assert last < 0.02 * first
+    assert loss_vs_mean_prediction(model) > 1, "worse than the mean target"
+    assert visible_std(model) < 0.15
+
+
+@pytest.mark.parametrize("regulariser", [VarianceHinge, VICReg, SIGReg])
+def test_a_shared_encoder_with_a_regulariser_does_not_collapse(regulariser: Callable[[], Any]) -> None:
+    model = jepa(target=SharedTarget(), regularisers=[regulariser()])
+    train(model, 0, 60)
+    assert visible_std(model) > 0.25
+
+
+@pytest.mark.parametrize("target", [EMATarget, SharedTarget, lambda: FrozenTarget(ToyEncoder(channels=8))])
+def test_every_trainable_parameter_gets_a_gradient_and_nothing_else(target: Callable[[], Any]) -> None:
+    """Defects 1 and 3: tokens are trained, and no gradient comes through the target."""
+    model = jepa(target=target(), regularisers=[VarianceHinge(), VICReg(), SIGReg()], reconstruction_weight=1.0)
+    model(toy_batch([1, 2])).loss.backward()
+    for name, parameter in model.named_parameters():
+        if name.startswith("target."):
+            assert not parameter.requires_grad
+            assert parameter.grad is None
+        else:
+            assert parameter.grad is not None, name
+            assert parameter.grad.abs().sum() > 0, name
+
+
+def test_raw_content_is_a_depth_of_the_target() -> None:
+    """Its terms are those of the generative objective, from a head of its own; embeddings are predicted as before."""
+    batch = toy_batch([1, 2])
+    plain, joined = jepa(), jepa(reconstruction_weight=0.5)
+    names = ("masked_occupied", "masked_empty", "visible_occupied", "visible_empty")
+    output = joined(batch)
+    assert output.terms.keys() == {*names, *(f"reconstruction_{name}" for name in names), "loss_vs_mean_prediction"}
+    for name in names:
+        torch.testing.assert_close(output.terms[name], plain(batch).terms[name])
+    content = PillarPoints("lidar").of(batch.target, GRID)
+    masked, sensor_xy = output.embeddings.masked, batch.context.bev_from_ego[:, :2, 3]
+    context = joined.encoder(joined.encoder.drop_input(batch.context, joined.input_dropout), masked)
+    logits = joined.reconstruction_head(joined.predictor.refined(context, masked, sensor_xy)).permute(0, 3, 1, 2)
+    cells = masked & content.occupied
+    expected = PillarPoints("lidar").distance(logits, content)
+    per_sample = torch.stack([expected[sample][cells[sample]].mean() for sample in range(2)])
+    torch.testing.assert_close(output.terms["reconstruction_masked_occupied"], 0.5 * 0.75 * per_sample.mean().detach())
+
+
+def test_no_gradient_comes_through_the_target() -> None:
+    """Defect 3: the gradient equals that towards the same targets given as constants."""
+    model = jepa(target=SharedTarget())
+    batch = toy_batch([1, 2])
+    model(batch).loss.backward()
+    through_model = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+    constant = FrozenTarget(ToyEncoder())
+    constant.teacher.load_state_dict(model.encoder.state_dict())
+    model.zero_grad()
+    model.target_features.standardiser.load_state_dict(jepa().target_features.standardiser.state_dict())  # type: ignore[union-attr]
+    model.target = constant
+    model(batch).loss.backward()
+    for name, parameter in model.named_parameters():
+        if name in through_model:
+            torch.testing.assert_close(parameter.grad, through_model[name])
+
+
+def test_hidden_points_do_not_reach_the_prediction() -> None:
+    """The context's hidden cells hold other points: embeddings and prediction stay as they are."""
+    model = jepa(input_dropout=0.0).eval()
+    batch = toy_batch([1, 2])
+    shown = model(batch).embeddings
+    assert batch.context.lidar is not None
+    cell, _ = GRID.cell_of(batch.context.lidar.xyz[:, :2])
+    in_masked = shown.masked[batch.context.lidar.batch_index, cell[:, 0], cell[:, 1]]
+    assert in_masked.any()
+    features = batch.context.lidar.features.clone()
+    features[in_masked, 2] += 5
+    changed = replace(batch.context, lidar=replace(batch.context.lidar, features=features))
+    other = model(PretrainBatch(changed, batch.target)).embeddings
+    torch.testing.assert_close(other.prediction, shown.prediction)
+    torch.testing.assert_close(other.context, shown.context)
+    assert (other.target == shown.target).all()
+
+
+def test_the_target_may_know_more() -> None:
+    """A privileged target view is what is encoded as target, and its occupied cells count as occupied."""
+    model = jepa(input_dropout=0.0).eval()
+    seeds = [1, 2]
+    few, more = [scene(s, 3) for s in seeds], [torch.cat((scene(s, 3), scene(s + 50, 6))) for s in seeds]
+    privileged = PretrainBatch(batch_of(few, seeds), batch_of(more, seeds))
+    plain = PretrainBatch(privileged.context, privileged.context)
+    assert torch.equal(model(privileged).embeddings.masked, model(plain).embeddings.masked)
+    torch.testing.assert_close(model(privileged).embeddings.context, model(plain).embeddings.context)
+    map_ = model.target(model.encoder, privileged.target)
+    shown = model(privileged).embeddings
+    assert shown.compared is not None
+    torch.testing.assert_close(shown.target, model.target_features(map_, shown.compared))
+    assert map_.observed.sum() > model.encoder.observed(privileged.context).sum()
+
+
+@pytest.mark.parametrize("things", [[0, 0], [0, 4], [1, 0]])
+def test_samples_with_next_to_nothing_in_them(things: list[int]) -> None:
+    """Defect 7: an empty cloud, and one point, give finite losses and gradients."""
+    clouds = [scene(i, count)[: 1 if count == 1 else None] for i, count in enumerate(things)]
+    batch = batch_of(clouds, [0, 1])
+    model = jepa(regularisers=[VarianceHinge(), VICReg(), SIGReg()])
+    output = model(PretrainBatch(batch, batch))
+    output.loss.backward()
+    assert output.loss.isfinite()
+    assert all(term.isfinite() for term in output.terms.values())
+    assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
+
+
+def test_a_sample_s_loss_does_not_depend_on_its_batch() -> None:
+    """Evaluated without running statistics in between: the mean over samples of what each gives alone."""
+    model = jepa().eval()
+    together = float(model(toy_batch([1, 2, 3])).loss.detach())
+    alone = [float(model(toy_batch([seed])).loss.detach()) for seed in (1, 2, 3)]
+    assert together == pytest.approx(sum(alone) / 3, rel=1e-5)
+
+
+def test_stop_and_resume_is_exact() -> None:
+    """Objective and optimiser state hold everything: teacher, statistics, SIGReg's step."""
+    whole, first = (jepa(norm=True, regularisers=[SIGReg()]) for _ in range(2))
+    train(whole, 0, 6)
+    optimiser = train(first, 0, 3)
+    second = jepa(seed=99, norm=True, regularisers=[SIGReg()])
+    second.load_state_dict(first.state_dict())
+    resumed = torch.optim.AdamW([p for p in second.parameters() if p.requires_grad], lr=3e-3)
+    resumed.load_state_dict(optimiser.state_dict())
+    train(second, 3, 6, optimiser=resumed)
+    for name, tensor in whole.state_dict().items():
+        assert torch.equal(tensor, second.state_dict()[name]), name
+
+
+def test_loss_is_fp32_under_autocast() -> None:
+    model = jepa(regularisers=[VarianceHinge(), VICReg(), SIGReg()])
+    with torch.autocast("cpu", torch.bfloat16):
+        output = model(toy_batch([1, 2]))
+    assert output.loss.dtype == torch.float32
+    assert all(term.dtype == torch.float32 for term in output.terms.values())
+    output.loss.backward()
+    full = jepa(regularisers=[VarianceHinge(), VICReg(), SIGReg()])(toy_batch([1, 2])).loss
+    torch.testing.assert_close(output.loss, full, rtol=0.05, atol=0)
+
+
+def test_the_loss_is_the_sum_of_its_terms() -> None:
+    output = jepa(regularisers=[VarianceHinge()])(toy_batch([1, 2]))
+    names = {"masked_occupied", "masked_empty", "visible_occupied", "visible_empty"}
+    names |= {"variance_context", "variance_prediction"}
+    assert output.terms.keys() == names | {"loss_vs_mean_prediction"}
+    assert float(sum(output.terms[name] for name in names)) == pytest.approx(float(output.loss.detach()), rel=1e-6)
+
+
+def test_cell_loss_by_hand() -> None:
+    """Two samples on three cells: means per sample and kind first, then over samples, then the weights."""
+    distance = torch.tensor([[[1.0, 2.0, 4.0]], [[8.0, 16.0, float("nan")]]])
+    masked = torch.tensor([[[True, True, False]], [[True, False, False]]])
+    occupied = torch.tensor([[[True, True, True]], [[True, False, False]]])
+    valid = torch.tensor([[[True, True, True]], [[True, True, False]]])
+    terms = cell_loss(distance, masked, occupied, CellWeights(0.75, 0.25, 0.5), valid)
+    by_hand = {
+        "masked_occupied": 0.75 * ((1 + 2) / 2 + 8) / 2,
+        "masked_empty": 0.0,
+        "visible_occupied": 0.5 * 0.75 * (4 + 0) / 2,
+        "visible_empty": 0.5 * 0.25 * (0 + 16) / 2,
+    }
+    assert {name: float(term) for name, term in terms.items()} == pytest.approx(by_hand)
+    assert cell_loss(distance, masked, occupied, CellWeights(1.0, 0.0, 0.0), valid).keys() == {"masked_occupied"}
+
+
+def test_distances_by_hand() -> None:
+    first, second = torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([[0.0, 2.0], [0.0, 3.0]])
+    assert cell_distance(first, second, "cosine").tolist() == pytest.approx([1.0, 0.0])
+    # channels differ by (1, 2) and by (0, 2); smooth L1 is d²/2 up to 1, d - 1/2 above
+    assert cell_distance(first, second, "smooth_l1").tolist() == pytest.approx([1.0, 0.75])
+    both, one = torch.ones(2, dtype=torch.bool), torch.tensor([True, False])
+    # the mean of (0, 2) and (0, 3) is (0, 2.5)
+    assert trivial_distance(second, both, "smooth_l1").tolist() == pytest.approx([0.125 / 2, 0.125 / 2])
+    assert trivial_distance(second, one, "smooth_l1").tolist() == pytest.approx([0.0, 0.25])
+
+
+def test_values_return_to_their_cells() -> None:
+    cells = torch.tensor([[[False, True], [True, False]], [[False, False], [False, True]]])
+    assert on_map(torch.tensor([1.0, 2.0, 3.0]), cells).tolist() == [[[0, 1], [2, 0]], [[0, 0], [0, 3]]]
+
+
+def test_the_loss_on_a_draw_of_cells_is_that_on_all_of_them_in_expectation() -> None:
+    """And equal to it where the draw takes every cell."""
+    batch = toy_batch([1, 2])
+    model = jepa(cells_per_kind=10**6).eval()
+    full = model(batch)
+    assert full.embeddings.compared is not None and full.embeddings.compared.all()
+    losses = []
+    for seed in range(200):
+        model.cells_per_kind = 6
+        cells = loss_cells(full.embeddings.masked, full.embeddings.occupied, torch.tensor([seed, seed + 1000]), 6)
+        kinds = ((full.embeddings.masked, 1), (~full.embeddings.masked, 0))
+        for seen, _ in kinds:
+            for occupied in (full.embeddings.occupied, ~full.embeddings.occupied):
+                drawn, there = (cells & seen & occupied).sum((1, 2)), (seen & occupied).sum((1, 2))
+                assert torch.equal(drawn, there.clamp(max=6))
+        distance = on_map(cell_distance(full.embeddings.prediction, full.embeddings.target, "smooth_l1"),
+                          full.embeddings.compared)  # fmt: skip
+        terms = cell_loss(distance, full.embeddings.masked, full.embeddings.occupied, CellWeights(), cells)
+        losses.append(float(sum(terms.values())))
+    assert sum(losses) / len(losses) == pytest.approx(float(full.loss.detach()), rel=0.02)
+
+
+def test_drawn_cells_are_those_marked_and_a_function_of_the_seed() -> None:
+    marked = torch.rand(3, 6, 9, generator=torch.Generator().manual_seed(0)) < 0.4
+    marked[1] = False
+    seeds = torch.tensor([4, 5, 6])
+    sample, row, column = drawn_cells(marked, seeds, 7)
+    assert marked[sample, row, column].all()
+    assert torch.bincount(sample, minlength=3).tolist() == [7, 0, 7]
+    assert len({*zip(sample.tolist(), row.tolist(), column.tolist(), strict=True)}) == 14
+    _, row_alone, column_alone = drawn_cells(marked[2:], seeds[2:], 7)
+    assert torch.equal(row[sample == 2], row_alone)
+    assert torch.equal(column[sample == 2], column_alone)
+    assert len(drawn_cells(marked, seeds, 1000)[0]) == int(marked.sum())
+
+
+def test_masks_are_the_seeds_alone() -> None:
+    first = jepa()(toy_batch([3, 4])).embeddings.masked
+    torch.manual_seed(1234)
+    again = jepa(seed=5)(toy_batch([3, 4])).embeddings.masked
+    assert torch.equal(first, again)
+    assert isinstance(RandomCells().sample(first, torch.tensor([3, 4]), GRID, torch.zeros(2, 2)), Tensor)

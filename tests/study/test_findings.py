@@ -1,0 +1,109 @@
+import pytest
+
+from avjepa.study.findings import advantage_slopes, findings
+from avjepa.study.summary import Row
+from tests.study.studies import grid, row
+
+SCRATCH = {1: 0.05, 4: 0.15, 16: 0.30}
+FEWER = {1: 0.15, 4: 0.30, 16: 0.35}
+
+
+def study_rows(jepa: dict[int, float], frozen: dict[int, float], spread: float = 0.01) -> list[Row]:
+    return [
+        *grid("scratch", "end_to_end", SCRATCH, spread),
+        *grid("jepa", "end_to_end", jepa, spread),
+        *grid("scratch", "frozen", {1: 0.01, 4: 0.02, 16: 0.03}, 0.0),
+        *grid("jepa", "frozen", frozen, spread),
+    ]
+
+
+def test_claims_of_a_study_in_which_jepa_wins() -> None:
+    frozen = {scenes: 0.95 * score for scenes, score in FEWER.items()}
+    fewer, grows, little, compute, sensors = findings(study_rows(FEWER, frozen), "lidar", {})
+    assert fewer.answer == "yes"
+    assert "30.0 mAP with all 16 scenes" in fewer.evidence
+    assert "with 4 scenes, 4 times fewer" in fewer.evidence
+    # 1 deviation down: 0.29 at 4, 0.34 at 16, so a fifth of the way from 4 to 16: 4 · 4^0.2 = 5.278
+    assert "with 5.28" in fewer.evidence
+    # advantages .10, .15, .05 against log2 0, 2, 4: slope -.0125
+    assert grows.answer == "yes"
+    assert "10.0 with 1, 15.0 with 4, 5.0 with 16" in grows.evidence
+    assert little.answer == "yes"
+    assert "loses 5 %" in little.evidence and "backbone loses 88 %" in little.evidence
+    assert compute.answer == "undecided"
+    assert sensors.answer == "undecided"
+    # the mean of .10, .15 and .05
+    assert "camera: not studied; lidar: 10.0 mAP over scratch, mean of 3 label amounts" in sensors.evidence
+
+
+def test_claims_of_a_study_in_which_jepa_loses() -> None:
+    worse = {scenes: score - 0.02 for scenes, score in SCRATCH.items()}
+    fewer, grows, little, _, sensors = findings(study_rows(worse, {1: 0.01, 4: 0.05, 16: 0.1}), "lidar", {})
+    assert (fewer.answer, grows.answer, little.answer) == ("no", "no", "no")
+    assert sensors.answer == "no"
+
+
+def test_labels_saved_are_unknown_where_scratch_has_its_score_with_the_fewest() -> None:
+    rows = [*grid("scratch", "end_to_end", {4: 0.3, 16: 0.3}), *grid("jepa", "end_to_end", {4: 0.4, 16: 0.4})]
+    fewer = findings(rows, "lidar", {})[0]
+    assert fewer.answer == "undecided" and "scratch with ≤ 4: fewer were not tried" in fewer.evidence
+
+
+def test_a_lead_within_the_seeds_spread_is_no_lead() -> None:
+    ahead = {1: 0.06, 4: 0.16, 16: 0.31}
+    # by seed -.09, .01 and .11 ahead, with any number of scenes
+    rows = [*grid("scratch", "end_to_end", SCRATCH, -0.05), *grid("jepa", "end_to_end", ahead, 0.05)]
+    answers = findings(rows, "lidar", {})
+    assert answers[0].answer == "no"
+    assert "less one standard deviation does not" in answers[0].evidence
+    assert answers[4].answer == "no"
+
+
+def test_one_seed_decides_nothing_about_the_slope() -> None:
+    rows = [row(method, "end_to_end", n, 0, n / 100) for method in ("scratch", "jepa") for n in (1, 4)]
+    assert findings(rows, "lidar", {})[1].answer == "undecided"
+
+
+def test_the_advantage_is_taken_seed_by_seed() -> None:
+    rows = [row("scratch", "end_to_end", scenes, seed, 0.1 * seed) for scenes in (1, 2, 4) for seed in (0, 1)]
+    rows += [row("jepa", "end_to_end", scenes, seed, 0.1 * seed + 0.3 / scenes) for scenes in (1, 2) for seed in (0, 1)]
+    # .3 with 1 scene, .15 with 2: -.15 a doubling; 4 scenes have no JEPA
+    assert advantage_slopes(rows, "end_to_end") == {0: pytest.approx(-0.15), 1: pytest.approx(-0.15)}
+
+
+@pytest.mark.parametrize(
+    ("jepa", "answer", "words"),
+    [
+        ({10: 0.1, 40: 0.3}, "yes", "JEPA in 20 s"),  # .2 is half way from log 10 s to log 40 s
+        ({10: 0.1, 40: 0.15}, "no", "does not in 40 s"),
+        ({10: 0.3, 40: 0.4}, "yes", "at most 10 s"),
+    ],
+)
+def test_compute_is_compared_at_the_best_generative_score(jepa: dict[int, float], answer: str, words: str) -> None:
+    rows, seconds = [], {}
+    for method, scores in (("generative", {15: 0.1, 60: 0.2}), ("jepa", jepa)):
+        for steps, score in scores.items():
+            rows += grid(method, "frozen", {1: score}, pretrain_steps=steps)
+            seconds[method, steps] = float(steps)
+    claim = findings(rows, "lidar", seconds)[3]
+    assert claim.answer == answer
+    assert "20.0 mAP (frozen, 1 labelled scenes) in 60 s" in claim.evidence
+    assert words in claim.evidence
+
+
+def test_one_recipe_serves_all_sensors_if_it_wins_for_each() -> None:
+    rows = []
+    for sensor in ("camera", "lidar", "radar"):
+        rows += grid("scratch", "end_to_end", SCRATCH, sensor=sensor)
+        rows += grid("jepa", "end_to_end", FEWER, sensor=sensor)
+    assert findings(rows, "lidar", {})[4].answer == "yes"
+    worse = [r for r in rows if r.sensor != "radar"]
+    worse += grid("scratch", "end_to_end", FEWER, sensor="radar") + grid("jepa", "end_to_end", SCRATCH, sensor="radar")
+    assert findings(worse, "lidar", {})[4].answer == "no"
+
+
+def test_nothing_is_said_of_all_labels_where_scratch_had_a_part() -> None:
+    rows = [*grid("scratch", "end_to_end", {1: 0.1, 8: 0.3}), *grid("jepa", "end_to_end", {1: 0.3, 8: 0.4})]
+    claim = findings(rows, "lidar", {})[0]
+    assert claim.answer == "undecided"
+    assert "all labels" in claim.evidence

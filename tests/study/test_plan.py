@@ -1,0 +1,120 @@
+import itertools
+from dataclasses import replace
+
+import pytest
+
+from avjepa.data.nuscenes.splits import chosen_scenes
+from avjepa.errors import UserError
+from avjepa.study.plan import (
+    LongerTraining,
+    Method,
+    Pretraining,
+    Run,
+    Setting,
+    Trial,
+    backbone_of,
+    labelled_scenes,
+)
+from tests.study.studies import small_study
+
+
+@pytest.mark.parametrize(
+    ("labels", "total", "scenes"),
+    [
+        (["1%", "2%", "5%", "10%", "20%", "50%", "100%"], 700, (7, 14, 35, 70, 140, 350, 700)),
+        (["1%", "2%", "5%", "100%"], 40, (1, 2, 40)),  # 0.4 and 0.8 of a scene are one scene, 2 are 2
+        (["7%"], 100, (7,)),
+        ([5, 1, "100%", 8], 8, (1, 5, 8)),
+    ],
+)
+def test_label_amounts_are_whole_scenes(labels: list[int | str], total: int, scenes: tuple[int, ...]) -> None:
+    assert labelled_scenes(labels, total) == scenes
+
+
+@pytest.mark.parametrize(("entry", "words"), [(0, "0 scenes"), (9, "9"), ("101%", "9 scenes"), ("some", "'some'")])
+def test_impossible_label_amounts_are_refused(entry: int | str, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        labelled_scenes([entry], 8)
+
+
+def test_scenes_of_a_smaller_amount_lie_within_those_of_a_larger_one() -> None:
+    names = [f"scene-{number:04d}" for number in range(40)]
+    for seed in range(3):
+        subsets = [set(chosen_scenes(names, count, seed)) for count in labelled_scenes(["1%", "10%", 7, "50%"], 40)]
+        assert [len(subset) for subset in subsets] == [1, 4, 7, 20]
+        assert all(small < large for small, large in itertools.pairwise(subsets))
+    assert chosen_scenes(names, 4, 0) != chosen_scenes(names, 4, 1)
+
+
+def test_every_method_gets_the_same_cells_and_the_same_search() -> None:
+    study = small_study()
+    cells = study.runs()
+    longest = {cell for cell in cells if cell.backbone.steps in (0, 20)}
+    of = {
+        name: {(c.mode, c.scenes, c.seed, c.backbone.seed) for c in longest if c.backbone.method == name}
+        for name in ("scratch", "jepa")
+    }
+    assert of["scratch"] == of["jepa"]
+    assert len(of["jepa"]) == 2 * 2 * 2  # modes, label amounts, seeds
+    # the shorter pre-training is scored frozen with one scene only
+    assert {(c.mode, c.scenes) for c in set(cells) - longest} == {("frozen", 1)}
+    trials = {name: [trial.setting for trial in study.trials(name, "end_to_end")] for name in ("scratch", "jepa")}
+    assert trials["scratch"] == trials["jepa"]
+    assert len(trials["jepa"]) == 2
+    assert study.trials("jepa", "frozen") == [], "one setting leaves nothing to choose"
+
+
+def test_every_seed_has_a_pretraining_of_its_own() -> None:
+    assert {(c.seed, c.backbone.seed) for c in small_study().runs()} == {(0, 0), (1, 1)}
+    shared = small_study(seeds=(0, 1, 2, 3), pretrain_seeds=(7, 8)).runs()
+    assert {(c.seed, c.backbone.seed) for c in shared} == {(0, 7), (1, 8), (2, 7), (3, 8)}
+
+
+def test_jobs_have_names_of_their_own_and_come_after_what_they_need() -> None:
+    study = small_study()
+    jobs = study.jobs()
+    names = [job.name for job in jobs]
+    assert len(set(names)) == len(names)
+    for job in jobs:
+        assert all(names.index(need.name) < names.index(job.name) for need in study.needs(job))
+    cell = next(job for job in jobs if isinstance(job, Run) and job.mode == "end_to_end")
+    kinds = [type(need) for need in study.needs(cell)]
+    assert kinds == [Pretraining, Trial, Trial]
+    assert all(backbone_of(need).method == cell.backbone.method for need in study.needs(cell))
+
+
+def test_trials_that_differ_in_the_layer_decay_have_names_of_their_own() -> None:
+    cell = Run(Pretraining("jepa", 0, 20), "end_to_end", 4, 1)
+    names = [Trial(cell, Setting(1e-3, 0.3, 24, decay)).name for decay in (1.0, 0.9, 0.75)]
+    assert len(set(names)) == 3
+    # records of studies that know no layer decay stay valid
+    assert names[0] == "tune-end_to_end-jepa-p0-20-4scenes-s1-0.001x0.3h24"
+    assert Setting(1e-3, 0.3, 24).definition() == {
+        "learning_rate": 1e-3, "backbone_learning_rate_factor": 0.3, "head_first_steps": 24,
+    }  # fmt: skip
+
+
+def test_frozen_backbones_may_have_label_amounts_of_their_own() -> None:
+    modes = small_study().methods[0].modes
+    cells = small_study(methods=(Method("scratch", (0,), (1, 2, 4), modes, frozen_scenes=(1, 4)),)).runs()
+    assert {cell.scenes for cell in cells if cell.mode == "frozen"} == {1, 4}
+    assert {cell.scenes for cell in cells if cell.mode == "end_to_end"} == {1, 2, 4}
+
+
+def test_some_cells_are_trained_for_longer_too() -> None:
+    longer = LongerTraining(50, ("jepa",), (4,))
+    plain, study = small_study(), small_study(longer=longer)
+    added = [cell for cell in study.runs() if cell not in plain.runs()]
+    assert [(c.backbone.method, c.backbone.steps, c.mode, c.scenes, c.steps) for c in added] == 2 * [
+        ("jepa", 20, "end_to_end", 4, 50)
+    ]
+    assert [c.seed for c in added] == [0, 1]
+    assert added[0].name == "end_to_end-jepa-p0-20-4scenes-s0-n50", "beside the record of the grid's own cell"
+    assert {need.name for need in study.needs(added[0])} == {
+        need.name for need in study.needs(replace(added[0], steps=0))
+    }
+
+
+def test_a_seed_twice_is_refused() -> None:
+    with pytest.raises(UserError, match="seeds"):
+        small_study(seeds=(0, 0))
