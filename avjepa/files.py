@@ -29,6 +29,15 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def remove_leftovers(folder: str | os.PathLike[str]) -> None:
+    """Delete what processes that were killed in ``replacing`` left in a folder, not below it.
+
+    Only for a folder that nobody else is writing, see ``avjepa.locking``.
+    """
+    for path in Path(folder).glob(".*.part"):
+        path.unlink(missing_ok=True)
+
+
 def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Write ``text`` to ``path`` atomically."""
     with replacing(path) as temporary:

@@ -25,6 +25,7 @@ FLOORS = [
     {"sparse"},
     {"geometry"},
     {"provenance"},
+    {"locking"},
     {"errors", "files"},
 ]
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
