@@ -27,6 +27,5 @@ def inspect(data: Path, version: str = "v1.0-trainval", json: bool = False, ever
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Parse and run; ``--json`` and ``--every_file`` need no value."""
-    flags = ("--json", "--every_file")
-    run_function("inspect", inspect, [f"{argument}=true" if argument in flags else argument for argument in arguments])
+    """Parse and run."""
+    run_function("inspect", inspect, arguments)

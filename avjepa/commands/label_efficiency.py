@@ -151,7 +151,5 @@ def _require_same_study(out: Path, definition: dict[str, Any]) -> None:
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Parse and run; ``--retry_failed`` and ``--report_only`` need no value."""
-    flags = ("--retry_failed", "--report_only")
-    bare = [f"{argument}=true" if argument in flags else argument for argument in arguments]
-    run_function("label-efficiency", label_efficiency, bare)
+    """Parse and run."""
+    run_function("label-efficiency", label_efficiency, arguments)

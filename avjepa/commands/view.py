@@ -68,5 +68,5 @@ def view(
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Parse and run; ``--window`` needs no value."""
-    run_function("view", view, ["--window=true" if argument == "--window" else argument for argument in arguments])
+    """Parse and run."""
+    run_function("view", view, arguments)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from avjepa import cli
+from avjepa.commands.parsing import run_function
 from avjepa.errors import UserError
 
 
@@ -48,6 +49,27 @@ def test_bad_options_give_one_line_and_code_2(
 def test_dashes_and_underscores_are_the_same() -> None:
     assert cli.underscored("--on-bad-file=skip-it") == "--on_bad_file=skip-it"
     assert cli.underscored("some-value") == "some-value"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "json"),
+    [
+        (["--data", "d"], False),
+        (["--json", "--data", "d"], True),
+        (["--data", "d", "--json"], True),
+        (["--json", "false", "--data", "d"], False),
+        (["--data=d", "--json=true"], True),
+    ],
+)
+def test_flags_need_no_value_and_may_have_one(arguments: list[str], json: bool) -> None:
+    given = []
+
+    def command(data: str, json: bool = False) -> None:
+        """Do."""
+        given.append((data, json))
+
+    run_function("command", command, arguments)
+    assert given == [("d", json)]
 
 
 def test_traceback_only_with_debug(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
