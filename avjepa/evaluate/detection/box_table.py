@@ -1,22 +1,18 @@
 """Boxes of many samples as columns, for the vectorised evaluator."""
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from pathlib import Path
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int64
-from nuscenes.eval.detection.constants import ATTRIBUTE_NAMES
 from nuscenes.eval.detection.utils import category_to_detection_name
 from nuscenes.utils.data_classes import Box
 from nuscenes.utils.geometry_utils import points_in_box
 from pyquaternion import Quaternion
 
 from avjepa.data.arrays import Array
-from avjepa.data.nuscenes.schema import CLASSES
-from avjepa.errors import UserError
+from avjepa.data.nuscenes.schema import ATTRIBUTES, CLASSES
 
 if TYPE_CHECKING:
     from nuscenes import NuScenes
@@ -24,7 +20,7 @@ if TYPE_CHECKING:
 NO_ATTRIBUTE = -1
 BICYCLE_RACK = "static_object.bicycle_rack"
 _CLASS_INDEX = {name: index for index, name in enumerate(CLASSES)}
-_ATTRIBUTE_INDEX = {"": NO_ATTRIBUTE} | {name: index for index, name in enumerate(ATTRIBUTE_NAMES)}
+_ATTRIBUTE_INDEX = {"": NO_ATTRIBUTE} | {name: index for index, name in enumerate(ATTRIBUTES)}
 
 
 @dataclass(frozen=True)
@@ -34,14 +30,14 @@ class BoxTable:
     sample: Int64[Array, "box"]
     """Position of the sample in the list of tokens the table was made for."""
     class_index: Int64[Array, "box"]
-    """Index into ``data.fields.CLASSES``."""
+    """Index into ``data.nuscenes.schema.CLASSES``."""
     translation: Float[Array, "box 3"]
     size: Float[Array, "box 3"]
     """Width, length, height (m)."""
     yaw: Float[Array, "box"]
     velocity: Float[Array, "box 2"]
     attribute: Int64[Array, "box"]
-    """Index into the devkit's ``ATTRIBUTE_NAMES``, or ``NO_ATTRIBUTE``."""
+    """Index into ``data.nuscenes.schema.ATTRIBUTES``, or ``NO_ATTRIBUTE``."""
     score: Float[Array, "box"]
 
     def __len__(self) -> int:
@@ -51,8 +47,13 @@ class BoxTable:
         """The boxes that ``keep`` marks or lists."""
         return BoxTable(**{field.name: getattr(self, field.name)[keep] for field in fields(self)})
 
+    def with_samples(self, sample: Int64[Array, "box"]) -> "BoxTable":
+        """The same boxes with ``sample`` counting another list of tokens."""
+        return replace(self, sample=sample)
 
-def _yaw(wxyz: Float[Array, "box 4"]) -> Float[Array, "box"]:
+
+def yaw_of(wxyz: Float[Array, "box 4"]) -> Float[Array, "box"]:
+    """Headings in the plane (rad) of quaternions of any length."""
     w, x, y, z = (wxyz / np.linalg.norm(wxyz, axis=1, keepdims=True)).T
     return np.asarray(np.arctan2(2 * (x * y + w * z), 1 - 2 * (y * y + z * z)))
 
@@ -66,40 +67,8 @@ def _table(
 
     return BoxTable(
         np.array(sample, np.int64), np.array(class_index, np.int64), column("translation", 3), column("size", 3),
-        _yaw(column("rotation", 4)), velocity, np.array(attribute, np.int64), np.array(score, np.float64),
+        yaw_of(column("rotation", 4)), velocity, np.array(attribute, np.int64), np.array(score, np.float64),
     )  # fmt: skip
-
-
-def predicted_boxes(path: Path, sample_tokens: Sequence[str], maximum: int) -> BoxTable:
-    """Boxes of an official result file, in the file's order, which decides between equal scores.
-
-    Args:
-        path: the result file.
-        sample_tokens: the samples that it has to list, all of them and no others.
-        maximum: boxes that a sample may have.
-
-    Raises:
-        UserError: the file is not in its format, lists other samples, or has too many boxes in one.
-    """
-    position = {token: index for index, token in enumerate(sample_tokens)}
-    try:
-        results = json.loads(path.read_text(encoding="utf-8"))["results"]
-        if results.keys() != position.keys():
-            raise UserError(f"{path}: its samples are not those of the split; predict this split of this dataset again")
-        if any(len(boxes) > maximum for boxes in results.values()):
-            raise UserError(f"{path}: a sample has more than {maximum} boxes; predict again")
-        pairs = [(position[token], entry) for token, boxes in results.items() for entry in boxes]
-        entries = [entry for _, entry in pairs]
-        return _table(
-            [index for index, _ in pairs],
-            [_CLASS_INDEX[entry["detection_name"]] for entry in entries],
-            [_ATTRIBUTE_INDEX[entry["attribute_name"]] for entry in entries],
-            [entry["detection_score"] for entry in entries],
-            entries,
-            np.array([entry["velocity"] for entry in entries], np.float64).reshape(-1, 2),
-        )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path}: not a nuScenes detection result ({error}); predict again") from error
 
 
 def annotated_boxes(nusc: "NuScenes", sample_tokens: Sequence[str]) -> BoxTable:

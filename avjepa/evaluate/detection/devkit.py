@@ -1,6 +1,5 @@
 """Official nuScenes detection scores, on any split of any dataset in the schema."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ from rich.console import Console
 
 from avjepa.data.nuscenes.splits import custom_splits, official_splits
 from avjepa.errors import UserError
+from avjepa.evaluate.detection.result_file import read_result_file
 from avjepa.evaluate.detection.scores import DetectionScores
 
 if TYPE_CHECKING:
@@ -36,20 +36,13 @@ class SplitDetectionEval(DetectionEval):  # type: ignore[misc]
     Args:
         nusc: the loaded dataset.
         config: the devkit's configuration.
-        predictions: an official result file that lists exactly the samples of ``sample_tokens``.
+        predictions: an official result file that lists exactly the samples of ``sample_tokens``, already checked.
         sample_tokens: the samples to score.
     """
 
     def __init__(self, nusc: "NuScenes", config: DetectionConfig, predictions: Path, sample_tokens: list[str]) -> None:
         self.nusc, self.cfg, self.verbose = nusc, config, False
         self.pred_boxes, self.meta = load_prediction(str(predictions), config.max_boxes_per_sample, DetectionBox)
-        found = set(self.pred_boxes.sample_tokens)
-        if found != set(sample_tokens):
-            missing, extra = len(set(sample_tokens) - found), len(found - set(sample_tokens))
-            raise UserError(
-                f"{predictions}: {missing} samples of the split are missing and {extra} are not of it; "
-                "predict this split of this dataset again"
-            )
         self.gt_boxes = self._filtered(load_gt_of_sample_tokens(nusc, sample_tokens, DetectionBox))
         self.pred_boxes = self._filtered(self.pred_boxes)
         self.sample_tokens = self.gt_boxes.sample_tokens
@@ -109,16 +102,17 @@ def evaluate_detection(
     Raises:
         UserError: a file is missing or not in its format, or the samples are not those of the split.
     """
-    if not predictions.is_file():
-        raise UserError(f"{predictions}: no such file; predict the split first")
+    result = read_result_file(predictions)
     nusc = nusc or load_nuscenes(dataroot, version)
     tokens = split_sample_tokens(nusc, split)
+    config = config_factory(CONFIG)
+    result.arranged(tokens, config.max_boxes_per_sample)
     try:
-        evaluation = SplitDetectionEval(nusc, config_factory(CONFIG), predictions, tokens)
+        evaluation = SplitDetectionEval(nusc, config, predictions, tokens)
         metrics, _ = evaluation.evaluate()
-    except (AssertionError, KeyError, TypeError, json.JSONDecodeError) as error:
+    except (AssertionError, KeyError, TypeError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"{predictions}: not a nuScenes detection result ({reason}); predict again") from error
+        raise UserError(f"{dataroot / version}: the devkit cannot score it ({reason}); run avjepa inspect") from error
     scores = DetectionScores.from_devkit(metrics)
     scores.save(
         out_dir / "metrics.json", version=version, split=split, samples=len(tokens), predictions=predictions.name,

@@ -20,9 +20,9 @@ from avjepa.evaluate.detection.box_table import (
     BoxTable,
     EvaluationRegion,
     annotated_boxes,
-    predicted_boxes,
 )
 from avjepa.evaluate.detection.devkit import CONFIG, split_sample_tokens
+from avjepa.evaluate.detection.result_file import read_result_file
 from avjepa.evaluate.detection.scores import ERRORS, DetectionScores
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class FastDetectionEval:
         """
         started = time.monotonic()
         maximum = self.config.max_boxes_per_sample
-        predicted = self.region.inside(predicted_boxes(predictions, self.sample_tokens, maximum))
+        predicted = self.region.inside(read_result_file(predictions).arranged(self.sample_tokens, maximum))
         metrics = DetectionMetrics(self.config)
         distances = np.array(self.config.dist_ths)
         for index, name in enumerate(CLASSES):

@@ -166,7 +166,7 @@ def test_bad_input_is_one_clear_line(tiny_dataset: Any, write_results: Any, tmp_
     content["results"]["scene-b-0"] *= 200
     spoiled = tmp_path / "spoiled.json"
     spoiled.write_text(json.dumps(content))
-    with pytest.raises(UserError, match="500 boxes per sample"):
+    with pytest.raises(UserError, match="more than 500 boxes"):
         evaluate(spoiled)
     with pytest.raises(UserError, match="more than 500 boxes"):
         FastDetectionEval(NuScenes("v1.0-synth", str(root), verbose=False), "val").evaluate(spoiled)

@@ -1,0 +1,142 @@
+"""Result files from strangers: read as they are, or refused in one line that says where and why."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from nuscenes.eval.detection.constants import ATTRIBUTE_NAMES, DETECTION_NAMES
+
+from avjepa.data.nuscenes.schema import ATTRIBUTES, CLASSES
+from avjepa.errors import UserError
+from avjepa.evaluate.detection.box_table import NO_ATTRIBUTE
+from avjepa.evaluate.detection.result_file import read_result_file
+
+META = {"use_camera": True, "use_lidar": False, "use_radar": True, "use_map": False, "use_external": False}
+
+
+def box(**changes: Any) -> dict[str, Any]:
+    return {
+        "sample_token": "a", "translation": [1.0, 2.0, 3.0], "size": [2.0, 4.5, 1.5], "rotation": [0.8, 0.0, 0.0, 0.6],
+        "velocity": [0.5, -0.5], "detection_name": "bus", "detection_score": 0.5, "attribute_name": "vehicle.moving",
+        **changes,
+    }  # fmt: skip
+
+
+def written(tmp_path: Path, content: Any) -> Path:
+    path = tmp_path / "predictions.json"
+    path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
+    return path
+
+
+def test_names_are_the_devkits() -> None:
+    assert list(ATTRIBUTES) == ATTRIBUTE_NAMES
+    assert sorted(CLASSES) == sorted(DETECTION_NAMES)
+
+
+def test_boxes_are_read_in_the_files_order(tmp_path: Path) -> None:
+    later = box(sample_token="b", detection_name="barrier", attribute_name="", detection_score=1, rotation=[0, 0, 0, 2])
+    # as the devkit's own serialisation writes them
+    first = box(detection_score=0.25, num_pts=-1, ego_translation=[0.0, 0.0, 0.0])
+    result = read_result_file(
+        written(tmp_path, {"meta": META, "results": {"b": [later], "c": [], "a": [first, box()]}})
+    )
+    assert result.sample_tokens == ("b", "c", "a")
+    assert result.sensors == ("camera", "radar")
+    boxes = result.boxes
+    assert boxes.sample.tolist() == [0, 2, 2]
+    assert [CLASSES[index] for index in boxes.class_index] == ["barrier", "bus", "bus"]
+    assert boxes.attribute.tolist() == [NO_ATTRIBUTE, ATTRIBUTES.index("vehicle.moving"), 5]
+    assert boxes.score.tolist() == [1.0, 0.25, 0.5]
+    np.testing.assert_allclose(boxes.yaw % (2 * np.pi), [np.pi, *2 * [2 * np.arctan2(0.6, 0.8)]])
+    assert boxes.size[1].tolist() == [2.0, 4.5, 1.5]
+    assert boxes.velocity[1].tolist() == [0.5, -0.5]
+    assert result.of_sample("a").score.tolist() == [0.5, 0.25]
+    assert len(result.of_sample("c")) == 0
+    assert result.arranged(["a", "b", "c"], 2).sample.tolist() == [1, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("entry", "problem"),
+    [
+        *((box(**{field: None}), field) for field in box() if field not in ("attribute_name", "detection_name")),
+        *(({k: v for k, v in box().items() if k != field}, rf"'{field}' is missing") for field in box()),
+        (box(detection_name="tram"), "detection_name 'tram' is none of car, truck"),
+        (box(detection_name=["car"]), r"detection_name \['car'\] is none of"),
+        (box(attribute_name=None), "attribute_name None is none of pedestrian.moving"),
+        (box(attribute_name="flying"), "attribute_name 'flying' is none of"),
+        (box(sample_token="b"), "lists a box whose sample_token is 'b'"),
+        (box(sample_token=7), "lists a box whose sample_token is 7"),
+        (box(sample_token="\ud800"), r"lists a box whose sample_token is '\\ud800'"),
+        (box(translation=[1.0, 2.0]), "translation is no list of 3 numbers"),
+        (box(translation=[1.0, 2.0, "3"]), "translation is no list of 3 numbers"),
+        (box(translation=[1.0, 2.0, box()]), "translation is no list of 3 numbers"),
+        (box(translation=[1.0, float("nan"), 3.0]), "NaN"),
+        (box(translation=[1.0, 10**400, 3.0]), "a number is too large"),
+        (box(translation=[1.0, 1e300, 3.0]), "absurdly large"),
+        (box(size="abc"), "size is no list of 3 numbers"),
+        (box(size=[2.0, 0.0, 1.0]), "size is not positive"),
+        (box(size=[2.0, -4.0, 1.0]), "size is not positive"),
+        (box(rotation=[0, 0, 0, 0]), "rotation is no quaternion"),
+        (box(rotation=[True, 0, 0, 0]), "rotation is no list of 4 numbers"),
+        (box(velocity=[float("nan"), 0.0]), "NaN"),
+        (box(velocity=[float("inf"), 0.0]), "infinite"),
+        (box(detection_score="0.5"), "detection_score is no number"),
+        (box(detection_score=float("nan")), "NaN"),
+        (box(num_pts=0), "num_pts is for annotations"),
+        (box(ego_translation=None), "ego_translation is no list of 3 numbers"),
+        ([box()], "is no box"),
+        (None, "None is no box"),
+        (3, "3 is no box"),
+    ],
+)  # fmt: skip
+def test_a_bad_box_is_refused_in_one_line(entry: Any, problem: str, tmp_path: Path) -> None:
+    path = written(tmp_path, {"meta": META, "results": {"a": [box(), entry]}})
+    with pytest.raises(UserError, match=problem) as refusal:
+        read_result_file(path)
+    message = str(refusal.value)
+    assert message.startswith(f"{path}: ")
+    assert message.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("", "not a nuScenes detection result"),
+        ('{"meta": {}, "results": {"a": [', "not a nuScenes detection result"),
+        ("[" * 100_000, "not a nuScenes detection result"),
+        ('{"meta": {}, "results": ' + "9" * 5000 + "}", "not a nuScenes detection result"),
+        ([], "no objects 'meta' and 'results'"),
+        (None, "no objects 'meta' and 'results'"),
+        (box(), "no objects 'meta' and 'results'"),
+        ({"results": {}}, "no objects 'meta' and 'results'"),
+        ({"meta": META}, "no objects 'meta' and 'results'"),
+        ({"meta": META, "results": [box()]}, "no objects 'meta' and 'results'"),
+        ({"meta": box(), "results": {}}, "no objects 'meta' and 'results'"),
+        ({"meta": {**META, "use_lidar": "no"}, "results": {}}, "'use_lidar' is neither true nor false"),
+        ({"meta": META, "results": {"a": box()}}, "sample 'a': its boxes are no list"),
+        ('{"meta": {}, "results": {"a": [], "b": [], "a": []}}', "the key 'a' stands twice"),
+    ],
+)
+def test_a_file_that_is_no_result_is_refused_in_one_line(content: Any, problem: str, tmp_path: Path) -> None:
+    path = written(tmp_path, content)
+    with pytest.raises(UserError, match=problem) as refusal:
+        read_result_file(path)
+    assert str(refusal.value).isprintable()
+
+
+@pytest.mark.parametrize("make", [lambda path: None, os.mkdir, os.mkfifo])
+def test_what_is_no_file_is_not_waited_for(make: Callable[[Path], None], tmp_path: Path) -> None:
+    make(tmp_path / "predictions.json")
+    with pytest.raises(UserError, match=r"predictions\.json: no such file"):
+        read_result_file(tmp_path / "predictions.json")
+
+
+def test_bytes_that_are_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "predictions.json"
+    path.write_bytes(b'\xff\xfe{"results": {}}')
+    with pytest.raises(UserError, match="not a nuScenes detection result"):
+        read_result_file(path)
