@@ -25,7 +25,7 @@ from avjepa.data.loading.sample_loader import LidarSweeps, RadarSweeps, SampleLo
 from avjepa.data.nuscenes.annotations import AnnotationIndex
 from avjepa.data.nuscenes.index import DatasetIndex
 from avjepa.data.sample import Sample
-from avjepa.evaluate.detection.predictions import read_detections
+from avjepa.evaluate.detection.sample_detections import read_detections
 from avjepa.evaluate.detection.scores import DetectionScores
 from avjepa.provenance import hardware, package_versions
 from avjepa.report.demo_page import Pretraining, Scene, Score, write_demo_report

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from avjepa.commands.parsing import run_function
-from avjepa.errors import UserError
+from avjepa.errors import BadFileError, UserError
 
 
 def view(
@@ -21,6 +21,8 @@ def view(
     window: bool = False,
 ) -> None:
     """Draw a keyframe: bird's-eye view with points, boxes and predictions, and the six cameras with boxes.
+
+    Without annotation tables it is drawn without boxes.
 
     Args:
         data: the dataset's root folder.
@@ -38,7 +40,7 @@ def view(
     from avjepa.data.loading.sample_loader import LidarSweeps, RadarSweeps, SampleLoader, SensorInputs
     from avjepa.data.nuscenes.annotations import AnnotationIndex
     from avjepa.data.nuscenes.index import DatasetIndex
-    from avjepa.evaluate.detection.predictions import read_detections
+    from avjepa.evaluate.detection.sample_detections import read_detections
     from avjepa.report.view import draw_sample, show_points
 
     if out.suffix.lower() != ".png":
@@ -54,8 +56,9 @@ def view(
         raise UserError(f"--index {index}: there are {len(keyframes)} keyframes, numbered from 0")
     moment = keyframes[index]
     sensors = SensorInputs(LidarSweeps(lidar_sweeps), RadarSweeps(), ImageTransform(450, 800))
-    sample = SampleLoader(dataset).load(moment, sensors)
-    sample = replace(sample, labels=AnnotationIndex.open(dataset).labels(moment))
+    sample = SampleLoader(dataset, _name_the_keyframe).load(moment, sensors)
+    if AnnotationIndex.is_there(dataset):
+        sample = replace(sample, labels=AnnotationIndex.open(dataset).labels(moment))
     detections = None
     if predictions is not None:
         found = read_detections(predictions, sample.token, sample.global_from_ego)
@@ -65,6 +68,10 @@ def view(
     print(out)
     if window:
         show_points(sample)
+
+
+def _name_the_keyframe(error: BadFileError, of_the_moment: bool) -> None:
+    raise BadFileError(error.path, error.problem, "restore the file, or draw another keyframe (--index or --token)")
 
 
 def run(arguments: Sequence[str]) -> None:

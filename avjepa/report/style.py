@@ -99,6 +99,7 @@ _PICTURE = _CHART | {
     "xtick.color": CANVAS_INK,
     "ytick.color": CANVAS_INK,
     "axes.grid": False,
+    "text.parse_math": False,  # names of scenes, sensors and classes may hold dollar signs
 }
 
 _Parameters = ParamSpec("_Parameters")

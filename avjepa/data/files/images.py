@@ -1,6 +1,8 @@
 """Camera images: decoding, resizing and cropping, with the camera matrix kept exact."""
 
 import os
+import struct
+import zlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +11,18 @@ from jaxtyping import Float64, UInt8
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
+from avjepa.data.files.regular import refuse_irregular
 from avjepa.errors import BadFileError, UserError
+
+_FORMATS = ("JPEG", "PNG")
+"""What is decoded. Pillow knows formats whose decoder starts another program (EPS: Ghostscript)."""
+_MOST_PIXELS = 100_000_000
+"""More than any camera on a vehicle has. Pillow's own limit does not count: the devkit lifts it when it is imported."""
+_DECODING_ERRORS = (
+    OSError, ValueError, SyntaxError, EOFError, ArithmeticError, LookupError, TypeError, MemoryError, struct.error,
+    zlib.error,
+)  # fmt: skip
+"""What Pillow raises for files whose bytes were changed."""
 
 
 @dataclass(frozen=True)
@@ -45,31 +58,45 @@ class ImageTransform:
             a camera matrix with from the left.
 
         Raises:
-            BadFileError: the file is missing, truncated, no image, or of another size.
+            BadFileError: the file is missing, truncated, neither JPEG nor PNG, or of another size, or no camera has
+                the size. Sizes are compared before a pixel is decoded: a file of megabytes may unpack to gigabytes.
         """
+        refuse_irregular(path)
+        wide, high = self._covering(path, size)
         try:
-            with Image.open(path) as image:
-                full_width, full_height = image.size
-                if (full_height, full_width) != size:
-                    problem = f"the image is {full_width} x {full_height}, the table says {size[1]} x {size[0]}"
+            with Image.open(path, formats=_FORMATS) as image:
+                if image.size != (size[1], size[0]):
+                    problem = f"the image is {image.size[0]} x {image.size[1]}, the table says {size[1]} x {size[0]}"
                     raise BadFileError(path, problem)
-                scale = max(self.width / full_width, self.height / full_height)
-                wide, high = max(round(full_width * scale), self.width), max(round(full_height * scale), self.height)
                 # JPEG decodes at 1/2, 1/4 or 1/8 of its size several times as fast. The reduced image is rounded up to
                 # whole pixels; the box is where the full image really ends.
                 image.draft("RGB", (wide, high))
-                reduction = max(1, round(full_width / image.size[0]))
-                box = (0.0, 0.0, full_width / reduction, full_height / reduction)
+                reduction = max(1, round(size[1] / image.size[0]))
+                box = (0.0, 0.0, size[1] / reduction, size[0] / reduction)
                 resized = image.convert("RGB").resize((wide, high), Image.Resampling.BILINEAR, box)
-        except FileNotFoundError:
-            raise BadFileError(path, "the file is missing") from None
+        except Image.DecompressionBombError:
+            raise BadFileError(path, f"the image has more pixels than the {size[1]} x {size[0]} of the table") from None
         except UnidentifiedImageError:
-            raise BadFileError(path, "the file is no image") from None
-        except (OSError, ValueError, SyntaxError) as error:
+            raise BadFileError(path, "the file is no image: neither JPEG nor PNG") from None
+        except _DECODING_ERRORS as error:
             raise BadFileError(path, f"the image cannot be decoded ({error})") from None
         left, top = (wide - self.width) // 2, high - self.height
         pixels = np.array(resized)[top:, left : left + self.width]
         here_from_file = torch.tensor(
-            [[wide / full_width, 0.0, -left], [0.0, high / full_height, -top], [0.0, 0.0, 1.0]], dtype=torch.float64
+            [[wide / size[1], 0.0, -left], [0.0, high / size[0], -top], [0.0, 0.0, 1.0]], dtype=torch.float64
         )
         return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))), here_from_file
+
+    def _covering(self, path: str | os.PathLike[str], size: tuple[int, int]) -> tuple[int, int]:
+        """Width and height of the resized image before cutting. Raises ``BadFileError`` for the size of no camera."""
+        height, width = size
+        if height < 1 or width < 1 or height * width > _MOST_PIXELS:
+            raise BadFileError(path, f"the table says {width} x {height} pixels, which no camera has")
+        scale = max(self.width / width, self.height / height)
+        wide, high = max(round(width * scale), self.width), max(round(height * scale), self.height)
+        if wide * high > _MOST_PIXELS:
+            problem = (
+                f"{width} x {height} pixels, of which a frame of {self.width} x {self.height} would cut nearly all"
+            )
+            raise BadFileError(path, problem)
+        return wide, high

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from avjepa.data.arrays import Array
+from avjepa.data.files.regular import refuse_irregular
 from avjepa.errors import BadFileError
 
 PathLike: TypeAlias = str | os.PathLike[str]
@@ -34,7 +35,7 @@ def read_lidar(path: PathLike) -> Float32[Array, "point 5"]:
         is an empty cloud.
 
     Raises:
-        BadFileError: the file is missing, truncated, or holds a value that is not finite.
+        BadFileError: the file is missing, no regular file, truncated, or holds a value that is not finite.
     """
     content = _content(path)
     record = 4 * len(LIDAR_FILE_FIELDS)
@@ -60,7 +61,8 @@ def read_radar(path: PathLike) -> Float32[Array, "point 18"]:
         Columns ``RADAR_FILE_FIELDS``, in the sensor frame.
 
     Raises:
-        BadFileError: the file is missing, truncated, no binary radar point cloud, or holds a value that is not finite.
+        BadFileError: the file is missing, no regular file, truncated, no binary radar point cloud, or holds a value
+            that is not finite.
     """
     content = _content(path)
     marker = b"\nDATA "
@@ -110,10 +112,9 @@ def write_radar(path: PathLike, points: Float32[Array, "point 18"]) -> None:
 
 
 def _content(path: PathLike) -> UInt8[Array, "byte"]:
+    refuse_irregular(path)
     try:
         return np.fromfile(path, dtype=np.uint8)
-    except FileNotFoundError:
-        raise BadFileError(path, "the file is missing") from None
     except OSError as error:
         raise BadFileError(path, f"the file cannot be read ({error.strerror})") from None
 

@@ -50,6 +50,11 @@ class AnnotationIndex:
         self._sample_start = arrays["sample_start"]
         self._instance_token = arrays["instance_token"]
 
+    @staticmethod
+    def is_there(index: DatasetIndex) -> bool:
+        """Whether the dataset has an annotation table; a drive that nobody labelled has none."""
+        return (index.folder / "sample_annotation.json").exists()
+
     @classmethod
     def open(cls, index: DatasetIndex) -> "AnnotationIndex":
         """Open the annotations of a dataset; cached like the index.

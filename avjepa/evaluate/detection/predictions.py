@@ -1,20 +1,16 @@
 """Detections as the official nuScenes result file."""
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from avjepa.data.nuscenes.schema import CLASSES
-from avjepa.errors import UserError
 from avjepa.files import write_json
 from avjepa.geometry.boxes import transform_boxes
-from avjepa.geometry.transforms import inverse
 from avjepa.heads.detection.detections import Detections
 
 MOVING_SPEED = 0.2
@@ -77,29 +73,3 @@ def write_predictions(
     """
     meta = {f"use_{name}": name in sensors for name in ("camera", "lidar", "radar", "map", "external")}
     write_json(path, {"meta": meta, "results": {t: list(results.get(t, ())) for t in sample_tokens}}, indent=None)
-
-
-def read_detections(path: Path, token: str, global_from_ego: Float[Tensor, "4 4"]) -> Detections:
-    """The detections of one sample from an official result file, in the sample's ego frame, best first.
-
-    Raises:
-        UserError: the file cannot be read, is no result file, or does not list the sample.
-    """
-    try:
-        entries = json.loads(path.read_text(encoding="utf-8"))["results"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: not a nuScenes detection result ({error}); predict again") from error
-    if token not in entries:
-        raise UserError(f"{path}: does not list sample {token}; choose a sample of the split that was predicted")
-    ordered = sorted(entries[token], key=lambda entry: -float(entry["detection_score"]))
-    rows = []
-    for entry in ordered:
-        width, length, height = entry["size"]
-        w, _, _, z = entry["rotation"]
-        rows.append([*entry["translation"], length, width, height, 2 * math.atan2(z, w), *entry["velocity"]])
-    boxes = torch.tensor(rows, dtype=torch.float64).reshape(-1, 9)
-    return Detections(
-        transform_boxes(inverse(global_from_ego.double()), boxes).float(),
-        torch.tensor([float(entry["detection_score"]) for entry in ordered]),
-        torch.tensor([CLASSES.index(entry["detection_name"]) for entry in ordered], dtype=torch.int64),
-    )

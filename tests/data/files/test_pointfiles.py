@@ -1,3 +1,4 @@
+import os
 import pickle
 from pathlib import Path
 
@@ -127,3 +128,10 @@ def test_failed_write_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.
 def test_bad_file_error_survives_the_way_out_of_a_worker() -> None:
     error = pickle.loads(pickle.dumps(BadFileError("a.bin", "truncated")))
     assert (error.path, error.problem) == ("a.bin", "truncated")
+
+
+@pytest.mark.parametrize("read", [read_lidar, read_radar])
+def test_pipe_is_refused_and_not_waited_for(tmp_path: Path, read) -> None:
+    os.mkfifo(tmp_path / "cloud")
+    with pytest.raises(BadFileError, match="no regular file"):
+        read(tmp_path / "cloud")

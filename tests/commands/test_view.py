@@ -1,0 +1,106 @@
+"""``avjepa view`` through the command line."""
+
+import json
+import math
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from avjepa import cli
+from tests.commands.test_bad_input import refused
+from tests.data.conftest import VERSION
+
+
+def view(data: Path, out: Path, *options: object) -> int:
+    return cli.main(["view", "--data", str(data), "--version", VERSION, "--out", str(out), *map(str, options)])
+
+
+def edit(data: Path, table: str, change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> None:
+    path = data / VERSION / f"{table}.json"
+    path.write_text(json.dumps(change(json.loads(path.read_text()))))
+
+
+def is_picture(path: Path) -> bool:
+    with Image.open(path) as image:
+        image.load()
+        return image.format == "PNG" and image.width > 1000
+
+
+@pytest.fixture
+def result(tmp_path: Path) -> Callable[..., Path]:
+    def write(**change: Any) -> Path:
+        box = {
+            "sample_token": "sample-0-0", "translation": [310, 1010, 0.9], "size": [1.8, 4.4, 1.5],
+            "rotation": [1, 0, 0, 0], "velocity": [0, 0], "detection_name": "car", "detection_score": 0.9,
+            "attribute_name": "",
+        }  # fmt: skip
+        (tmp_path / "result.json").write_text(json.dumps({"results": {"sample-0-0": [box | change]}}))
+        return tmp_path / "result.json"
+
+    return write
+
+
+def test_keyframe_with_predictions_is_drawn(tiny: Path, tmp_path: Path, result: Callable[..., Path]) -> None:
+    assert view(tiny, tmp_path / "x.png", "--token", "sample-0-0", "--predictions", result()) == 0
+    assert is_picture(tmp_path / "x.png")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("translation", [math.nan, 0, 0]), ("velocity", None), ("size", "large"), ("rotation", [1])]
+)
+def test_result_file_with_a_broken_box_is_one_line(
+    tiny: Path, tmp_path: Path, result: Callable[..., Path], capfd: pytest.CaptureFixture[str], field: str, value: Any
+) -> None:
+    code = view(tiny, tmp_path / "x.png", "--token", "sample-0-0", "--predictions", result(**{field: value}))
+    refused(capfd, code, "result.json", field)
+    assert not (tmp_path / "x.png").exists()
+
+
+def test_drive_without_annotation_tables_is_drawn_without_boxes(copy: Path, tmp_path: Path) -> None:
+    for table in ("sample_annotation", "instance", "category"):
+        (copy / VERSION / f"{table}.json").unlink()
+    assert view(copy, tmp_path / "x.png") == 0
+    assert is_picture(tmp_path / "x.png")
+
+
+def test_missing_file_gives_advice_that_view_can_follow(
+    copy: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (copy / "samples/LIDAR_TOP/data-0-LIDAR_TOP-0.pcd.bin").unlink()
+    assert view(copy, tmp_path / "x.png") == 2
+    error = capfd.readouterr().err
+    assert "data-0-LIDAR_TOP-0.pcd.bin: the file is missing" in error
+    assert "--index" in error and "on-bad-file" not in error
+    assert view(copy, tmp_path / "x.png", "--index", 1) == 0
+
+
+def test_pipe_in_the_place_of_a_sensor_file_is_refused(
+    copy: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pipe = copy / "samples/LIDAR_TOP/data-0-LIDAR_TOP-0.pcd.bin"
+    pipe.unlink()
+    os.mkfifo(pipe)
+    refused(capfd, view(copy, tmp_path / "x.png"), pipe.name, "no regular file")
+
+
+@pytest.mark.parametrize("name", ["$x_$", r"$\frac{$", "100 $"])
+def test_dollar_signs_in_a_scene_name_are_drawn_as_text(copy: Path, tmp_path: Path, name: str) -> None:
+    edit(copy, "scene", lambda rows: [rows[0] | {"name": name}, *rows[1:]])
+    (copy / VERSION / "splits.json").write_text(json.dumps({"train": [name], "val": ["scene-0001"]}))
+    assert view(copy, tmp_path / "x.png") == 0
+    assert is_picture(tmp_path / "x.png")
+
+
+@pytest.mark.parametrize("matrix", [[], [[0, 0, 0]] * 3, [[100, 0, 80], [0, 0, 45], [0, 0, 1]]])
+def test_camera_in_use_without_a_camera_matrix_is_named(
+    copy: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], matrix: list[list[float]]
+) -> None:
+    def spoil(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [row | {"camera_intrinsic": matrix} if row["token"] == "calibration-CAM_FRONT" else row for row in rows]
+
+    edit(copy, "calibrated_sensor", spoil)
+    refused(capfd, view(copy, tmp_path / "x.png"), "calibrated_sensor.json", "CAM_FRONT")
