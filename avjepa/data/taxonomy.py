@@ -1,6 +1,6 @@
 """Which classes there are, and what a task needs to know of each: categories, groups, attributes, ranges."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -8,6 +8,7 @@ from avjepa.data.strict_yaml import YamlFile
 from avjepa.errors import UserError
 
 _SHIPPED = Path(__file__).parent / "taxonomies"
+_SOME_CLASSES = ("without_velocity", "without_heading", "half_turn")
 
 
 @dataclass(frozen=True)
@@ -30,10 +31,12 @@ class AttributeRule:
     Args:
         moving: of a box that moves.
         still: of a box that does not.
+        others: what the class may have besides, without being likely.
     """
 
     moving: str
     still: str
+    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,11 @@ class Taxonomy:
         ranges: distance from the vehicle (m) within which each class is evaluated.
         attributes: the rule of each class that has attributes.
         moving_speed: m/s above which a box counts as moving.
+        without_velocity: classes of things that stand; their velocity is not evaluated.
+        without_heading: classes that look alike from all sides; their heading is not evaluated.
+        half_turn: classes whose front looks like their back; the heading is evaluated up to half a turn.
+        ignored_inside: by category, classes whose boxes are not evaluated where they stand inside a box of the category
+            (cycles in a bicycle rack).
     """
 
     classes: tuple[str, ...]
@@ -57,6 +65,10 @@ class Taxonomy:
     ranges: dict[str, float]
     attributes: dict[str, AttributeRule]
     moving_speed: float
+    without_velocity: tuple[str, ...] = ()
+    without_heading: tuple[str, ...] = ()
+    half_turn: tuple[str, ...] = ()
+    ignored_inside: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def class_of(self, category: str) -> int:
         """Index of a category's class; -1 for one that has none or is not known."""
@@ -70,13 +82,18 @@ class Taxonomy:
             return ""
         return rule.moving if speed > self.moving_speed else rule.still
 
+    def attribute_names(self) -> tuple[str, ...]:
+        """Every attribute that a box may have, in the order in which the rules name them."""
+        rules = self.attributes.values()
+        return tuple(dict.fromkeys(name for rule in rules for name in (rule.moving, rule.still, *rule.others)))
+
 
 @cache
 def load_taxonomy(name: str) -> Taxonomy:
     """A taxonomy that comes with the package, by its name (``nuscenes``), or any other by the path of its YAML file.
 
-    The file has the keys of ``Taxonomy``, of which ``attributes`` and ``moving_speed`` may be left out together; see
-    ``avjepa/data/taxonomies/nuscenes.yaml``.
+    The file has the keys of ``Taxonomy``. From ``attributes`` on they may be left out, where ``attributes`` need a
+    ``moving_speed``; see ``avjepa/data/taxonomies/nuscenes.yaml``.
 
     Raises:
         UserError: there is no such file, or something in it is wrong: one line that names the key.
@@ -84,7 +101,11 @@ def load_taxonomy(name: str) -> Taxonomy:
     path = _SHIPPED / f"{name}.yaml" if name in _shipped() else Path(name)
     if not path.is_file():
         raise UserError(f"taxonomy {name!r}: no such file; give a path, or one of {', '.join(_shipped())}")
-    file = YamlFile(path, ("classes", "categories", "groups", "ranges"), ("attributes", "moving_speed"))
+    file = YamlFile(
+        path,
+        ("classes", "categories", "groups", "ranges"),
+        ("attributes", "moving_speed", *_SOME_CLASSES, "ignored_inside"),
+    )
     content = file.content
     classes = file.names(content["classes"], "classes")
     if not classes:
@@ -104,6 +125,13 @@ def load_taxonomy(name: str) -> Taxonomy:
         ranges={one: file.positive(ranges[one], f"ranges: {one}") for one in classes},
         attributes={one: _rule(file, one, attributes[one]) for one in classes if one in attributes},
         moving_speed=file.positive(content.get("moving_speed", 1.0), "moving_speed"),
+        ignored_inside={
+            category: file.names(names, f"ignored_inside: {category}", classes)
+            for category, names in file.mapping(
+                content.get("ignored_inside", {}), "ignored_inside", (), categories
+            ).items()
+        },
+        **{key: file.names(content.get(key, []), key, classes) for key in _SOME_CLASSES},
     )
 
 
@@ -130,7 +158,7 @@ def _groups(file: YamlFile, classes: tuple[str, ...]) -> tuple[ClassGroup, ...]:
 
 
 def _rule(file: YamlFile, name: str, value: object) -> AttributeRule:
-    rule = file.mapping(value, f"attributes: {name}", ("moving", "still"))
-    return AttributeRule(
-        file.name(rule["moving"], f"attributes: {name}: moving"), file.name(rule["still"], f"attributes: {name}: still")
-    )
+    key = f"attributes: {name}"
+    rule = file.mapping(value, key, ("moving", "still"), ("others",))
+    moving, still = (file.name(rule[one], f"{key}: {one}") for one in ("moving", "still"))
+    return AttributeRule(moving, still, file.names(rule.get("others", []), f"{key}: others"))

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from jsonargparse import ArgumentParser
 from nuscenes.eval.common.config import config_factory
-from nuscenes.eval.detection.constants import DETECTION_NAMES
+from nuscenes.eval.detection.constants import ATTRIBUTE_NAMES, DETECTION_NAMES
 from nuscenes.eval.detection.utils import category_to_detection_name, detection_name_to_rel_attributes
 
 from avjepa.data.taxonomy import AttributeRule, ClassGroup, Taxonomy, load_taxonomy
@@ -46,6 +46,13 @@ def test_nuscenes_ranges_and_attributes_are_the_devkits() -> None:
         assert {NUSCENES.attribute_of(name, 0.1), NUSCENES.attribute_of(name, 5.0)} <= set(allowed)
 
 
+def test_nuscenes_attributes_are_all_of_the_devkits() -> None:
+    assert sorted(NUSCENES.attribute_names()) == sorted(ATTRIBUTE_NAMES)
+    assert {name for name in NUSCENES.classes if not detection_name_to_rel_attributes(name)} == {
+        name for name in NUSCENES.classes if name not in NUSCENES.attributes
+    }
+
+
 def test_nuscenes_groups_are_centerpoints() -> None:
     # det3d/configs/nusc: tasks and test_cfg.min_radius (squared) of CenterPoint
     squared = {
@@ -80,6 +87,7 @@ def test_a_taxonomy_of_another_data_set(tmp_path: Path) -> None:
     assert [own.class_of(name) for name in ("PASSENGER_CAR", "TRUCK", "PERSON", "SIGN", "DOG")] == [0, 0, 1, -1, -1]
     assert own.groups == (ClassGroup(("Car",), 2.0), ClassGroup(("Walker",), 0.4))
     assert own.attribute_of("Car", 9.0) == ""
+    assert own.attribute_names() == own.half_turn == ()
 
 
 def test_a_taxonomy_is_rebuilt_from_json() -> None:
@@ -109,6 +117,9 @@ def test_a_taxonomy_is_rebuilt_from_json() -> None:
         ({"ranges": {"Car": 60, "Walker": float("nan")}}, "ranges: Walker: must be a positive number"),
         ({"attributes": {"Car": {"moving": "fast", "still": "slow"}}}, "attributes: need a moving_speed"),
         ({"attributes": {"Tram": None}, "moving_speed": 1}, "attributes: does not know 'Tram'"),
+        ({"half_turn": ["Tram"]}, "half_turn: does not know 'Tram'; choose from Car, Walker"),
+        ({"ignored_inside": {"RACK": ["Walker"]}}, "ignored_inside: does not know 'RACK'"),
+        ({"ignored_inside": {"SIGN": "Walker"}}, "ignored_inside: SIGN: expected a list of names"),
         ({"colours": {}}, "does not know 'colours'; choose from classes, categories"),
     ],
 )
