@@ -8,6 +8,7 @@ from typing import Any
 
 from avjepa.commands.parsing import run_function
 from avjepa.errors import UserError
+from avjepa.processes import end_with_parent
 
 
 def label_efficiency(
@@ -120,6 +121,7 @@ def prepared(
 
 def _help(**arguments: Any) -> None:
     """A further worker on this machine; what it cannot do, the first one does."""
+    end_with_parent()
     prepared(**arguments).run()
 
 

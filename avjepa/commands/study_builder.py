@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from lightning import Callback
 
 from avjepa.bundle.bundle import save_bundle
 from avjepa.commands.finetune import FinetuneCLI
@@ -15,6 +16,7 @@ from avjepa.data.loading.datamodule import DetectionDataModule, PretrainDataModu
 from avjepa.files import write_text
 from avjepa.finetune.lightning_model import FinetuneModule
 from avjepa.pretrain.lightning_model import PretrainModule
+from avjepa.study.last_loss import LastLoss
 from avjepa.study.plan import Pretraining, Run, Setting
 from avjepa.study.worker import Builder, DetectorRun
 from avjepa.training.checkpoints import LAST
@@ -76,9 +78,18 @@ class ConfiguredBuilder(Builder):
             f"--model.head_first_steps={setting.head_first_steps}", f"--model.layer_decay={setting.layer_decay}",
             f"--data.scenes={cell.scenes}", f"--data.eval_split={split}",
         ]  # fmt: skip
-        cli = FinetuneCLI("finetune", FinetuneModule, DetectionDataModule, arguments)
+        cli = _StudyFinetune("finetune", FinetuneModule, DetectionDataModule, arguments)
         _hide_progress(cli.trainer)
-        return DetectorRun(cli.model, cli.datamodule, cli.trainer)
+        return DetectorRun(cli.model, cli.datamodule, cli.trainer, cli.last_loss)
+
+
+class _StudyFinetune(FinetuneCLI):
+    """Keeps the last loss for the record."""
+
+    def callbacks(self) -> list[Callback]:
+        """Beside those of every training."""
+        self.last_loss = LastLoss()
+        return [self.last_loss]
 
 
 def _quiet(folder: Path) -> list[str]:

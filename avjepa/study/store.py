@@ -1,65 +1,32 @@
-"""Records of finished jobs and claims on running ones, in a folder that many workers share."""
+"""Records of finished jobs and leases of running ones, in a folder that many workers share."""
 
 import contextlib
 import json
-import os
-import socket
-import threading
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from avjepa.errors import UserError
 from avjepa.files import write_json
-
-
-class Lease:
-    """A job that this worker holds. Its file is touched now and then, so that others see it is alive.
-
-    Args:
-        path: of the claim file, which the worker has just created.
-        heartbeat: seconds between two touches.
-    """
-
-    def __init__(self, path: Path, heartbeat: float) -> None:
-        self.path = path
-        self._released = threading.Event()
-        self._thread = threading.Thread(target=self._beat, args=(heartbeat,), daemon=True)
-        self._thread.start()
-
-    def _beat(self, heartbeat: float) -> None:
-        while not self._released.wait(heartbeat):
-            with contextlib.suppress(OSError):  # a network share that is gone for a moment
-                os.utime(self.path)
-
-    def release(self) -> None:
-        """Let others have the job, or see that it is done."""
-        self._released.set()
-        self._thread.join()
-        self.path.unlink(missing_ok=True)
+from avjepa.study.leases import Holder, Leases, this_process
 
 
 class Store:
     """Who does what, and what came of it.
 
-    ``records/JOB.json`` is a finished job, ``failures/JOB.json`` one that cannot be done. A claim is a file
-    ``claims/JOB.GENERATION`` that is created exclusively. A claim that has not been touched for a while is dead; it is
-    taken over by creating the next generation, which again only one worker can, and no worker deletes another's claim.
-    A worker that was only suspended and wakes up again does its job twice at worst: records are whole and equal.
+    ``records/JOB.json`` is a finished job, ``failures/JOB.json`` one that cannot be done, ``leases/`` says who does
+    what at the moment.
 
     Args:
-        folder: shared by the workers; the file system has to create files exclusively (NFS 3 and later do).
-        heartbeat: seconds between two signs of life of a claim.
-        stale_after: seconds without one after which a claim is dead.
+        folder: shared by the workers.
+        heartbeat: see ``Leases``.
+        stale_after: see ``Leases``.
     """
 
     def __init__(self, folder: Path, heartbeat: float = 10.0, stale_after: float = 120.0) -> None:
-        if not 0 < heartbeat < stale_after:
-            raise ValueError(f"a claim is dead after {stale_after} s, its heart beats only every {heartbeat} s")
-        self.folder, self.heartbeat, self.stale_after = folder, heartbeat, stale_after
-        self._identity = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        for part in ("records", "failures", "claims"):
+        self.folder = folder
+        self._leases = Leases(folder / "leases", heartbeat, stale_after)
+        for part in ("records", "failures"):
             (folder / part).mkdir(parents=True, exist_ok=True)
 
     def record(self, job: str) -> dict[str, Any] | None:
@@ -102,12 +69,17 @@ class Store:
         """Note why a job could not be done."""
         write_json(
             self.folder / "failures" / f"{job}.json",
-            {"job": job, "reason": reason, "worker": self._identity, "traceback": traceback},
+            {
+                "job": job,
+                "reason": reason,
+                "worker": this_process(),
+                "traceback": traceback,
+            },
         )
 
     def forget_failures(self) -> int:
         """Have failed jobs done again; how many. What other workers note from now on stays."""
-        now = self._now()
+        now = self._leases.now()
         forgotten = 0
         for path in (self.folder / "failures").glob("[!.]*.json"):
             with contextlib.suppress(FileNotFoundError):
@@ -116,48 +88,17 @@ class Store:
                     forgotten += 1
         return forgotten
 
-    def running(self) -> set[str]:
-        """Names of the jobs with a living claim, of this worker and of others."""
-        now, found = self._now(), set()
-        for path in (self.folder / "claims").iterdir():
-            with contextlib.suppress(FileNotFoundError):
-                if not path.name.startswith(".") and now - path.stat().st_mtime < self.stale_after:
-                    found.add(path.name.rpartition(".")[0])
-        return found
+    def running(self) -> dict[str, Holder]:
+        """Who does which job at the moment: this worker and others."""
+        return self._leases.holders()
 
     @contextlib.contextmanager
-    def claimed(self, job: str) -> Iterator[bool]:
+    def held(self, job: str) -> Iterator[bool]:
         """Hold a job within the block; yields whether this worker got it and it is still to be done."""
-        claim = self._claim(job)
+        lease = self._leases.take(job)
         try:
-            # another worker may have finished it between our look and our claim
-            yield claim is not None and job not in self.finished() | self.failed()
+            # another worker may have finished it between our look and our lease
+            yield lease is not None and job not in self.finished() | self.failed()
         finally:
-            if claim is not None:
-                claim.release()
-
-    def _claim(self, job: str) -> Lease | None:
-        generation = -1
-        for path in (self.folder / "claims").glob(f"{job}.*"):
-            if path.name.rpartition(".")[0] != job:
-                continue  # a longer name
-            with contextlib.suppress(FileNotFoundError):
-                if self._now() - path.stat().st_mtime < self.stale_after:
-                    return None
-                generation = max(generation, int(path.suffix[1:]))
-        path = self.folder / "claims" / f"{job}.{generation + 1}"
-        try:
-            with path.open("x", encoding="utf-8") as file:
-                file.write(self._identity)
-        except FileExistsError:
-            return None
-        return Lease(path, self.heartbeat)
-
-    def _now(self) -> float:
-        """The time by the clock that stamps the files: machines that share a folder may disagree on theirs."""
-        path = self.folder / "claims" / f".{self._identity}"
-        path.write_text("")
-        try:
-            return path.stat().st_mtime
-        finally:
-            path.unlink(missing_ok=True)
+            if lease is not None:
+                lease.release()

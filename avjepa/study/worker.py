@@ -1,6 +1,7 @@
 """A worker: takes jobs of a study one after the other, until none is left."""
 
 import contextlib
+import errno
 import os
 import shutil
 import statistics
@@ -29,6 +30,7 @@ from avjepa.study.features import (
     keyframe_loader,
     read_labels_alone,
 )
+from avjepa.study.last_loss import LastLoss
 from avjepa.study.plan import Job, Mode, Pretraining, Run, Setting, Study, Trial, backbone_of
 from avjepa.study.probes import backbone_measures
 from avjepa.study.store import Store
@@ -46,6 +48,8 @@ class DetectorRun:
     module: FinetuneModule
     data: DetectionDataModule
     trainer: Trainer
+    last_loss: LastLoss
+    """One of the trainer's callbacks."""
 
 
 class Builder(ABC):
@@ -102,11 +106,26 @@ class Worker:
         self._scorers: dict[str, FastDetectionEval] = {}
 
     def run(self) -> None:
-        """Work until every job is done, has failed, or needs one that has failed."""
+        """Work until every job is done, has failed, or needs one that has failed.
+
+        Raises:
+            UserError: the disk is full: what is done stays, and the same command goes on later.
+        """
+        said: set[str] = set()
         while (candidates := self._candidates()) is not None:
-            if not any(self._try(name) for name in candidates):
+            if any(self._try(name) for name in candidates):
+                said = set()
+            else:
+                said = self._say_what_is_waited_for(said)
                 time.sleep(self.wait)
         self._cache = None
+
+    def _say_what_is_waited_for(self, said: set[str]) -> set[str]:
+        """One line a job that another worker does, unless that was said; the jobs."""
+        held = {name: holder for name, holder in self.store.running().items() if name in self.jobs}
+        for name in sorted(held.keys() - said):
+            self.tell(f"waiting for {name} ({held[name]})")
+        return set(held)
 
     def _candidates(self) -> list[str] | None:
         """Jobs that could be done now, best first; empty if others have to finish theirs; ``None`` if none is left."""
@@ -133,7 +152,7 @@ class Worker:
 
     def _try(self, name: str) -> bool:
         """Do a job unless another worker has it; whether it was done, or failed."""
-        with self.store.claimed(name) as mine:
+        with self.store.held(name) as mine:
             if not mine:
                 return False
             folder = self.store.folder / "work" / name
@@ -145,6 +164,8 @@ class Worker:
                 with (folder / "log.txt").open("a", encoding="utf-8") as log, contextlib.redirect_stderr(log):
                     record = self._done(self.jobs[name], folder)
             except Exception as error:
+                if disk_is_full(error):
+                    raise
                 reason = " ".join(str(error).split()) or type(error).__name__
                 self.store.fail(name, reason, traceback.format_exc())
                 self.tell(f"{name} failed: {reason}")
@@ -236,7 +257,7 @@ class Worker:
             "split": split,
             "scene_names": scenes,
             "setting": setting.definition(),
-            "final_loss": float(run.trainer.callback_metrics["train/loss"]),
+            "final_loss": run.last_loss.value,
         }
 
     def _features(self, backbone: Pretraining, run: DetectorRun) -> FeatureCache:
@@ -274,6 +295,15 @@ class Worker:
         seconds = sum(statistics.median(rates[_kind(job)]) * _size(job, self.study) for job in known) / workers
         remaining = duration(seconds) if len(known) == len(left) else f"more than {duration(seconds)}"
         return f"{len(finished)} of {len(self.jobs)} jobs done, {remaining} to go" if left else "all jobs done"
+
+
+def disk_is_full(error: BaseException | None) -> bool:
+    """Whether an error, or what led to it, is that nothing more can be written: no fault of the job."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _kind(job: Job) -> tuple[str, ...]:

@@ -121,7 +121,7 @@ def test_a_small_study_from_pretraining_to_claims(
     assert {record["split"] for record in trials} == {"val"}
     subsets = {record["scenes"]: set(record["scene_names"]) for record in cells}
     assert subsets[1] < subsets[2] == {"scene-0000", "scene-0001"}
-    assert not list((out / "claims").iterdir()), "every claim was released"
+    assert not list((out / "leases").iterdir()), "every lease was released"
     assert capsys.readouterr().err.rstrip().endswith("all jobs done")
 
     assert cli.main(arguments) == 0

@@ -1,7 +1,13 @@
+import errno
 import multiprocessing
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from avjepa.errors import UserError
 from avjepa.study.plan import Job
 from avjepa.study.store import Store
 from avjepa.study.worker import duration
@@ -74,6 +80,42 @@ def test_a_failure_is_recorded_the_rest_is_done_and_a_retry_completes_the_study(
     worker.failing = False
     worker.run()
     assert {job.name for job in study.jobs()} == store.finished()
+
+
+class FullDisk(PretendingWorker):
+    def _done(self, job: Job, folder: Path) -> dict[str, Any]:
+        if job.name == "pretrain-jepa-p1-20":
+            try:
+                raise OSError(errno.ENOSPC, "No space left on device", "backbone.safetensors")
+            except OSError as error:
+                raise UserError("backbone.safetensors: no space left") from error
+        return super()._done(job, folder)
+
+
+def test_a_full_disk_stops_the_study_and_is_no_failure_of_the_job(tmp_path: Path) -> None:
+    store, study = Store(tmp_path), small_study()
+    with pytest.raises(UserError, match=r"backbone\.safetensors"):
+        FullDisk(study, store).run()
+    assert store.failed() == set() and not store.running()
+    PretendingWorker(study, store).run()
+    assert store.finished() == {job.name for job in study.jobs()}, "the same command goes on later"
+
+
+def test_a_wait_for_another_worker_is_said_once(tmp_path: Path) -> None:
+    study = small_study(seeds=(0,), pretrain_seeds=(0,), methods=small_study().methods[:1])
+    store, other = Store(tmp_path), Store(tmp_path)
+    job = study.jobs()[0].name
+    said: list[str] = []
+    with other.held(job):
+        worker = PretendingWorker(study, store)
+        worker.tell = said.append
+        thread = threading.Thread(target=worker.run)
+        thread.start()
+        time.sleep(0.3)
+    thread.join()
+    waits = [line for line in said if line.startswith("waiting")]
+    assert len(waits) == 1 and job in waits[0] and "last sign of life" in waits[0]
+    assert store.finished() == {job.name for job in study.jobs()}
 
 
 def test_progress_says_how_long_the_rest_takes(tmp_path: Path) -> None:

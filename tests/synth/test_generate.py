@@ -14,6 +14,7 @@ import pytest
 from avjepa.errors import UserError
 from avjepa.synth.dataset import generate
 from avjepa.synth.dataset.generate import VERSION, split_scenes, synthesise
+from tests.living import Marked, wait_until
 from tests.synth.conftest import KEYFRAMES, SEED, WIDTH
 
 
@@ -66,6 +67,18 @@ def test_a_killed_run_leaves_no_dataset_and_goes_on_to_the_same_bytes(pair: Path
     assert _tables(root) == _tables(pair)
     for scene in ("synth-0000", "synth-0001"):
         assert _sensor_files(root, scene) == _sensor_files(pair, scene)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_no_worker_outlives_a_killed_command(tmp_path: Path, number: signal.Signals) -> None:
+    marked = Marked(
+        "from pathlib import Path; from avjepa.synth.dataset.generate import synthesise\n"
+        f"if __name__ == '__main__': synthesise(Path({str(tmp_path / 'out')!r}), 40, workers=2, show_progress=False)"
+    )
+    assert wait_until(lambda: len(list((tmp_path / "out" / ".synth").glob("*.part"))) == 2), "both workers record"
+    assert len(marked.living()) >= 3
+    marked.kill(number)
+    assert wait_until(lambda: not marked.living(), 10), marked.living()
 
 
 def test_a_finished_dataset_is_left_alone_and_other_arguments_are_refused(pair: Path) -> None:

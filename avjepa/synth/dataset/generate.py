@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from avjepa.errors import UserError
 from avjepa.files import write_json
+from avjepa.processes import end_with_parent
 from avjepa.synth.dataset.settings import KEYFRAME_INTERVAL, Settings, scene_name
 from avjepa.synth.dataset.tables import TABLE_NAMES, Tables, shared_tables
 
@@ -173,7 +174,9 @@ def _record_all(out: Path, settings: Settings, missing: list[int], workers: int,
                 progress.advance(task)
             return
         # spawned, not forked: ray casting keeps threads, which a fork would leave behind half-alive
-        pool = ProcessPoolExecutor(min(workers, max(len(missing), 1)), mp_context=multiprocessing.get_context("spawn"))
+        pool = ProcessPoolExecutor(
+            min(workers, max(len(missing), 1)), multiprocessing.get_context("spawn"), initializer=end_with_parent
+        )
         try:
             for future in as_completed([pool.submit(record_scene, out, settings, index) for index in missing]):
                 future.result()

@@ -1,0 +1,66 @@
+"""Studies that are killed: nothing is lost, nothing lives on, and the same command goes on."""
+
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from avjepa import cli
+from tests.commands.test_label_efficiency import FINETUNE, PRETRAIN, STUDY
+from tests.data.conftest import VERSION, build
+from tests.living import Marked, wait_until
+
+TUNE = {"labels": 1, "frozen": [{"learning_rate": 1e-3}], "end_to_end": [{"learning_rate": 1e-3}]}
+TIMES = ("seconds", "pretrain_seconds")
+
+
+@pytest.fixture(scope="module")
+def arguments(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """A study of two detectors on one random backbone, without --out."""
+    folder = tmp_path_factory.mktemp("study")
+    root = build(folder / "data", channels=("LIDAR_TOP",))
+    splits = {"train": ["scene-0000", "scene-0001"], "val": ["scene-0000"], "test": ["scene-0001"]}
+    (root / VERSION / "splits.json").write_text(json.dumps(splits))
+    study = {**STUDY, "labels": [1], "methods": {"scratch": {}}, "tune": TUNE}
+    for name, content in (("pretrain", PRETRAIN), ("finetune", FINETUNE), ("study", study)):
+        (folder / f"{name}.yaml").write_text(yaml.safe_dump(content))
+    return ["label-efficiency", "--config", str(folder / "study.yaml"), "--data", str(root), "--version", VERSION]
+
+
+def records(out: Path) -> dict[str, Any]:
+    found = {path.stem: json.loads(path.read_text()) for path in (out / "records").glob("*.json")}
+    return {name: {k: v for k, v in record.items() if k not in TIMES} for name, record in found.items()}
+
+
+def test_killed_between_the_last_checkpoint_and_the_record_it_goes_on_to_the_same_record(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main([*arguments, "--out", str(tmp_path / "whole")]) == 0
+    killed = [*arguments, "--out", str(tmp_path / "killed")]
+    marked = Marked(
+        "import os, signal; from avjepa import cli; from avjepa.study import worker\n"
+        "worker.predict_split = lambda *a, **k: os.kill(os.getpid(), signal.SIGKILL)\n"
+        f"cli.main({killed!r})"
+    )
+    assert marked.process.wait() == -signal.SIGKILL
+    assert list((tmp_path / "killed").glob("work/*/checkpoints/last.ckpt")), "trained"
+    assert len(records(tmp_path / "killed")) == 1, "the backbone alone"
+    capsys.readouterr()
+    assert cli.main(killed) == 0
+    assert "waiting" not in capsys.readouterr().err, "the lease of the dead is taken at once"
+    assert records(tmp_path / "killed") == records(tmp_path / "whole")
+
+
+def test_no_worker_outlives_a_killed_study(arguments: list[str], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    marked = Marked(
+        "import time; from avjepa import cli; from avjepa.study.worker import Worker\n"
+        "Worker._done = lambda *a: time.sleep(600)\n"
+        f"if __name__ == '__main__': cli.main({[*arguments, '--out', str(out), '--processes', '2']!r})"
+    )
+    assert wait_until(lambda: len(marked.living()) >= 2 and len(list((out / "leases").glob("*.0"))) == 1)
+    marked.kill()
+    assert wait_until(lambda: not marked.living(), 10), marked.living()
