@@ -39,6 +39,7 @@ class AnnotationIndex:
     def __init__(self, index: DatasetIndex, contents: Cached) -> None:
         arrays = contents.arrays
         self._index = index
+        self._contents = contents
         self.categories: tuple[str, ...] = tuple(contents.info["categories"])
         self.boxes = arrays["boxes"]
         self.class_index = arrays["class_index"]
@@ -74,6 +75,10 @@ class AnnotationIndex:
     def __len__(self) -> int:
         """Number of annotations."""
         return len(self.boxes)
+
+    def fingerprint(self) -> str:
+        """SHA-256 of all boxes, their classes, points and instances: see ``DatasetIndex.fingerprint``."""
+        return self._contents.fingerprint()
 
     def of_sample(self, sample: int) -> range:
         """Rows of the annotations of a sample (keyframe)."""
