@@ -25,6 +25,7 @@ from avjepa.data.loading.sample_loader import LidarSweeps, RadarSweeps, SampleLo
 from avjepa.data.nuscenes.annotations import AnnotationIndex
 from avjepa.data.nuscenes.index import DatasetIndex
 from avjepa.data.sample import Sample
+from avjepa.data.taxonomy import load_taxonomy
 from avjepa.evaluate.detection.sample_detections import read_detections
 from avjepa.evaluate.detection.scores import DetectionScores
 from avjepa.provenance import hardware, package_versions
@@ -116,4 +117,4 @@ def loaded(dataset: DatasetIndex, moment: int, sensor: str | None) -> Sample:
         ImageTransform(128, 224) if sensor == "camera" else ImageTransform(225, 400) if sensor is None else None,
     )
     sample = SampleLoader(dataset).load(moment, view)
-    return replace(sample, labels=AnnotationIndex.open(dataset).labels(moment))
+    return replace(sample, labels=AnnotationIndex.open(dataset, load_taxonomy("nuscenes")).labels(moment))

@@ -40,6 +40,7 @@ def view(
     from avjepa.data.loading.sample_loader import LidarSweeps, RadarSweeps, SampleLoader, SensorInputs
     from avjepa.data.nuscenes.annotations import AnnotationIndex
     from avjepa.data.nuscenes.index import DatasetIndex
+    from avjepa.data.taxonomy import load_taxonomy
     from avjepa.evaluate.detection.sample_detections import read_detections
     from avjepa.report.view import draw_sample, show_points
 
@@ -58,7 +59,7 @@ def view(
     sensors = SensorInputs(LidarSweeps(lidar_sweeps), RadarSweeps(), ImageTransform(450, 800))
     sample = SampleLoader(dataset, _name_the_keyframe).load(moment, sensors)
     if AnnotationIndex.is_there(dataset):
-        sample = replace(sample, labels=AnnotationIndex.open(dataset).labels(moment))
+        sample = replace(sample, labels=AnnotationIndex.open(dataset, load_taxonomy("nuscenes")).labels(moment))
     detections = None
     if predictions is not None:
         found = read_detections(predictions, sample.token, sample.global_from_ego)

@@ -1,5 +1,6 @@
 """Which of a data set's channels is which kind of sensor."""
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -28,6 +29,10 @@ class SensorChannels:
             raise UserError("channels: no sensor is named; name channels under lidar, cameras or radars")
         if repeated := [name for place, name in enumerate(names) if name in names[:place]]:
             raise UserError(f"channels: {repeated[0]!r} is named twice; name every channel once")
+
+    def digest(self) -> str:
+        """A short name of the mapping, for what is cached of a data set that is read by it."""
+        return hashlib.sha256(repr((self.lidar, self.cameras, self.radars)).encode()).hexdigest()[:8]
 
     def names(self) -> tuple[str, ...]:
         """All channels: LiDARs, cameras, radars."""

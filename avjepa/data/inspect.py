@@ -12,13 +12,14 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
+from avjepa.data.channels import NUSCENES_CHANNELS, SensorChannels
 from avjepa.data.files.images import ImageTransform
 from avjepa.data.files.pointfiles import read_lidar, read_radar
 from avjepa.data.nuscenes.annotations import AnnotationIndex, build_annotations
 from avjepa.data.nuscenes.index import DatasetIndex
 from avjepa.data.nuscenes.index_tables import build_index
-from avjepa.data.nuscenes.schema import CLASSES
 from avjepa.data.nuscenes.tables import TableProblem, dangling_links, version_folder
+from avjepa.data.taxonomy import Taxonomy, load_taxonomy
 from avjepa.errors import BadFileError, UserError
 
 _PROBLEMS_SHOWN = 40
@@ -70,6 +71,8 @@ class DatasetReport:
     splits: dict[str, int]
     """Number of scenes by split."""
     channels: tuple[ChannelReport, ...]
+    unused_channels: tuple[str, ...]
+    """Channels that the mapping of channels to sensors does not name, so that nothing reads them."""
     boxes: dict[str, int] | None
     """Number of boxes by detection class, and of "other categories"; ``None`` without annotation tables."""
     instances: int | None
@@ -93,6 +96,8 @@ class DatasetReport:
             counts = (channel.keyframes, channel.sweeps, channel.present, channel.opened)
             sensors.add_row(channel.channel, *map(str, counts), holds)
         yield sensors
+        if self.unused_channels:
+            yield Text(f"not used: {', '.join(self.unused_channels)} (--channels FILE maps channels to sensors)")
         if self.boxes is None:
             yield Text("no annotations")
         else:
@@ -107,20 +112,29 @@ class DatasetReport:
             yield Text(f"  … and {len(self.problems) - _PROBLEMS_SHOWN} more; --json lists them all")
 
 
-def inspect_dataset(dataroot: str | Path, version: str, opened_per_channel: int | None = 200) -> DatasetReport:
+def inspect_dataset(
+    dataroot: str | Path,
+    version: str,
+    opened_per_channel: int | None = 200,
+    sensors: SensorChannels = NUSCENES_CHANNELS,
+    taxonomy: str = "nuscenes",
+) -> DatasetReport:
     """Read the tables and look at every file's existence, and into some files.
 
     Args:
         dataroot: root of a dataset in nuScenes format.
         version: name of its folder of tables.
         opened_per_channel: files of each channel that are read, spread evenly over the dataset; all for ``None``.
+        sensors: the channels that training would read; the others are listed as unused.
+        taxonomy: name or file of the classes that training would know.
 
     Raises:
         UserError: no such folder or version, or a table without which nothing can be said is missing or broken.
     """
     folder = version_folder(dataroot, version)
     found: list[TableProblem] = []
-    index = DatasetIndex(Path(dataroot), version, build_index(folder, found.append))
+    index = DatasetIndex(Path(dataroot), version, sensors, build_index(folder, sensors, found.append))
+    sensors.check(index.channels, folder)
     problems = [Problem(f"{p.table} record {p.token}", p.problem) for p in found]
     for table, links in _LINKS.items():
         for link, target in links:
@@ -136,7 +150,7 @@ def inspect_dataset(dataroot: str | Path, version: str, opened_per_channel: int 
         report, bad = _channel(index, channel, opened_per_channel)
         channels.append(report)
         problems += bad
-    boxes, instances, bad = _boxes(index, folder)
+    boxes, instances, bad = _boxes(index, folder, load_taxonomy(taxonomy))
     try:
         splits = {name: len(scenes) for name, scenes in index.splits.items() if scenes}
     except UserError as error:
@@ -150,6 +164,7 @@ def inspect_dataset(dataroot: str | Path, version: str, opened_per_channel: int 
         moments=len(index),
         splits=splits,
         channels=tuple(channels),
+        unused_channels=sensors.unused(index.channels),
         boxes=boxes,
         instances=instances,
         problems=(*problems, *bad),
@@ -221,15 +236,17 @@ def _spread(records: list[int], at_most: int | None) -> Iterator[int]:
     return (records[position] for position in np.linspace(0, len(records) - 1, at_most).astype(int))
 
 
-def _boxes(index: DatasetIndex, folder: Path) -> tuple[dict[str, int] | None, int | None, list[Problem]]:
+def _boxes(
+    index: DatasetIndex, folder: Path, taxonomy: Taxonomy
+) -> tuple[dict[str, int] | None, int | None, list[Problem]]:
     if not (folder / "sample_annotation.json").exists():
         return None, None, []
     found: list[TableProblem] = []
     try:
-        annotations = AnnotationIndex(index, build_annotations(folder, index, found.append))
+        annotations = AnnotationIndex(index, taxonomy, build_annotations(folder, index, found.append))
     except UserError as error:
         return None, None, [Problem(f"{folder.name}/sample_annotation.json", str(error))]
     number = Counter(annotations.class_index.tolist())
-    boxes = {name: number[row] for row, name in enumerate(CLASSES)} | {"other categories": number[-1]}
+    boxes = {name: number[row] for row, name in enumerate(taxonomy.classes)} | {"other categories": number[-1]}
     problems = [Problem(f"{p.table} record {p.token}", p.problem) for p in found]
     return boxes, len(set(annotations.instance.tolist())), problems

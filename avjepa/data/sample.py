@@ -48,6 +48,8 @@ class CameraImages:
     bev_from_camera: Float[Tensor, "view 4 4"]
     """Pose of each camera at its own exposure time in the BEV frame of the sample, augmentation included."""
     channels: tuple[str, ...]
+    rig: tuple[str, ...]
+    """All cameras of the vehicle, in the order of a batch's views; some may have no image here."""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from avjepa.data.nuscenes.annotations import AnnotationIndex
 from avjepa.data.nuscenes.index import DatasetIndex
 from avjepa.data.nuscenes.schema import CLASSES
 from avjepa.data.sample import CameraImages, Labels, Sample
+from avjepa.data.taxonomy import load_taxonomy
 
 
 def labels_of(rows: list[list[float]], classes: list[str], lidar_points: int = 5) -> Labels:
@@ -49,6 +50,7 @@ def hand_made() -> Sample:
         intrinsics=torch.tensor([[[100.0, 0, 80], [0, 100, 45], [0, 0, 1]]]),
         bev_from_camera=camera_axes[None],
         channels=("CAM_FRONT",),
+        rig=("CAM_FRONT",),
     )
     labels = labels_of(
         [[12, 5, 0.8, 4.5, 1.9, 1.6, 0.2, 3, 0], [-9, -6, 0.9, 0.6, 0.6, 1.8, 1.0, float("nan"), float("nan")]],
@@ -68,4 +70,4 @@ def real_keyframe(realdata: Path) -> Sample:
     view = SensorInputs(LidarSweeps(), RadarSweeps(), ImageTransform(900, 1600))
     moment = int(index.moments(keyframes_only=True)[0])
     sample = SampleLoader(index).load(moment, view)
-    return replace(sample, labels=AnnotationIndex.open(index).labels(moment))
+    return replace(sample, labels=AnnotationIndex.open(index, load_taxonomy("nuscenes")).labels(moment))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from avjepa.data.nuscenes.schema import CAMERA_CHANNELS, LIDAR_FIELDS, RADAR_FIELDS
+from avjepa.data.nuscenes.schema import LIDAR_FIELDS, RADAR_FIELDS
 from avjepa.data.sample import Batch, CameraImages, Cameras, Points, PretrainBatch, Sample
 
 
@@ -46,12 +46,12 @@ def _points(clouds: Sequence[Tensor | None], fields: int) -> Points | None:
 
 
 def _cameras(rigs: Sequence[CameraImages | None]) -> Cameras | None:
-    """Views are the channels that any sample has, in the order of ``CAMERA_CHANNELS``; all of them if none has any."""
+    """Views are the channels that any sample has, in the order of the rig; all of them if none has any."""
     some = [rig for rig in rigs if rig is not None]
     if not some:
         return None
     seen = {channel for rig in some for channel in rig.channels}
-    channels = [channel for channel in CAMERA_CHANNELS if channel in seen] or list(CAMERA_CHANNELS)
+    channels = [channel for channel in some[0].rig if channel in seen] or list(some[0].rig)
     shape = (len(rigs), len(channels))
     images = some[0].images.new_zeros(*shape, *some[0].images.shape[1:])
     intrinsics = torch.eye(3).repeat(*shape, 1, 1)

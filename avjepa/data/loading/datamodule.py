@@ -12,6 +12,7 @@ from jaxtyping import Int64
 from avjepa.data.arrays import Array
 from avjepa.data.augmentation.augment import BEVAugmentation
 from avjepa.data.augmentation.gt_sampling import GTSampling
+from avjepa.data.channels import NUSCENES_CHANNELS, SensorChannels
 from avjepa.data.files.bad_files import BadFileLog
 from avjepa.data.files.images import ImageTransform
 from avjepa.data.files.radar import KEEP_ALL_RETURNS, RadarFilter
@@ -25,6 +26,7 @@ from avjepa.data.nuscenes.splits import chosen_scenes
 from avjepa.data.sample import Batch, PretrainBatch
 from avjepa.data.sampling.class_balance import ClassBalancedOrder, items_by_class
 from avjepa.data.sampling.sampler import BatchOrder, SampleRequest
+from avjepa.data.taxonomy import load_taxonomy
 from avjepa.errors import UserError
 
 Sensor = Literal["lidar", "camera", "radar"]
@@ -46,7 +48,14 @@ class _DataModule(pl.LightningDataModule):
     """What both modules share: opening the index, the resumable training order, the list of bad files."""
 
     def __init__(
-        self, dataroot: str, version: str, batch_size: int, workers: int, seed: int, steps: int | None
+        self,
+        dataroot: str,
+        version: str,
+        channels: SensorChannels | None,
+        batch_size: int,
+        workers: int,
+        seed: int,
+        steps: int | None,
     ) -> None:
         super().__init__()
         if batch_size < 1 or workers < 0 or seed < 0 or (steps is not None and steps < 1):
@@ -56,6 +65,7 @@ class _DataModule(pl.LightningDataModule):
             )
         self.dataroot = dataroot
         self.version = version
+        self.channels = channels or NUSCENES_CHANNELS
         self.batch_size = batch_size
         self.workers = workers
         self.seed = seed
@@ -66,11 +76,7 @@ class _DataModule(pl.LightningDataModule):
 
     def prepare_data(self) -> None:
         """Build the cached index once, before the other processes of this machine open it."""
-        DatasetIndex.open(self.dataroot, self.version)
-
-    def fingerprints(self) -> dict[str, str]:
-        """Which data this is: the fingerprint of the tables that training reads, by what they hold."""
-        return {"index": DatasetIndex.open(self.dataroot, self.version).fingerprint()}
+        DatasetIndex.open(self.dataroot, self.version, self.channels)
 
     def _resumable(
         self,
@@ -117,6 +123,7 @@ class PretrainDataModule(_DataModule):
     Args:
         dataroot: root of a dataset in nuScenes format.
         version: name of its folder of tables.
+        channels: which channels are which sensor's; ``null`` for those of nuScenes.
         split: name of a split; ``null`` takes every scene.
         sensors: sensors of the context.
         target_sensors: sensors of the target, ``null`` for the same as the context's.
@@ -142,6 +149,7 @@ class PretrainDataModule(_DataModule):
         self,
         dataroot: str,
         version: str = "v1.0-trainval",
+        channels: SensorChannels | None = None,
         split: str | None = "train",
         sensors: list[Sensor] = ["lidar"],  # noqa: B006
         target_sensors: list[Sensor] | None = None,
@@ -162,7 +170,7 @@ class PretrainDataModule(_DataModule):
         steps: int | None = None,
         on_bad_file: OnBadFileOption = "stop",
     ) -> None:
-        super().__init__(dataroot, version, batch_size, workers, seed, steps)
+        super().__init__(dataroot, version, channels, batch_size, workers, seed, steps)
         camera, keep = ImageTransform(*image_size), radar_filter or KEEP_ALL_RETURNS
         self.context = sensor_view(sensors, LidarSweeps(lidar_sweeps), RadarSweeps(radar_sweeps, keep=keep), camera)
         more = {"before": target_sweeps_before, "after": target_sweeps_after, "stride": target_sweep_stride}
@@ -182,7 +190,7 @@ class PretrainDataModule(_DataModule):
 
     def setup(self, stage: str | None = None) -> None:
         """Open the dataset. Never opens an annotation table."""
-        index = DatasetIndex.open(self.dataroot, self.version)
+        index = DatasetIndex.open(self.dataroot, self.version, self.channels)
         self.dataset = PretrainDataset(
             index,
             self.context,
@@ -214,9 +222,10 @@ class DetectionDataModule(_DataModule):
     Args:
         dataroot: root of a dataset in nuScenes format.
         version: name of its folder of tables.
+        channels: which channels are which sensor's; ``null`` for those of nuScenes.
+        taxonomy: the classes: ``nuscenes``, or a YAML file of its form.
         train_split: split that is trained on.
-        eval_split: split that is predicted and evaluated, after the training.
-        validation_split: split whose loss is logged during the training; ``null`` for none.
+        eval_split: split that is evaluated and predicted.
         sensors: what to load.
         lidar_sweeps: LiDAR sweeps up to the reference time.
         radar_sweeps: sweeps of each radar.
@@ -241,9 +250,10 @@ class DetectionDataModule(_DataModule):
         self,
         dataroot: str,
         version: str = "v1.0-trainval",
+        channels: SensorChannels | None = None,
+        taxonomy: str = "nuscenes",
         train_split: str = "train",
         eval_split: str = "val",
-        validation_split: str | None = None,
         sensors: list[Sensor] = ["lidar"],  # noqa: B006
         lidar_sweeps: int = 10,
         radar_sweeps: int = 6,
@@ -259,12 +269,12 @@ class DetectionDataModule(_DataModule):
         steps: int | None = None,
         on_bad_file: OnBadFileOption = "stop",
     ) -> None:
-        super().__init__(dataroot, version, batch_size, workers, seed, steps)
+        super().__init__(dataroot, version, channels, batch_size, workers, seed, steps)
         radar = RadarSweeps(radar_sweeps, keep=radar_filter or KEEP_ALL_RETURNS)
         self.view = sensor_view(sensors, LidarSweeps(lidar_sweeps), radar, ImageTransform(*image_size))
+        self.taxonomy = load_taxonomy(taxonomy)
         self.train_split = train_split
         self.eval_split = eval_split
-        self.validation_split = validation_split
         self.scenes = scenes
         self.augmentation = augmentation
         self.gt_sampling = gt_sampling
@@ -278,16 +288,7 @@ class DetectionDataModule(_DataModule):
 
     def setup(self, stage: str | None = None) -> None:
         """Open the index; the annotations are opened by the loaders that need them."""
-        self.index = DatasetIndex.open(self.dataroot, self.version)
-        if self.validation_split is not None:
-            self.index.scenes_of(self.validation_split)  # an unknown one is an error now, not in mid-training
-
-    def fingerprints(self) -> dict[str, str]:
-        """Of the annotations too, where there are any."""
-        index = DatasetIndex.open(self.dataroot, self.version)
-        labelled = (index.folder / "sample_annotation.json").is_file()
-        labels = {"annotations": AnnotationIndex.open(index).fingerprint()} if labelled else {}
-        return {"index": index.fingerprint(), **labels}
+        self.index = DatasetIndex.open(self.dataroot, self.version, self.channels)
 
     def train_scenes(self) -> list[str]:
         """Names of the scenes whose labels training uses."""
@@ -297,7 +298,7 @@ class DetectionDataModule(_DataModule):
     def train_dataloader(self) -> ResumableLoader[Batch]:
         """Labelled, augmented batches in a resumable order."""
         assert self.index is not None, "setup() comes first"
-        annotations = AnnotationIndex.open(self.index)
+        annotations = AnnotationIndex.open(self.index, self.taxonomy)
         dataset = LabelledDataset(
             self.index,
             annotations,
@@ -312,21 +313,20 @@ class DetectionDataModule(_DataModule):
         return self._resumable(dataset, collate, balance)
 
     def val_dataloader(self) -> BatchLoader[Batch]:
-        """Every keyframe of ``validation_split`` once, with labels, spread over the processes."""
-        assert self.validation_split is not None, "there is no validation split"
-        return self._every_keyframe(self.validation_split, with_labels=True)
+        """Every keyframe of the validation split once, with labels, spread over the processes."""
+        return self._every_keyframe(with_labels=True)
 
     def predict_dataloader(self) -> BatchLoader[Batch]:
-        """Every keyframe of ``eval_split`` once, without labels: works without annotation tables."""
-        return self._every_keyframe(self.eval_split, with_labels=False)
+        """Every keyframe of the validation split once, without labels: works without annotation tables."""
+        return self._every_keyframe(with_labels=False)
 
-    def _every_keyframe(self, split: str, with_labels: bool) -> BatchLoader[Batch]:
+    def _every_keyframe(self, with_labels: bool) -> BatchLoader[Batch]:
         assert self.index is not None, "setup() comes first"
         dataset = LabelledDataset(
             self.index,
-            AnnotationIndex.open(self.index) if with_labels else None,
+            AnnotationIndex.open(self.index, self.taxonomy) if with_labels else None,
             self.view,
-            self.index.scenes_of(split),
+            self.index.scenes_of(self.eval_split),
             on_bad_file=self.on_bad_file,
             keep_every_keyframe=True,
             bad_files=self.bad_files,

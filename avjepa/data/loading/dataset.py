@@ -117,12 +117,13 @@ class PretrainDataset(MomentDataset[tuple[Sample, Sample]]):
         skipping = self._leave_out_further_sweeps if on_bad_file == "skip" else stop_at_bad_file
         self._loader = SampleLoader(index, skipping)
         moments = index.moments(scenes, keyframes_only)
-        for channels in {*self.context.channels(), *self.target.channels()}:
+        wanted = self.context.channels(index.sensors) | self.target.channels(index.sensors)
+        for kind, channels in wanted.items():
             moments = moments[index.recorded(channels, TIME_TOLERANCE)[moments]]
             if not len(moments):
                 raise UserError(
-                    f"{index.folder}: no moment of the chosen scenes has data of {channels[0]}"
-                    f"{' or its like' if len(channels) > 1 else ''}; choose other sensors"
+                    f"{index.folder}: no moment of the chosen scenes has data of {' or '.join(channels) or kind}; "
+                    f"choose other sensors, or name some of {', '.join(index.channels)} under data.channels"
                 )
         super().__init__(moments, on_bad_file, bad_files or BadFileLog())
 

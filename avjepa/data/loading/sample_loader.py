@@ -1,6 +1,6 @@
 """One moment's sensor data from the files, in the BEV frame of that moment."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
 
@@ -10,12 +10,13 @@ from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
 from avjepa.data.arrays import Array
+from avjepa.data.channels import SensorChannels
 from avjepa.data.files.images import ImageTransform
 from avjepa.data.files.lidar import lidar_in_bev
 from avjepa.data.files.pointfiles import read_lidar, read_radar
 from avjepa.data.files.radar import KEEP_ALL_RETURNS, RadarFilter, radar_in_bev
 from avjepa.data.nuscenes.index import DatasetIndex
-from avjepa.data.nuscenes.schema import CAMERA_CHANNELS, LIDAR_CHANNEL, LIDAR_FIELDS, RADAR_CHANNELS, RADAR_FIELDS
+from avjepa.data.nuscenes.schema import LIDAR_FIELDS, RADAR_FIELDS
 from avjepa.data.sample import CameraImages, Sample
 from avjepa.errors import BadFileError, UserError
 from avjepa.geometry.camera_matrix import is_camera_matrix
@@ -49,7 +50,12 @@ class SweepSelection:
                 f"before and {self.after} after (both at least 0) make no cloud; change them"
             )
 
-    def around(self, index: DatasetIndex, moment: int, channel: str) -> Int64[Array, "sweep"]:
+    def around(self, index: DatasetIndex, moment: int, channels: Sequence[str]) -> Int64[Array, "sweep"]:
+        """Records of some channels, of each the reference sweep first."""
+        own = [self._of_channel(index, moment, channel) for channel in channels]
+        return np.concatenate(own) if own else np.zeros(0, np.int64)
+
+    def _of_channel(self, index: DatasetIndex, moment: int, channel: str) -> Int64[Array, "sweep"]:
         """Records of a channel, the reference sweep first. Sweeps beyond the ends of the scene are left out."""
         reference = index.at_moment(moment, channel, TIME_TOLERANCE)
         if reference is None:
@@ -73,8 +79,8 @@ class LidarSweeps(SweepSelection):
     sensor = "LiDAR"
 
     def records(self, index: DatasetIndex, moment: int) -> Int64[Array, "sweep"]:
-        """Records, the reference sweep first."""
-        return self.around(index, moment, LIDAR_CHANNEL)
+        """Records of all LiDARs, of each the reference sweep first."""
+        return self.around(index, moment, index.sensors.lidar)
 
 
 @dataclass(frozen=True)
@@ -92,7 +98,7 @@ class RadarSweeps(SweepSelection):
 
     def records(self, index: DatasetIndex, moment: int) -> Int64[Array, "sweep"]:
         """Records of all radars, of each the reference sweep first."""
-        return np.concatenate([self.around(index, moment, channel) for channel in RADAR_CHANNELS])
+        return self.around(index, moment, index.sensors.radars)
 
 
 @dataclass(frozen=True)
@@ -103,10 +109,10 @@ class SensorInputs:
     radar: RadarSweeps | None = None
     camera: ImageTransform | None = None
 
-    def channels(self) -> list[tuple[str, ...]]:
+    def channels(self, sensors: SensorChannels) -> dict[str, tuple[str, ...]]:
         """The channels of every sensor that is not left out."""
-        parts = ((self.lidar, (LIDAR_CHANNEL,)), (self.radar, RADAR_CHANNELS), (self.camera, CAMERA_CHANNELS))
-        return [channels for part, channels in parts if part is not None]
+        parts = {"lidar": self.lidar, "cameras": self.camera, "radars": self.radar}
+        return {kind: getattr(sensors, kind) for kind, part in parts.items() if part is not None}
 
 
 OnBadFile: TypeAlias = Callable[[BadFileError, bool], None]
@@ -158,18 +164,19 @@ class SampleLoader:
     def _lidar(self, moment: int, view: LidarSweeps | None) -> Float[Tensor, "point 6"] | None:
         if view is None or not len(records := view.records(self.index, moment)):
             return None
+        newest = self._newest(moment, self.index.sensors.lidar)
         clouds = [torch.zeros(0, len(LIDAR_FIELDS))]
         for record, bev_from_lidar, lag in self._chain(records, moment):
             try:
                 clouds.append(lidar_in_bev(read_lidar(self.index.file(record)), bev_from_lidar, lag))
             except BadFileError as error:
-                self.on_bad_file(error, bool(record == records[0]))
+                self.on_bad_file(error, record in newest)
         return torch.cat(clouds)
 
     def _radar(self, moment: int, view: RadarSweeps | None) -> Float[Tensor, "point 16"] | None:
         if view is None or not len(records := view.records(self.index, moment)):
             return None
-        newest = {self.index.at_moment(moment, channel, TIME_TOLERANCE) for channel in RADAR_CHANNELS}
+        newest = self._newest(moment, self.index.sensors.radars)
         clouds = [torch.zeros(0, len(RADAR_FIELDS))]
         for record, bev_from_radar, lag in self._chain(records, moment):
             try:
@@ -183,7 +190,7 @@ class SampleLoader:
     def _cameras(self, moment: int, view: ImageTransform | None) -> CameraImages | None:
         if view is None:
             return None
-        found = [self.index.at_moment(moment, channel, TIME_TOLERANCE) for channel in CAMERA_CHANNELS]
+        found = [self.index.at_moment(moment, channel, TIME_TOLERANCE) for channel in self.index.sensors.cameras]
         records = np.array([record for record in found if record is not None], np.int64)
         if not len(records):
             return None
@@ -202,7 +209,13 @@ class SampleLoader:
             intrinsics.append((here_from_file @ self._camera_matrix(record)).float()[None])
             poses.append(bev_from_camera.float()[None])
             channels.append(self.index.channel_of(record))
-        return CameraImages(torch.cat(images), torch.cat(intrinsics), torch.cat(poses), tuple(channels))
+        return CameraImages(
+            torch.cat(images), torch.cat(intrinsics), torch.cat(poses), tuple(channels), self.index.sensors.cameras
+        )
+
+    def _newest(self, moment: int, channels: Sequence[str]) -> set[int | None]:
+        """Of each channel the record that is the moment's own."""
+        return {self.index.at_moment(moment, channel, TIME_TOLERANCE) for channel in channels}
 
     def _camera_matrix(self, record: int) -> Float64[Tensor, "3 3"]:
         matrix = self.index.intrinsic(record)

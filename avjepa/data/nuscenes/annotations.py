@@ -12,9 +12,9 @@ from avjepa.data.arrays import Array
 from avjepa.data.nuscenes.cache import Cached, cached
 from avjepa.data.nuscenes.index import DatasetIndex
 from avjepa.data.nuscenes.index_tables import fixed_width
-from avjepa.data.nuscenes.schema import CLASSES
 from avjepa.data.nuscenes.tables import OnTableProblem, TableProblem, records, stop_at_problem, table_name, token_key
 from avjepa.data.sample import Labels
+from avjepa.data.taxonomy import Taxonomy
 from avjepa.geometry.boxes import transform_boxes
 from avjepa.geometry.transforms import inverse, rotation_from_quaternion
 
@@ -28,7 +28,7 @@ class AnnotationIndex:
     Attributes:
         boxes: ``BOX_FIELDS`` of every annotation in the *global* frame. Velocity is the devkit's: the difference of the
             positions in the next and the previous keyframe, or one of them and this one; NaN where neither exists.
-        class_index: index into ``CLASSES``, -1 for categories outside the detection task.
+        class_index: index into the taxonomy's classes, -1 for categories of no class.
         category: index into ``categories``.
         instance: row into ``instance_token``.
         lidar_points: stored number of LiDAR points.
@@ -36,14 +36,15 @@ class AnnotationIndex:
         visibility: level 1-4; 0 where the table does not say.
     """
 
-    def __init__(self, index: DatasetIndex, contents: Cached) -> None:
+    def __init__(self, index: DatasetIndex, taxonomy: Taxonomy, contents: Cached) -> None:
         arrays = contents.arrays
         self._index = index
-        self._contents = contents
+        self._taxonomy = taxonomy
         self.categories: tuple[str, ...] = tuple(contents.info["categories"])
         self.boxes = arrays["boxes"]
-        self.class_index = arrays["class_index"]
         self.category = arrays["category"]
+        class_of_category = np.array([taxonomy.class_of(name) for name in self.categories], np.int16)
+        self.class_index = class_of_category[self.category] if self.categories else self.category.astype(np.int16)
         self.instance = arrays["instance"]
         self.lidar_points = arrays["lidar_points"]
         self.radar_points = arrays["radar_points"]
@@ -57,7 +58,7 @@ class AnnotationIndex:
         return (index.folder / "sample_annotation.json").exists()
 
     @classmethod
-    def open(cls, index: DatasetIndex) -> "AnnotationIndex":
+    def open(cls, index: DatasetIndex, taxonomy: Taxonomy) -> "AnnotationIndex":
         """Open the annotations of a dataset; cached like the index.
 
         Raises:
@@ -67,18 +68,14 @@ class AnnotationIndex:
         contents = cached(
             index.folder, "annotations", sources, lambda: build_annotations(index.folder, index, stop_at_problem)
         )
-        return cls(index, contents)
+        return cls(index, taxonomy, contents)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return AnnotationIndex.open, (self._index,)
+        return AnnotationIndex.open, (self._index, self._taxonomy)
 
     def __len__(self) -> int:
         """Number of annotations."""
         return len(self.boxes)
-
-    def fingerprint(self) -> str:
-        """SHA-256 of all boxes, their classes, points and instances: see ``DatasetIndex.fingerprint``."""
-        return self._contents.fingerprint()
 
     def of_sample(self, sample: int) -> range:
         """Rows of the annotations of a sample (keyframe)."""
@@ -90,7 +87,7 @@ class AnnotationIndex:
         return token
 
     def labels(self, moment: int) -> Labels:
-        """Boxes of the ten detection classes at a keyframe, in the ego frame at the moment's reference time."""
+        """Boxes of the taxonomy's classes at a keyframe, in the ego frame at the moment's reference time."""
         record = int(self._index.moment_record[moment])
         rows = np.asarray(self.of_sample(int(self._index.record_sample[record])))
         rows = rows[self.class_index[rows] >= 0] if len(rows) else np.zeros(0, np.int64)
@@ -167,12 +164,10 @@ def build_annotations(folder: Path, index: DatasetIndex, on_problem: OnTableProb
     # nuScenes stores width, length, height
     boxes = np.concatenate((value[:, :3], value[:, [4, 3, 5]], yaw[:, None], velocity[:, :2]), axis=1)
     order = np.argsort(number[:, 0], kind="stable")
-    detection_class = np.array(_detection_classes(names), np.int16)
     sample, instance_row, category_row, lidar_points, radar_points, level = number[order].T
     return Cached(
         {
             "boxes": boxes[order],
-            "class_index": detection_class[category_row] if len(names) else category_row.astype(np.int16),
             "category": category_row,
             "instance": instance_row,
             "lidar_points": lidar_points,
@@ -183,14 +178,6 @@ def build_annotations(folder: Path, index: DatasetIndex, on_problem: OnTableProb
         },
         {"categories": names},
     )
-
-
-def _detection_classes(categories: list[str]) -> list[int]:
-    # Imported here because the devkit's package loads matplotlib and OpenCV, which takes seconds.
-    from nuscenes.eval.detection.utils import category_to_detection_name
-
-    names = [category_to_detection_name(category) for category in categories]
-    return [CLASSES.index(name) if name is not None else -1 for name in names]
 
 
 def _rows_of(keys: UInt64[Array, "row"], wanted: UInt64[Array, "wanted"]) -> Array:

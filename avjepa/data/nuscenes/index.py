@@ -1,5 +1,6 @@
 """What a dataset holds, as compact sorted arrays: scenes, moments, sensor records, poses, calibration, splits."""
 
+import hashlib
 import os
 from collections.abc import Sequence
 from functools import cached_property
@@ -12,6 +13,7 @@ from jaxtyping import Bool, Float64, Int64
 from torch import Tensor
 
 from avjepa.data.arrays import Array
+from avjepa.data.channels import NUSCENES_CHANNELS, SensorChannels
 from avjepa.data.nuscenes.cache import Cached, cached
 from avjepa.data.nuscenes.index_tables import INDEX_TABLES, build_index
 from avjepa.data.nuscenes.splits import custom_splits
@@ -24,21 +26,23 @@ class DatasetIndex:
     """A dataset in nuScenes format without its annotations.
 
     A *record* is a row of the table sample_data: one file of one sensor. Records are sorted by channel, scene and time.
-    A *moment* is a record that a sample is made from: every LIDAR_TOP sweep, key or not, and for a keyframe without
-    LIDAR_TOP the record of its first camera or radar. Moments are sorted by scene and time. The arrays are
+    A *moment* is a record that a sample is made from: every sweep of the first LiDAR, key or not, and for a keyframe
+    without it the record of its first other sensor. Moments are sorted by scene and time. The arrays are
     memory-mapped: opening costs next to nothing, and processes share the memory.
 
     Attributes:
         dataroot: folder that file names are relative to.
         version: name of the folder of tables.
-        channels: names of the sensors.
+        sensors: which channels are read, and as what.
+        channels: names of all sensors of the tables.
         scene_names: name of every scene; a scene's number is its row here.
         moment_record: record of every moment.
     """
 
-    def __init__(self, dataroot: Path, version: str, contents: Cached) -> None:
+    def __init__(self, dataroot: Path, version: str, sensors: SensorChannels, contents: Cached) -> None:
         self.dataroot = dataroot
         self.version = version
+        self.sensors = sensors
         arrays: dict[str, Array] = contents.arrays
         info: dict[str, Any] = contents.info
         self._official_splits: dict[str, list[str]] = info["splits"]
@@ -58,23 +62,27 @@ class DatasetIndex:
         self._record_pose = arrays["record_pose"]
         self._group_start = arrays["group_start"]
         self._arrays = arrays
-        self._contents = contents
 
     @classmethod
-    def open(cls, dataroot: str | os.PathLike[str], version: str) -> "DatasetIndex":
+    def open(
+        cls, dataroot: str | os.PathLike[str], version: str, sensors: SensorChannels = NUSCENES_CHANNELS
+    ) -> "DatasetIndex":
         """Open a dataset; its index is built at the first time and whenever the tables have changed.
 
         Raises:
             UserError: no such folder or version, a table that is missing or broken, a token that points nowhere, a
-                file name that leaves the data root.
+                file name that leaves the data root, a channel of ``sensors`` that there is not.
         """
         folder = version_folder(dataroot, version)
         sources = [folder / f"{table}.json" for table in INDEX_TABLES]
-        contents = cached(folder, "index", sources, lambda: build_index(folder, stop_at_problem))
-        return cls(Path(dataroot), version, contents)
+        name = "index" if sensors == NUSCENES_CHANNELS else f"index-{sensors.digest()}"
+        contents = cached(folder, name, sources, lambda: build_index(folder, sensors, stop_at_problem))
+        index = cls(Path(dataroot), version, sensors, contents)
+        sensors.check(index.channels, folder)
+        return index
 
     def __reduce__(self) -> tuple[Any, ...]:  # a worker process maps the file again instead of receiving a copy
-        return DatasetIndex.open, (self.dataroot, self.version)
+        return DatasetIndex.open, (self.dataroot, self.version, self.sensors)
 
     def __len__(self) -> int:
         """Number of moments."""
@@ -86,12 +94,11 @@ class DatasetIndex:
         return self.dataroot / self.version
 
     def fingerprint(self) -> str:
-        """SHA-256 of all that the tables say of scenes, keyframes, records, times, poses, calibrations and files.
-
-        What to write beside a result to say which data it is from. The sensor files themselves are not opened, and
-        where the folder lies does not matter.
-        """
-        return self._contents.fingerprint()
+        """SHA-256 of keyframes, times and ego poses: what to write beside a result to say which data it is from."""
+        digest = hashlib.sha256(self.version.encode())
+        for name in ("sample_token", "record_timestamp", "record_pose"):
+            digest.update(np.ascontiguousarray(self._arrays[name]).data)
+        return digest.hexdigest()
 
     # -- scenes and splits
 

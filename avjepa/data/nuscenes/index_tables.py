@@ -10,15 +10,13 @@ import numpy as np
 from jaxtyping import Bool, Float64, UInt8
 
 from avjepa.data.arrays import Array
+from avjepa.data.channels import SensorChannels
 from avjepa.data.nuscenes.cache import Cached
-from avjepa.data.nuscenes.schema import CAMERA_CHANNELS, LIDAR_CHANNEL, RADAR_CHANNELS
 from avjepa.data.nuscenes.splits import official_splits
 from avjepa.data.nuscenes.tables import OnTableProblem, Record, TableProblem, records, table_name, token_key
 
 INDEX_TABLES = ("scene", "log", "sample", "sensor", "calibrated_sensor", "ego_pose", "sample_data")
 """The tables that the index is made from."""
-
-_CHANNEL_ORDER = (LIDAR_CHANNEL, *CAMERA_CHANNELS, *RADAR_CHANNELS)
 
 
 @dataclass(frozen=True)
@@ -56,12 +54,15 @@ class _SampleData:
     size: "array[int]" = field(default_factory=lambda: array("i"))
 
 
-def build_index(folder: Path, on_problem: OnTableProblem) -> Cached:
-    """Read the tables. A record with a problem is left out, if ``on_problem`` returns at all."""
+def build_index(folder: Path, sensors: SensorChannels, on_problem: OnTableProblem) -> Cached:
+    """Read the tables. A record with a problem is left out, if ``on_problem`` returns at all.
+
+    The first LiDAR of ``sensors`` makes the moments.
+    """
     tables = _Tables(folder, on_problem)
     scenes, scene_rows = _scenes(tables)
     sample_arrays, sample_rows = _samples(tables, scene_rows)
-    channels, calibration_arrays, calibration_rows = _calibrations(tables)
+    channels, calibration_arrays, calibration_rows = _calibrations(tables, sensors)
     raw = _sample_data(tables, sample_rows, calibration_rows)
     pose, has_pose = _poses(tables, raw)
 
@@ -88,7 +89,7 @@ def build_index(folder: Path, on_problem: OnTableProblem) -> Cached:
         "record_file_end": file_end[order],
         "file_bytes": np.frombuffer(bytes(raw.files), np.uint8),
     }
-    moment_record = _moments(arrays, channels, channel[order], scene[order])
+    moment_record = _moments(arrays, channels, sensors, channel[order], scene[order])
     tokens = []
     for record in moment_record:
         if arrays["record_is_key"][record]:
@@ -113,12 +114,14 @@ def fixed_width(texts: list[bytes]) -> UInt8[Array, "text byte"]:
     return packed.view(np.uint8).reshape(len(packed), -1)[: len(texts)]
 
 
-def _moments(arrays: dict[str, Array], channels: list[str], channel: Array, scene: Array) -> Array:
-    """Records that samples are made from: every LiDAR sweep, and for keyframes without one another sensor's record.
+def _moments(
+    arrays: dict[str, Array], channels: list[str], sensors: SensorChannels, channel: Array, scene: Array
+) -> Array:
+    """Records that samples are made from: every sweep of the first LiDAR; for keyframes without one, another record.
 
     Sorted by scene and time.
     """
-    lidar = channels.index(LIDAR_CHANNEL) if LIDAR_CHANNEL in channels else -1
+    lidar = next((channels.index(name) for name in sensors.lidar[:1] if name in channels), -1)
     keyframes = np.flatnonzero(arrays["record_is_key"])
     # Records are sorted by channel, so the first one of a sample is of the first channel that it has.
     _, first = np.unique(arrays["record_sample"][keyframes], return_index=True)
@@ -157,7 +160,7 @@ def _samples(tables: _Tables, scene_rows: dict[str, int]) -> tuple[dict[str, Arr
     return arrays, {token: row for row, (_, _, token) in enumerate(found)}
 
 
-def _calibrations(tables: _Tables) -> tuple[list[str], dict[str, Array], dict[str, int]]:
+def _calibrations(tables: _Tables, sensors: SensorChannels) -> tuple[list[str], dict[str, Array], dict[str, int]]:
     channel_of = {record["token"]: record["channel"] for record in tables.records("sensor", "channel")}
     rows: dict[str, int] = {}
     kept: list[Record] = []
@@ -171,7 +174,8 @@ def _calibrations(tables: _Tables) -> tuple[list[str], dict[str, Array], dict[st
             rows[record["token"]] = len(kept)
             kept.append(record)
     used = {channel_of[record["sensor_token"]] for record in kept}
-    channels = [name for name in _CHANNEL_ORDER if name in used] + sorted(used - set(_CHANNEL_ORDER))
+    order = sensors.names()
+    channels = [name for name in order if name in used] + sorted(used - set(order))
     arrays: dict[str, Array] = {
         "calibration_pose": np.array([[*r["rotation"], *r["translation"]] for r in kept], np.float64).reshape(-1, 7),
         "calibration_intrinsic": np.array(

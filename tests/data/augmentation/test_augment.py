@@ -13,6 +13,7 @@ from avjepa.data.nuscenes.annotations import AnnotationIndex
 from avjepa.data.nuscenes.index import DatasetIndex
 from avjepa.data.nuscenes.schema import RADAR_FIELDS
 from avjepa.data.sample import Sample
+from avjepa.data.taxonomy import load_taxonomy
 from avjepa.errors import UserError
 from avjepa.geometry.boxes import points_in_boxes
 
@@ -24,7 +25,10 @@ def sample(tiny: Path) -> Sample:
     index = DatasetIndex.open(tiny, VERSION)
     view = SensorInputs(LidarSweeps(3), RadarSweeps(3), ImageTransform(45, 80))
     moment = int(index.moments(keyframes_only=True)[1])
-    return replace(SampleLoader(index).load(moment, view, 5), labels=AnnotationIndex.open(index).labels(moment))
+    return replace(
+        SampleLoader(index).load(moment, view, 5),
+        labels=AnnotationIndex.open(index, load_taxonomy("nuscenes")).labels(moment),
+    )
 
 
 STRONG = BEVAugmentation(rotation=math.pi, flip_x=True, flip_y=True, scale=(0.5, 2.0), translation=3.0)

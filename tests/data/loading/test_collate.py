@@ -1,7 +1,10 @@
 import torch
 
+from avjepa.data.channels import NUSCENES_CHANNELS
 from avjepa.data.loading.collate import collate, collate_pretrain
 from avjepa.data.sample import CameraImages, Labels, Sample
+
+RIG = NUSCENES_CHANNELS.cameras
 
 
 def sample(token: str, **sensors: object) -> Sample:
@@ -11,7 +14,9 @@ def sample(token: str, **sensors: object) -> Sample:
 def rig(*channels: str) -> CameraImages:
     count = len(channels)
     images = torch.stack([torch.full((3, 4, 6), ord(c[4]), dtype=torch.uint8) for c in channels])
-    return CameraImages(images, 2 * torch.eye(3).repeat(count, 1, 1), 3 * torch.eye(4).repeat(count, 1, 1), channels)
+    return CameraImages(
+        images, 2 * torch.eye(3).repeat(count, 1, 1), 3 * torch.eye(4).repeat(count, 1, 1), channels, RIG
+    )
 
 
 def test_points_know_their_sample_and_absent_sensors_are_told_from_empty_ones() -> None:
@@ -53,7 +58,7 @@ def test_each_image_has_its_own_place() -> None:
 
 
 def test_cameras_whose_images_are_all_missing() -> None:
-    none = CameraImages(torch.zeros(0, 3, 4, 6, dtype=torch.uint8), torch.zeros(0, 3, 3), torch.zeros(0, 4, 4), ())
+    none = CameraImages(torch.zeros(0, 3, 4, 6, dtype=torch.uint8), torch.zeros(0, 3, 3), torch.zeros(0, 4, 4), (), RIG)
     batch = collate([sample("a", cameras=none)])
     assert batch.cameras is not None
     assert batch.cameras.images.shape == (1, 6, 3, 4, 6)

@@ -15,6 +15,7 @@ from avjepa.data.loading.sample_loader import LidarSweeps, SampleLoader, SensorI
 from avjepa.data.nuscenes.annotations import AnnotationIndex
 from avjepa.data.nuscenes.index import DatasetIndex
 from avjepa.data.nuscenes.schema import CLASSES
+from avjepa.data.taxonomy import load_taxonomy
 from avjepa.errors import UserError
 from avjepa.geometry.boxes import box_corners, points_in_boxes
 from avjepa.geometry.transforms import apply, inverse
@@ -46,7 +47,7 @@ def devkit_labels(devkit: NuScenes, sample_token: str) -> dict[str, tuple[np.nda
 
 def check_labels(root: Path, version: str, devkit: NuScenes) -> int:
     index = DatasetIndex.open(root, version)
-    annotations = AnnotationIndex.open(index)
+    annotations = AnnotationIndex.open(index, load_taxonomy("nuscenes"))
     count = 0
     for moment in index.moments(keyframes_only=True):
         labels = annotations.labels(int(moment))
@@ -80,7 +81,7 @@ def test_labels_agree_with_the_devkit_on_real_tables(real_metadata: Path) -> Non
 def test_global_velocities_equal_the_devkits_on_real_tables(real_metadata: Path) -> None:
     devkit = NuScenes("v1.0-mini", str(real_metadata), verbose=False)
     index = DatasetIndex.open(real_metadata, "v1.0-mini")
-    annotations = AnnotationIndex.open(index)
+    annotations = AnnotationIndex.open(index, load_taxonomy("nuscenes"))
     theirs = {}
     for annotation in devkit.sample_annotation:
         velocity = devkit.box_velocity(annotation["token"])
@@ -97,7 +98,7 @@ def test_global_velocities_equal_the_devkits_on_real_tables(real_metadata: Path)
 
 def test_object_seen_once_has_no_velocity(tiny: Path) -> None:
     index = DatasetIndex.open(tiny, VERSION)
-    labels = AnnotationIndex.open(index).labels(int(index.moments(keyframes_only=True)[2]))
+    labels = AnnotationIndex.open(index, load_taxonomy("nuscenes")).labels(int(index.moments(keyframes_only=True)[2]))
     barrier = labels.class_index == CLASSES.index("barrier")
     assert int(barrier.sum()) == 1
     assert labels.boxes[barrier, 7:].isnan().all()
@@ -106,7 +107,7 @@ def test_object_seen_once_has_no_velocity(tiny: Path) -> None:
 def test_68_of_68_real_boxes_hold_their_stored_number_of_points(real_keyframe: Path) -> None:
     """Boxes are upright in the global frame, so that is where the points are counted exactly."""
     index = DatasetIndex.open(real_keyframe, "v1.0-mini")
-    annotations = AnnotationIndex.open(index)
+    annotations = AnnotationIndex.open(index, load_taxonomy("nuscenes"))
     sample = SampleLoader(index).load(0, SensorInputs(lidar=LidarSweeps(1)))
     assert sample.lidar is not None
     points = apply(sample.global_from_ego, sample.lidar[:, :3].double())
@@ -118,7 +119,7 @@ def test_68_of_68_real_boxes_hold_their_stored_number_of_points(real_keyframe: P
 def test_upright_boxes_in_the_frame_of_a_tilted_vehicle_hold_nearly_the_same_points(real_keyframe: Path) -> None:
     """The vehicle is tilted by 1.5 degrees: at the edges of six boxes some points change sides."""
     index = DatasetIndex.open(real_keyframe, "v1.0-mini")
-    labels = AnnotationIndex.open(index).labels(0)
+    labels = AnnotationIndex.open(index, load_taxonomy("nuscenes")).labels(0)
     cloud = SampleLoader(index).load(0, SensorInputs(lidar=LidarSweeps(1))).lidar
     assert cloud is not None
     difference = (points_in_boxes(cloud[:, :3], labels.boxes).sum(1) - labels.lidar_points).abs()
@@ -129,7 +130,7 @@ def test_upright_boxes_in_the_frame_of_a_tilted_vehicle_hold_nearly_the_same_poi
 def test_real_boxes_fall_on_the_pixels_where_the_devkit_draws_them(real_keyframe: Path) -> None:
     devkit = NuScenes("v1.0-mini", str(real_keyframe), verbose=False)
     index = DatasetIndex.open(real_keyframe, "v1.0-mini")
-    annotations = AnnotationIndex.open(index)
+    annotations = AnnotationIndex.open(index, load_taxonomy("nuscenes"))
     centres = annotations.labels(0).boxes[:, :3]
     row_of = {instance: row for row, instance in enumerate(annotations.labels(0).instances)}
     sample = SampleLoader(index).load(0, SensorInputs(camera=ImageTransform(900, 1600)))
@@ -171,21 +172,21 @@ def test_dangling_token_names_table_and_record(copy: Path, table: str, link: str
     edit(copy, table, lambda rows: [rows[0] | {link: "nowhere"}, *rows[1:]])
     token = json.loads((copy / VERSION / f"{table}.json").read_text())[0]["token"]
     with pytest.raises(UserError, match=f"{table}.json.*{token}.*{link}"):
-        AnnotationIndex.open(DatasetIndex.open(copy, VERSION))
+        AnnotationIndex.open(DatasetIndex.open(copy, VERSION), load_taxonomy("nuscenes"))
 
 
 @pytest.mark.parametrize("change", [{"size": [1, 0, 1]}, {"translation": [1, 2]}, {"rotation": [0, 0, 0, 0]}])
 def test_box_that_is_none(copy: Path, change: dict) -> None:
     edit(copy, "sample_annotation", lambda rows: [rows[0] | change, *rows[1:]])
     with pytest.raises(UserError, match=r"sample_annotation.json.*box-0-0-0.*no box"):
-        AnnotationIndex.open(DatasetIndex.open(copy, VERSION))
+        AnnotationIndex.open(DatasetIndex.open(copy, VERSION), load_taxonomy("nuscenes"))
 
 
 def test_dataset_without_boxes(copy: Path) -> None:
     for table in ("sample_annotation", "instance"):
         (copy / VERSION / f"{table}.json").write_text("[]")
     index = DatasetIndex.open(copy, VERSION)
-    labels = AnnotationIndex.open(index).labels(0)
+    labels = AnnotationIndex.open(index, load_taxonomy("nuscenes")).labels(0)
     assert labels.boxes.shape == (0, 9)
     assert len(labels) == 0
 
@@ -193,4 +194,4 @@ def test_dataset_without_boxes(copy: Path) -> None:
 def test_dataset_without_annotation_table(copy: Path) -> None:
     (copy / VERSION / "sample_annotation.json").unlink()
     with pytest.raises(UserError, match=r"sample_annotation.json: the table is missing"):
-        AnnotationIndex.open(DatasetIndex.open(copy, VERSION))
+        AnnotationIndex.open(DatasetIndex.open(copy, VERSION), load_taxonomy("nuscenes"))

@@ -16,6 +16,7 @@ from avjepa.data.nuscenes.annotations import AnnotationIndex
 from avjepa.data.nuscenes.index import DatasetIndex
 from avjepa.data.nuscenes.schema import CLASSES
 from avjepa.data.sampling.class_balance import ClassBalancedOrder, items_by_class
+from avjepa.data.taxonomy import load_taxonomy
 from avjepa.errors import UserError
 
 from ..conftest import VERSION
@@ -80,7 +81,7 @@ def with_boxes(root: Path, change: Callable[[dict[str, Any]], dict[str, Any] | N
 def test_the_classes_are_those_of_the_chosen_keyframes_with_points_on_them(copy: Path) -> None:
     # the tiny world: a car with 0 to 3 points but 0 radar points, a pedestrian hidden in keyframe 2, a barrier in it
     index = DatasetIndex.open(copy, VERSION)
-    annotations = AnnotationIndex.open(index)
+    annotations = AnnotationIndex.open(index, load_taxonomy("nuscenes"))
     names = [name for name in CLASSES if name in ("car", "pedestrian", "barrier")]
     found = items_by_class(index, annotations, index.moments(["scene-0000"], keyframes_only=True))
     expected = {"car": [1, 2, 3], "pedestrian": [0, 1, 3], "barrier": [2]}
@@ -115,5 +116,5 @@ def test_a_subset_without_objects_is_refused(copy: Path) -> None:
 
 
 def test_every_keyframe_once_is_what_evaluation_sees_all_the_same(tiny: Path) -> None:
-    module = detection(tiny, class_balanced=True, validation_split="val")
+    module = detection(tiny, class_balanced=True)
     assert [token for batch in module.val_dataloader() for token in batch.tokens] == [f"sample-1-{k}" for k in range(4)]
