@@ -1,16 +1,14 @@
 """What a result was made with, written beside it."""
 
-import hashlib
 import importlib.metadata
 import os
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import avjepa
-from avjepa.errors import UserError
 from avjepa.files import write_json
 
 FILE_NAME = "provenance.json"
@@ -59,30 +57,13 @@ def _processor() -> str:
     return platform.processor()
 
 
-def file_fingerprints(paths: Iterable[str | Path]) -> dict[str, dict[str, Any]]:
-    """Bytes and SHA-256 of files, such as the tables of a dataset, by file name.
-
-    Raises:
-        UserError: a file cannot be read.
-    """
-    fingerprints = {}
-    for path in sorted(map(Path, paths)):
-        try:
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-            fingerprints[path.name] = {"bytes": path.stat().st_size, "sha256": digest}
-        except OSError as error:
-            raise UserError(f"{path}: cannot be read ({error.strerror}); restore the file") from error
-    return fingerprints
-
-
 def provenance(configuration: Mapping[str, Any], *, seed: int, data: Mapping[str, Any]) -> dict[str, Any]:
     """What a run is made with, at its start.
 
     Args:
         configuration: every option of the command, as plain values.
         seed: of everything random.
-        data: fingerprint of the data, see ``file_fingerprints``.
+        data: fingerprints of the data, see ``DatasetIndex.fingerprint``.
     """
     return {
         "avjepa": avjepa.__version__,

@@ -1,12 +1,14 @@
 """``avjepa finetune``."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from lightning.pytorch.cli import LightningArgumentParser
 
 from avjepa.commands.evaluate import score
 from avjepa.commands.training import TrainingCLI
 from avjepa.data.loading.datamodule import DetectionDataModule
+from avjepa.errors import UserError
 from avjepa.finetune.lightning_model import FinetuneModule
 
 
@@ -17,12 +19,32 @@ class FinetuneCLI(TrainingCLI):
         """Options of the command beside those of trainer, model and data."""
         super().add_arguments_to_parser(parser)
         parser.add_argument(
+            "--validate_every",
+            type=int,
+            default=None,
+            help="optimiser steps between two looks at the loss on data.validation_split; none by default",
+        )
+        parser.add_argument(
             "--evaluate", type=bool, default=True, help="after training, predict and score data.eval_split"
         )
 
+    def validation(self) -> dict[str, Any]:
+        """Only where the user asks for it, on the split that the user names."""
+        every, split = self.config.validate_every, self.config.data.validation_split
+        if (every is None) != (split is None):
+            missing = "--data.validation_split NAME" if split is None else "--validate_every N"
+            raise UserError(f"a validation during the training needs {missing} too; give both or neither")
+        if every is None:
+            return super().validation()
+        steps = self.config.trainer.max_steps
+        if not 1 <= every <= steps:
+            raise UserError(f"--validate_every {every}: must be at least 1 and at most the number of steps, {steps}")
+        batches = every * self.config.trainer.accumulate_grad_batches
+        return {"num_sanity_val_steps": 0, "val_check_interval": batches, "check_val_every_n_epoch": None}
+
 
 def run(arguments: Sequence[str]) -> None:
-    """Train a detector; then score it on the validation split."""
+    """Train a detector; then score it on ``data.eval_split``."""
     cli = FinetuneCLI("finetune", FinetuneModule, DetectionDataModule, arguments)
     cli.fit()
     if cli.config.evaluate and cli.trainer.is_global_zero:

@@ -10,10 +10,9 @@ from lightning import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from avjepa.commands.parsing import readable
-from avjepa.data.nuscenes.index_tables import INDEX_TABLES
 from avjepa.errors import UserError
 from avjepa.files import write_text
-from avjepa.provenance import file_fingerprints, provenance
+from avjepa.provenance import provenance
 from avjepa.training.checkpoints import last_checkpoint
 from avjepa.training.console import quiet_lightning
 from avjepa.training.defaults import CHECKPOINTS, default_callbacks, default_loggers, default_plugins
@@ -29,6 +28,11 @@ SHORTHANDS = {
 """Options that every training run sets, under the names that the other commands use."""
 
 EPILOGUE = "Shorthands: " + ", ".join(f"{short} = {long}" for short, long in SHORTHANDS.items())
+
+VALIDATION_KEYS = ("limit_val_batches", "num_sanity_val_steps", "val_check_interval", "check_val_every_n_epoch")
+ASK_FOR_VALIDATION = (
+    "is not set by hand; avjepa finetune validates on the split --data.validation_split every --validate_every steps"
+)
 
 
 def expanded(arguments: Sequence[str]) -> list[str]:
@@ -61,6 +65,7 @@ class TrainingCLI(LightningCLI):
         arguments: Sequence[str],
     ) -> None:
         self.name = name
+        self._provenance: dict[str, Any] | None = None
         quiet_lightning()
         try:
             super().__init__(
@@ -105,17 +110,25 @@ class TrainingCLI(LightningCLI):
         """What this kind of training adds to the callbacks of every run."""
         return []
 
+    def validation(self) -> dict[str, Any]:
+        """The trainer's arguments that say when it validates: never, not even to check that it could."""
+        return {"limit_val_batches": 0, "num_sanity_val_steps": 0}
+
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """The trainer with what every run has beside what is configured; loggers give way to configured ones."""
         self.datamodule.prepare_data()  # a bad dataset is an error before anything is written
         self.trainer_defaults["callbacks"] = [
             *default_callbacks(self.out, self.config.checkpoint_every),
             *self.callbacks(),
-            RecordProvenance(self.out, self.provenance()),
+            RecordProvenance(self.out, self.provenance),
         ]
         configured = self.config_init.trainer
         plugins = configured.plugins if isinstance(configured.plugins, list) else [configured.plugins]
         kwargs["plugins"] = [plugin for plugin in plugins if plugin is not None] + default_plugins()
+        for key in VALIDATION_KEYS:
+            if getattr(configured, key) != self.parser.get_default(f"trainer.{key}"):
+                raise UserError(f"trainer.{key}: {ASK_FOR_VALIDATION}")
+        kwargs |= self.validation()
         if configured.logger is None:
             kwargs["logger"] = default_loggers(self.out)
         return super().instantiate_trainer(**kwargs)
@@ -138,10 +151,11 @@ class TrainingCLI(LightningCLI):
         return text
 
     def provenance(self) -> dict[str, Any]:
-        """What a result of this run is made with."""
-        data = self.datamodule
-        tables = [Path(data.dataroot) / data.version / f"{table}.json" for table in INDEX_TABLES]
-        return provenance(yaml.safe_load(self.yaml()), seed=data.seed, data=file_fingerprints(tables))
+        """What a result of this run is made with; found out once."""
+        if self._provenance is None:
+            data = self.datamodule
+            self._provenance = provenance(yaml.safe_load(self.yaml()), seed=data.seed, data=data.fingerprints())
+        return self._provenance
 
     @property
     def out(self) -> Path:

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,12 @@ class RecordProvenance(Callback):
 
     Args:
         directory: the run's folder.
-        record: ``avjepa.provenance.provenance``.
+        record: gives ``avjepa.provenance.provenance``; asked in the first process alone.
     """
 
-    def __init__(self, directory: str | Path, record: Mapping[str, Any]) -> None:
+    def __init__(self, directory: str | Path, record: Callable[[], Mapping[str, Any]]) -> None:
         self.directory = Path(directory)
-        self.record = dict(record)
+        self.record = record
         self._started = 0.0
         self._seconds_before = 0.0
 
@@ -29,12 +29,12 @@ class RecordProvenance(Callback):
         """The run is not finished yet, and says so."""
         self._started = time.monotonic()
         if trainer.is_global_zero:
-            write_provenance(self.directory, self.record, **self._result(trainer, finished=False))
+            write_provenance(self.directory, self.record(), **self._result(trainer, finished=False))
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """The run is finished."""
         if trainer.is_global_zero:
-            write_provenance(self.directory, self.record, **self._result(trainer, finished=True))
+            write_provenance(self.directory, self.record(), **self._result(trainer, finished=True))
 
     def _result(self, trainer: Trainer, finished: bool) -> dict[str, Any]:
         seconds = self._seconds_before + time.monotonic() - self._started

@@ -19,7 +19,7 @@ class Stop(Callback):
 
 def test_interrupted_and_resumed(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="stop"):
-        train(tmp_path, steps=6, every=2, callbacks=[RecordProvenance(tmp_path, {"seed": 3}), Stop()])
+        train(tmp_path, steps=6, every=2, callbacks=[RecordProvenance(tmp_path, lambda: {"seed": 3}), Stop()])
     first = read_provenance(tmp_path)
     assert (first["finished"], first["steps"], first["seed"]) == (False, 0, 3)
 
@@ -29,7 +29,7 @@ def test_interrupted_and_resumed(tmp_path: Path) -> None:
     checkpoint["callbacks"]["RecordProvenance"]["wall_seconds"] = 5000.0  # as if the first part had taken so long
     torch.save(checkpoint, path)
 
-    train(tmp_path, steps=6, every=2, callbacks=[RecordProvenance(tmp_path, {"seed": 3})])
+    train(tmp_path, steps=6, every=2, callbacks=[RecordProvenance(tmp_path, lambda: {"seed": 3})])
     second = read_provenance(tmp_path)
     assert (second["finished"], second["steps"], second["processes"]) == (True, 6, 1)
     assert 5000 < second["wall_seconds"] < 6000

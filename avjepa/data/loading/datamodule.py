@@ -78,6 +78,10 @@ class _DataModule(pl.LightningDataModule):
         """Build the cached index once, before the other processes of this machine open it."""
         DatasetIndex.open(self.dataroot, self.version, self.channels)
 
+    def fingerprints(self) -> dict[str, str]:
+        """Which data this is: the fingerprint of the tables that training reads, by what they hold."""
+        return {"index": DatasetIndex.open(self.dataroot, self.version, self.channels).fingerprint()}
+
     def _resumable(
         self,
         dataset: MomentDataset[Any],
@@ -225,7 +229,8 @@ class DetectionDataModule(_DataModule):
         channels: which channels are which sensor's; ``null`` for those of nuScenes.
         taxonomy: the classes: ``nuscenes``, or a YAML file of its form.
         train_split: split that is trained on.
-        eval_split: split that is evaluated and predicted.
+        eval_split: split that is predicted and evaluated, after the training.
+        validation_split: split whose loss is logged during the training; ``null`` for none.
         sensors: what to load.
         lidar_sweeps: LiDAR sweeps up to the reference time.
         radar_sweeps: sweeps of each radar.
@@ -254,6 +259,7 @@ class DetectionDataModule(_DataModule):
         taxonomy: str = "nuscenes",
         train_split: str = "train",
         eval_split: str = "val",
+        validation_split: str | None = None,
         sensors: list[Sensor] = ["lidar"],  # noqa: B006
         lidar_sweeps: int = 10,
         radar_sweeps: int = 6,
@@ -275,6 +281,7 @@ class DetectionDataModule(_DataModule):
         self.taxonomy = load_taxonomy(taxonomy)
         self.train_split = train_split
         self.eval_split = eval_split
+        self.validation_split = validation_split
         self.scenes = scenes
         self.augmentation = augmentation
         self.gt_sampling = gt_sampling
@@ -289,6 +296,15 @@ class DetectionDataModule(_DataModule):
     def setup(self, stage: str | None = None) -> None:
         """Open the index; the annotations are opened by the loaders that need them."""
         self.index = DatasetIndex.open(self.dataroot, self.version, self.channels)
+        if self.validation_split is not None:
+            self.index.scenes_of(self.validation_split)  # an unknown one is an error now, not in mid-training
+
+    def fingerprints(self) -> dict[str, str]:
+        """Of the annotations too, where there are any."""
+        index = DatasetIndex.open(self.dataroot, self.version, self.channels)
+        labelled = (index.folder / "sample_annotation.json").is_file()
+        labels = {"annotations": AnnotationIndex.open(index, self.taxonomy).fingerprint()} if labelled else {}
+        return {"index": index.fingerprint(), **labels}
 
     def train_scenes(self) -> list[str]:
         """Names of the scenes whose labels training uses."""
@@ -313,20 +329,21 @@ class DetectionDataModule(_DataModule):
         return self._resumable(dataset, collate, balance)
 
     def val_dataloader(self) -> BatchLoader[Batch]:
-        """Every keyframe of the validation split once, with labels, spread over the processes."""
-        return self._every_keyframe(with_labels=True)
+        """Every keyframe of ``validation_split`` once, with labels, spread over the processes."""
+        assert self.validation_split is not None, "there is no validation split"
+        return self._every_keyframe(self.validation_split, with_labels=True)
 
     def predict_dataloader(self) -> BatchLoader[Batch]:
-        """Every keyframe of the validation split once, without labels: works without annotation tables."""
-        return self._every_keyframe(with_labels=False)
+        """Every keyframe of ``eval_split`` once, without labels: works without annotation tables."""
+        return self._every_keyframe(self.eval_split, with_labels=False)
 
-    def _every_keyframe(self, with_labels: bool) -> BatchLoader[Batch]:
+    def _every_keyframe(self, split: str, with_labels: bool) -> BatchLoader[Batch]:
         assert self.index is not None, "setup() comes first"
         dataset = LabelledDataset(
             self.index,
             AnnotationIndex.open(self.index, self.taxonomy) if with_labels else None,
             self.view,
-            self.index.scenes_of(self.eval_split),
+            self.index.scenes_of(split),
             on_bad_file=self.on_bad_file,
             keep_every_keyframe=True,
             bad_files=self.bad_files,

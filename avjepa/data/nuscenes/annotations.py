@@ -40,6 +40,7 @@ class AnnotationIndex:
         arrays = contents.arrays
         self._index = index
         self._taxonomy = taxonomy
+        self._contents = contents
         self.categories: tuple[str, ...] = tuple(contents.info["categories"])
         self.boxes = arrays["boxes"]
         self.category = arrays["category"]
@@ -76,6 +77,10 @@ class AnnotationIndex:
     def __len__(self) -> int:
         """Number of annotations."""
         return len(self.boxes)
+
+    def fingerprint(self) -> str:
+        """SHA-256 of all boxes, their classes, points and instances: see ``DatasetIndex.fingerprint``."""
+        return self._contents.fingerprint()
 
     def of_sample(self, sample: int) -> range:
         """Rows of the annotations of a sample (keyframe)."""

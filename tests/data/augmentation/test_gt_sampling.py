@@ -260,7 +260,7 @@ def test_going_on_after_an_interruption_in_other_processes(marked: Path) -> None
 
 
 def test_evaluation_sees_scenes_as_they_are(marked: Path) -> None:
-    for batch in module(marked).val_dataloader():
+    for batch in module(marked, validation_split="val").val_dataloader():
         assert not any(pasted(labels).any() for _, _, labels in samples(batch))
 
 

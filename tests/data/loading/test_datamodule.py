@@ -334,7 +334,7 @@ def test_training_sees_the_labels_of_its_scenes_only(tiny: Path) -> None:
 
 
 def test_evaluation_sees_every_keyframe_once_each_time(tiny: Path) -> None:
-    module = detection(tiny, lidar_sweeps=2)
+    module = detection(tiny, lidar_sweeps=2, eval_split="train", validation_split="val")
     for _ in range(2):
         batches = list(module.val_dataloader())
         tokens = [token for batch in batches for token in batch.tokens]
@@ -355,13 +355,13 @@ def test_evaluation_keeps_a_keyframe_with_a_bad_file(copy: Path) -> None:
     path = copy / "samples/LIDAR_TOP/data-1-LIDAR_TOP-5.pcd.bin"
     path.unlink()
     module = detection(copy, lidar_sweeps=1, batch_size=4, on_bad_file="skip")
-    (batch,) = module.val_dataloader()
+    (batch,) = module.predict_dataloader()
     assert batch.tokens == tuple(f"sample-1-{k}" for k in range(4))
     assert batch.lidar is not None
     assert torch.bincount(batch.lidar.batch_index, minlength=4).tolist() == [42, 0, 42, 42]
     assert list(module.bad_files.files()) == [str(path)]
     with pytest.raises(BadFileError):
-        list(detection(copy, lidar_sweeps=1).val_dataloader())
+        list(detection(copy, lidar_sweeps=1).predict_dataloader())
 
 
 def test_keyframe_without_boxes_has_empty_labels(copy: Path) -> None:

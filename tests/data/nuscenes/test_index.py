@@ -118,6 +118,28 @@ def test_changed_table_rebuilds_the_index(copy: Path) -> None:
     assert (after.global_from_ego(np.arange(3))[:, :3, 3].numpy() == [0, 0, 1]).all()
 
 
+@pytest.mark.parametrize(
+    ("table", "change"),
+    [
+        ("calibrated_sensor", {"camera_intrinsic": [[101.0, 0.0, 80.0], [0.0, 100.0, 45.0], [0.0, 0.0, 1.0]]}),
+        ("calibrated_sensor", {"translation": [0.0, 0.0, 1.0]}),
+        ("sample_data", {"height": 91}),
+        ("sample_data", {"is_key_frame": False}),
+        ("sample", {"timestamp": 1_600_000_000_000_001}),
+        ("scene", {"name": "another"}),
+    ],
+)
+def test_fingerprint_tells_what_the_tables_say(copy: Path, table: str, change: dict) -> None:
+    before = DatasetIndex.open(copy, VERSION).fingerprint()
+    edit(copy, table, lambda rows: [rows[0] | change, *rows[1:]])
+    assert DatasetIndex.open(copy, VERSION).fingerprint() != before
+
+
+def test_fingerprint_does_not_depend_on_the_place_or_the_layout_of_the_tables(copy: Path, tiny: Path) -> None:
+    edit(copy, "sample_data", lambda rows: [dict(reversed(row.items())) for row in rows])
+    assert DatasetIndex.open(copy, VERSION).fingerprint() == DatasetIndex.open(tiny, VERSION).fingerprint()
+
+
 @pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda b: b"\xff" * 64, lambda b: b"", lambda b: b[:9]])
 def test_damaged_cache_is_rebuilt(copy: Path, damage) -> None:
     before = DatasetIndex.open(copy, VERSION).fingerprint()

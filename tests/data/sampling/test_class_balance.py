@@ -116,5 +116,5 @@ def test_a_subset_without_objects_is_refused(copy: Path) -> None:
 
 
 def test_every_keyframe_once_is_what_evaluation_sees_all_the_same(tiny: Path) -> None:
-    module = detection(tiny, class_balanced=True)
+    module = detection(tiny, class_balanced=True, validation_split="val")
     assert [token for batch in module.val_dataloader() for token in batch.tokens] == [f"sample-1-{k}" for k in range(4)]
