@@ -39,6 +39,7 @@ class AnnotationIndex:
     def __init__(self, index: DatasetIndex, taxonomy: Taxonomy, contents: Cached) -> None:
         arrays = contents.arrays
         self._index = index
+        self._contents = contents
         self._taxonomy = taxonomy
         self._contents = contents
         self.categories: tuple[str, ...] = tuple(contents.info["categories"])
