@@ -57,16 +57,18 @@ def _processor() -> str:
     return platform.processor()
 
 
-def provenance(configuration: Mapping[str, Any], *, seed: int, data: Mapping[str, Any]) -> dict[str, Any]:
+def provenance(command: str, configuration: Mapping[str, Any], *, seed: int, data: Mapping[str, Any]) -> dict[str, Any]:
     """What a run is made with, at its start.
 
     Args:
+        command: its name.
         configuration: every option of the command, as plain values.
         seed: of everything random.
         data: fingerprints of the data, see ``DatasetIndex.fingerprint``.
     """
     return {
         "avjepa": avjepa.__version__,
+        "command": command,
         "configuration": dict(configuration),
         "seed": seed,
         "data": dict(data),

@@ -46,6 +46,7 @@ class FinetuneCLI(TrainingCLI):
 def run(arguments: Sequence[str]) -> None:
     """Train a detector; then score it on ``data.eval_split``."""
     cli = FinetuneCLI("finetune", FinetuneModule, DetectionDataModule, arguments)
-    cli.fit()
-    if cli.config.evaluate and cli.trainer.is_global_zero:
-        score(cli.model, cli.datamodule, cli.out, cli.provenance())
+    with cli.folder_held():
+        cli.fit()
+        if cli.config.evaluate and cli.trainer.is_global_zero:
+            score(cli.model, cli.datamodule, cli.out, cli.provenance())

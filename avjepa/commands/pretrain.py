@@ -52,7 +52,8 @@ class PretrainCLI(TrainingCLI):
 def run(arguments: Sequence[str]) -> None:
     """Pre-train an encoder and write it as a backbone bundle."""
     cli = PretrainCLI("pretrain", PretrainModule, PretrainDataModule, arguments)
-    cli.fit()
-    if cli.trainer.is_global_zero:
-        manifest = cli.export()
-        print(f"{cli.out / BUNDLE}: {manifest.parameters} parameters in {manifest.tensors} tensors")
+    with cli.folder_held():
+        cli.fit()
+        if cli.trainer.is_global_zero:
+            manifest = cli.export()
+            print(f"{cli.out / BUNDLE}: {manifest.parameters} parameters in {manifest.tensors} tensors")

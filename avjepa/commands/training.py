@@ -1,6 +1,7 @@
 """What ``pretrain`` and ``finetune`` share: LightningCLI with one output folder and errors in one line."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,13 @@ from lightning import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from avjepa.commands.parsing import readable
+from avjepa.commands.resuming import require_resumable
 from avjepa.errors import UserError
-from avjepa.files import write_text
+from avjepa.files import remove_leftovers, write_text
+from avjepa.locking import locked
 from avjepa.provenance import provenance
-from avjepa.training.checkpoints import last_checkpoint
-from avjepa.training.console import quiet_lightning
+from avjepa.training.checkpoints import LAST, last_checkpoint
+from avjepa.training.console import quiet_lightning, status
 from avjepa.training.defaults import CHECKPOINTS, default_callbacks, default_loggers, default_plugins
 from avjepa.training.provenance import RecordProvenance
 
@@ -133,12 +136,38 @@ class TrainingCLI(LightningCLI):
             kwargs["logger"] = default_loggers(self.out)
         return super().instantiate_trainer(**kwargs)
 
+    @contextlib.contextmanager
+    def folder_held(self) -> Iterator[None]:
+        """Keep other runs out of the folder within the block; what killed ones left half-written is removed.
+
+        The first process does so for all processes of the training.
+
+        Raises:
+            UserError: another run is writing the folder.
+        """
+        if not self.trainer.is_global_zero:
+            yield
+            return
+        with locked(self.out):
+            for folder in (self.out, *self.out.iterdir()):
+                remove_leftovers(folder)
+            yield
+
     def fit(self) -> None:
-        """Train; with ``--ckpt_path`` from there on. Leaves ``config.yaml`` and ``provenance.json`` in the folder."""
+        """Train; with ``--ckpt_path`` from there on. Leaves ``config.yaml`` and ``provenance.json`` in the folder.
+
+        Raises:
+            UserError: the checkpoint cannot be resumed with these options, see ``commands.resuming``.
+        """
         checkpoint = self.config.ckpt_path
         if checkpoint == "last":
             checkpoint = last_checkpoint(self.out / CHECKPOINTS)
         if self.trainer.is_global_zero:
+            last = self.out / CHECKPOINTS / LAST
+            if checkpoint is None and last.is_file():
+                status(f"{last}: will be replaced, training starts from the beginning; --ckpt_path last would go on")
+            if checkpoint is not None:
+                require_resumable(checkpoint, self.provenance(), self.trainer.max_steps, self.trainer.world_size)
             write_text(self.out / "config.yaml", self.yaml())
         try:
             self.trainer.fit(self.model, self.datamodule, ckpt_path=checkpoint, weights_only=True)
@@ -154,7 +183,8 @@ class TrainingCLI(LightningCLI):
         """What a result of this run is made with; found out once."""
         if self._provenance is None:
             data = self.datamodule
-            self._provenance = provenance(yaml.safe_load(self.yaml()), seed=data.seed, data=data.fingerprints())
+            options = yaml.safe_load(self.yaml())
+            self._provenance = provenance(self.name, options, seed=data.seed, data=data.fingerprints())
         return self._provenance
 
     @property

@@ -1,13 +1,14 @@
 """AdamW with a learning rate that is a pure function of the step."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import torch
 from lightning import Trainer
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
 
 from avjepa.errors import UserError
 
@@ -73,6 +74,36 @@ def learning_rate_factor(
     return final_factor + (1 - final_factor) * remaining / cooldown_steps
 
 
+class StepSchedule(LambdaLR):
+    """Every group's peak rate times a factor of the step.
+
+    A checkpoint says which step is next, and nothing else: rates and weight decay are those of the options that this
+    run was given, so a training that is lengthened goes on along the longer schedule, and one that is resumed with
+    another learning rate uses it. (``LambdaLR`` would restore the old rates beside the new factor.)
+
+    Args:
+        optimiser: its groups have their peak learning rates.
+        factor: of a step, counted from 0.
+    """
+
+    def __init__(self, optimiser: torch.optim.Optimizer, factor: Callable[[int], float]) -> None:
+        self._factor = factor
+        self._weight_decays = [group["weight_decay"] for group in optimiser.param_groups]
+        super().__init__(optimiser, factor)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The step."""
+        return {"last_epoch": self.last_epoch, "_step_count": self._step_count}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go to the step. The optimiser has been restored before, with the rates of its checkpoint."""
+        self.last_epoch, self._step_count = state_dict["last_epoch"], state_dict["_step_count"]
+        self._last_lr = [peak * self._factor(self.last_epoch) for peak in self.base_lrs]
+        groups = zip(self.optimizer.param_groups, self.base_lrs, self._last_lr, self._weight_decays, strict=True)
+        for group, peak, rate, weight_decay in groups:
+            group |= {"initial_lr": peak, "lr": rate, "weight_decay": weight_decay}
+
+
 def optimiser_with_schedule(
     groups: Sequence[dict[str, Any]],
     *,
@@ -114,8 +145,7 @@ def optimiser_with_schedule(
         )
 
     optimiser = torch.optim.AdamW(list(groups))
-    scheduler = torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
-    return {"optimizer": optimiser, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+    return {"optimizer": optimiser, "lr_scheduler": {"scheduler": StepSchedule(optimiser, factor), "interval": "step"}}
 
 
 def planned_steps(trainer: Trainer) -> int:

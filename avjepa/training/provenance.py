@@ -10,6 +10,9 @@ from lightning import Callback, LightningModule, Trainer
 
 from avjepa.provenance import FILE_NAME, write_provenance
 
+RECORD = "provenance"
+"""The key of a checkpoint under which the record lies."""
+
 
 class RecordProvenance(Callback):
     """Writes ``provenance.json`` when training starts and again, with steps and seconds, when it ends.
@@ -35,6 +38,11 @@ class RecordProvenance(Callback):
         """The run is finished."""
         if trainer.is_global_zero:
             write_provenance(self.directory, self.record(), **self._result(trainer, finished=True))
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Note in the checkpoint what it was made with, for whoever resumes it."""
+        if trainer.is_global_zero:
+            checkpoint[RECORD] = {**self.record(), "processes": trainer.world_size}
 
     def _result(self, trainer: Trainer, finished: bool) -> dict[str, Any]:
         seconds = self._seconds_before + time.monotonic() - self._started

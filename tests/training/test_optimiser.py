@@ -92,6 +92,30 @@ def test_groups_keep_their_own_peak() -> None:
     assert [group["lr"] for group in built["optimizer"].param_groups] == pytest.approx([0.2, 0.2, 0.02, 0.02])
 
 
+@pytest.mark.parametrize("steps", [3, 7])
+def test_a_restored_schedule_is_that_of_its_options(steps: int) -> None:
+    def built(max_steps: int, rate: float, decay: float):
+        groups = parameter_groups(nn.Linear(2, 2), learning_rate=rate, weight_decay=decay)
+        configured = optimiser_with_schedule(groups, max_steps=max_steps, warmup_steps=2)
+        return configured["optimizer"], configured["lr_scheduler"]["scheduler"]
+
+    old, old_schedule = built(7, 1.0, 0.1)
+    for _ in range(steps):
+        old.step()
+        old_schedule.step()
+    new, new_schedule = built(20, 0.5, 0.2)
+    new.load_state_dict(old.state_dict())
+    new_schedule.load_state_dict(old_schedule.state_dict())
+    for step in range(steps, 20):
+        share = learning_rate_factor(
+            step, max_steps=20, warmup_steps=2, schedule="cosine", cooldown_steps=0, final_factor=0.0
+        )
+        assert [group["lr"] for group in new.param_groups] == pytest.approx([0.5 * share] * 2)
+        assert [group["weight_decay"] for group in new.param_groups] == [0.2, 0.0]
+        new.step()
+        new_schedule.step()
+
+
 def test_a_frozen_model_has_nothing_to_train() -> None:
     frozen = nn.Linear(2, 2).requires_grad_(False)
     with pytest.raises(UserError, match="nothing to train"):
