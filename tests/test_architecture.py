@@ -24,7 +24,7 @@ FLOORS = [
     {"training"},
     {"sparse"},
     {"geometry"},
-    {"provenance"},
+    {"provenance", "distributed"},
     {"locking"},
     {"errors", "files", "processes"},
 ]

@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 
 from avjepa.bundle.bundle import load_bundle, load_strictly, state_hash
 from avjepa.data.sample import Batch
+from avjepa.distributed import means_over_processes
 from avjepa.encoders.base import SensorEncoder
 from avjepa.errors import UserError
 from avjepa.heads.base import Head
@@ -26,7 +27,8 @@ class FinetuneModule(LightningModule):
     """Trains heads on a backbone that is new, pre-trained and fine-tuned with them, or pre-trained and frozen.
 
     AdamW with one cycle of the learning rate, as CenterPoint is trained: warm-up, then cosine decay to zero. Biases and
-    normalisations do not decay. Logs ``train/loss``, every term as ``train/HEAD/TERM``, and ``learning_rate``.
+    normalisations do not decay. Logs ``train/loss``, every term as ``train/HEAD/TERM``, and ``learning_rate``;
+    losses are means over all processes.
 
     Args:
         backbone: any sensor's encoder, with new weights.
@@ -113,8 +115,9 @@ class FinetuneModule(LightningModule):
         self.detector.backbone_learns = not (self.frozen or holding_still)
         loss = self.detector.loss(batch)
         require_finite_loss(loss.total.detach(), loss.terms, self.global_step, batch.tokens)
-        self.log("train/loss", loss.total.detach(), prog_bar=True, batch_size=len(batch))
-        self.log_dict({f"train/{name}": value for name, value in loss.terms.items()}, batch_size=len(batch))
+        figures = means_over_processes({"loss": loss.total, **loss.terms})
+        self.log("train/loss", figures.pop("loss"), prog_bar=True, batch_size=len(batch))
+        self.log_dict({f"train/{name}": value for name, value in figures.items()}, batch_size=len(batch))
         self.log("learning_rate", self.trainer.optimizers[0].param_groups[-1]["lr"], batch_size=len(batch))
         if holding_still and not self.frozen:
             # DistributedDataParallel waits for a gradient of every parameter that may learn

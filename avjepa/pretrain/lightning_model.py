@@ -8,6 +8,7 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
 from avjepa.data.sample import PretrainBatch
+from avjepa.distributed import means_over_processes
 from avjepa.pretrain.export import KEY, encoder_architectures
 from avjepa.pretrain.objectives.objective import Embeddings, Objective
 from avjepa.training.checkpoints import require_same_model
@@ -21,7 +22,7 @@ class PretrainModule(LightningModule):
 
     Everything that happens is a function of the seed, the step and the batch, so a run that was killed and resumed
     ends with the weights of one that was not. Logs ``train/loss``, every term as ``train/TERM``, and
-    ``learning_rate``; figures are those of the first process.
+    ``learning_rate``; losses are means over all processes.
 
     Args:
         objective: JEPA, or one of the objectives it is compared with.
@@ -79,8 +80,9 @@ class PretrainModule(LightningModule):
         output = self.objective(batch)
         require_finite_loss(output.loss, output.terms, self.trainer.global_step, batch.context.tokens)
         self.embeddings = output.embeddings
-        self.log("train/loss", output.loss, prog_bar=True, batch_size=len(batch))
-        self.log_dict({f"train/{name}": value for name, value in output.terms.items()}, batch_size=len(batch))
+        figures = means_over_processes({"loss": output.loss, **output.terms})
+        self.log("train/loss", figures.pop("loss"), prog_bar=True, batch_size=len(batch))
+        self.log_dict({f"train/{name}": value for name, value in figures.items()}, batch_size=len(batch))
         self.log("learning_rate", self.trainer.optimizers[0].param_groups[0]["lr"], batch_size=len(batch))
         loss: Tensor = output.loss
         return loss

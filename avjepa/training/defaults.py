@@ -5,6 +5,7 @@ from pathlib import Path
 from lightning import Callback
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
+from avjepa.training.batch_norm import SynchroniseBatchNorms
 from avjepa.training.checkpoints import AtomicCheckpointIO, TrainingCheckpoint
 from avjepa.training.metrics import MetricsFile
 from avjepa.training.progress import StepProgress
@@ -14,8 +15,9 @@ CHECKPOINTS = "checkpoints"
 
 
 def default_callbacks(run_directory: str | Path, checkpoint_every_n_steps: int = 500) -> list[Callback]:
-    """Checkpoints in ``checkpoints/``, a progress bar, speed and memory."""
+    """Checkpoints in ``checkpoints/``, batch normalisation over all processes, a progress bar, speed and memory."""
     return [
+        SynchroniseBatchNorms(),
         TrainingCheckpoint(str(Path(run_directory) / CHECKPOINTS), checkpoint_every_n_steps),
         StepProgress(),
         Throughput(),

@@ -8,13 +8,14 @@ from torch import Tensor, nn
 
 from avjepa.data.nuscenes.schema import CLASSES
 from avjepa.data.sample import Batch
+from avjepa.distributed import objects_per_process
 from avjepa.errors import UserError
 from avjepa.geometry.boxes import transform_boxes
 from avjepa.geometry.grid import BEVGrid
 from avjepa.geometry.transforms import inverse
 from avjepa.heads.base import Head
 from avjepa.heads.detection.box_coding import BOX_CODE, BOX_CODE_CHANNELS, decode_boxes
-from avjepa.heads.detection.center_point_targets import CenterPointTargets
+from avjepa.heads.detection.center_point_targets import CenterPointTargets, GroupTargets
 from avjepa.heads.detection.class_groups import NUSCENES_GROUPS, ClassGroup
 from avjepa.heads.detection.detections import Detections
 from avjepa.heads.detection.losses import gaussian_focal_loss
@@ -127,18 +128,20 @@ class CenterPointHead(Head):
         """Terms ``heatmap``, ``offset``, ``height``, ``size``, ``rotation``, ``velocity``, each summed over the groups.
 
         The focal loss of a group is divided by its number of peaks in the batch, an L1 term by its number of boxes
-        (the velocity's: of known velocities); a group without any adds only its negatives.
+        (the velocity's: of known velocities); a group without any adds only its negatives. The numbers are those of
+        all processes that train together, and the mean over processes is the loss of their joint batch.
         """
         if batch.labels is None:
             raise UserError("CenterPointHead: the batch has no labels; use a data set with annotations")
         terms = {name: bev.new_zeros((), dtype=torch.float32) for name in ("heatmap", *BOX_CODE)}
-        for (heatmap, code), target in zip(self(bev), self.targets(batch.labels), strict=True):
-            peaks = (target.heatmap == 1).sum().clamp(min=1)
+        targets = self.targets(batch.labels)
+        numbers = objects_per_process(torch.stack([_numbers(target) for target in targets]))
+        for (heatmap, code), target, (peaks, *known_boxes) in zip(self(bev), targets, numbers, strict=True):
             terms["heatmap"] = terms["heatmap"] + gaussian_focal_loss(heatmap, target.heatmap) / peaks
             at_boxes = code[target.sample, :, target.row_column[:, 0], target.row_column[:, 1]]
             known = target.code.isfinite()
             error = torch.where(known, at_boxes - target.code.nan_to_num(), 0.0).abs()
-            per_channel = error.sum(0) / known.sum(0).clamp(min=1)
+            per_channel = error.sum(0) / torch.stack(known_boxes)
             for name, part in zip(BOX_CODE, torch.split(per_channel, list(BOX_CODE.values())), strict=True):
                 weight = self.box_weight * (self.velocity_weight if name == "velocity" else 1.0)
                 terms[name] = terms[name] + weight * part.sum()
@@ -179,3 +182,9 @@ class CenterPointHead(Head):
             kept = circle_nms(boxes[:, :2], score, group.nms_radius, self.boxes_per_group)
             result.append((boxes[kept], score[kept], names[where[kept] // cells]))
         return result
+
+
+def _numbers(target: GroupTargets) -> Float[Tensor, "11"]:
+    """Peaks of a group in this process's batch, and its boxes whose code is known, channel by channel."""
+    peaks = (target.heatmap == 1).sum()[None]
+    return torch.cat((peaks, target.code.isfinite().sum(0))).float()

@@ -16,7 +16,7 @@ from avjepa.pretrain.objectives.cells import drawn_cells, tokens_at
 from avjepa.pretrain.objectives.objective import Embeddings, Objective, ObjectiveOutput
 from avjepa.pretrain.objectives.regularisers import covariance_term, variance_term
 from avjepa.pretrain.objectives.views import aligned
-from avjepa.pretrain.reduce import TokenNorm
+from avjepa.pretrain.token_norms import TokenNorm
 
 _OTHER_DRAW = 0x5DEECE66D  # so that the two views drop different parts of the input
 

@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from avjepa.data.sample import Batch, PretrainBatch
+from avjepa.distributed import summed
 from avjepa.encoders.base import SensorEncoder
 from avjepa.encoders.reconstruction_target import ReconstructionTarget
 from avjepa.pretrain.masking.generators import MaskGenerator
@@ -115,11 +116,11 @@ class JEPA(Objective):
             loss = torch.stack(list(terms.values())).sum()
 
             trivial = on_map(trivial_distance(wanted, measured[cells], self.distance), cells)
-            learned = per_sample_mean(distance, measured).mean()
-            guess = per_sample_mean(trivial, measured).mean()
+            per_sample = torch.stack((distance.detach(), trivial))
+            learned, guess = summed(torch.stack([per_sample_mean(kind, measured).mean() for kind in per_sample]))
 
         terms = {name: term.detach() for name, term in terms.items()}
-        terms["loss_vs_mean_prediction"] = learned.detach() / guess.clamp(min=1e-6)
+        terms["loss_vs_mean_prediction"] = learned / guess.clamp(min=1e-6)
         embeddings = Embeddings(context.features.detach(), masked, seen, cells, predicted.detach(), wanted.detach())
         return ObjectiveOutput(loss, terms, embeddings)
 
@@ -154,8 +155,9 @@ def cell_distance(
 def trivial_distance(
     target: Float[Tensor, "cell embedding"], counted: Bool[Tensor, "cell"], kind: Literal["cosine", "smooth_l1"]
 ) -> Float[Tensor, "cell"]:
-    """Of every cell, from the best guess that looks at nothing: the mean target of the counted ones."""
-    mean = (target * counted[:, None]).sum(0) / counted.sum().clamp(min=1)
+    """Of every cell, from the best guess that looks at nothing: the mean target of all processes' counted cells."""
+    total, count = summed((target * counted[:, None]).sum(0)), summed(counted.sum().float())
+    mean = total / count.clamp(min=1)
     return cell_distance(mean.expand_as(target), target, kind)
 
 

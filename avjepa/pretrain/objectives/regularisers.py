@@ -7,7 +7,8 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from avjepa.pretrain.reduce import TokenNorm, global_count, moments, summed
+from avjepa.distributed import global_count, moments, summed
+from avjepa.pretrain.token_norms import TokenNorm
 
 Tokens = Float[Tensor, "token channel"]
 

@@ -12,7 +12,7 @@ from avjepa.data.sample import Batch
 from avjepa.encoders.base import BEVMap, SensorEncoder
 from avjepa.errors import UserError
 from avjepa.pretrain.objectives.ema import Momentum, update_teacher
-from avjepa.pretrain.reduce import RunningStandardiser
+from avjepa.pretrain.token_norms import RunningStandardiser
 
 
 class TargetEncoder(nn.Module, ABC):

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from avjepa.distributed import moments
 from avjepa.pretrain.objectives.regularisers import (
     Regulariser,
     SIGReg,
@@ -15,7 +16,7 @@ from avjepa.pretrain.objectives.regularisers import (
     variance_hinge,
     variance_term,
 )
-from avjepa.pretrain.reduce import RunningStandardiser, TokenNorm, moments
+from avjepa.pretrain.token_norms import RunningStandardiser, TokenNorm
 
 
 def gaussian(count: int, channels: int) -> Tensor:

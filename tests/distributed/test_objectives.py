@@ -1,15 +1,15 @@
 """Two gloo processes give the loss and the gradients of one."""
 
-from pathlib import Path
+from functools import cache
 from typing import Any
 
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as multiprocessing
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from avjepa.distributed import moments, summed
 from avjepa.pretrain.masking.generators import MultiBlock
 from avjepa.pretrain.objectives.invariance import Invariance
 from avjepa.pretrain.objectives.jepa import JEPA
@@ -17,7 +17,7 @@ from avjepa.pretrain.objectives.objective import Objective
 from avjepa.pretrain.objectives.predictor import PredictorOptions
 from avjepa.pretrain.objectives.regularisers import Regulariser, SIGReg, VarianceHinge, VICReg
 from avjepa.pretrain.objectives.targets import EMATarget
-from avjepa.pretrain.reduce import moments, summed
+from tests.distributed.processes import on_two_processes
 from tests.pretrain.toys import ToyEncoder, toy_batch
 
 SEEDS = [11, 12, 13, 14]
@@ -60,51 +60,48 @@ def result(module: nn.Module, objective: Objective, seeds: list[int]) -> dict[st
     return {"loss": loss.detach(), **gradients, **buffers}
 
 
-def work(rank: int, folder: str) -> None:
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
+def work(rank: int) -> dict[str, Any]:
+    results = {}
     for name in NAMES:
         objective = build(name)
-        out: dict[str, Any] = result(
+        found: dict[str, Any] = result(
             DistributedDataParallel(Loss(objective)), objective, SEEDS[2 * rank : 2 * rank + 2]
         )
-        dist.all_reduce(out["loss"])
-        out["loss"] /= 2
-        torch.save(out, f"{folder}/{name}.{rank}")
-    # rank 1 holds no row at all
-    rows = torch.arange(6.0).reshape(3, 2)[: 3 * (1 - rank)].requires_grad_()
-    mean, variance = moments(rows)
-    (mean.sum() + variance.sum() + summed(rows.sum())).backward()
-    torch.save(
-        {"mean": mean.detach(), "variance": variance.detach(), "gradient": rows.grad}, f"{folder}/moments.{rank}"
-    )
-    dist.destroy_process_group()
+        dist.all_reduce(found["loss"])
+        found["loss"] /= 2
+        results[name] = found
+    return results
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("gloo")
-    # forked: two fresh interpreters would spend most of the test importing
-    multiprocessing.start_processes(work, args=(str(path),), nprocs=2, start_method="fork")
-    return path
+@cache
+def of_two() -> list[dict[str, Any]]:
+    return on_two_processes(work)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_two_processes_give_the_loss_gradients_and_statistics_of_one(folder: Path, name: str) -> None:
+def test_two_processes_give_the_loss_gradients_and_statistics_of_one(name: str) -> None:
+    found = of_two()
     objective = build(name)
     expected = result(Loss(objective), objective, SEEDS)
-    for rank in (0, 1):
-        found = torch.load(folder / f"{name}.{rank}", weights_only=True)
-        assert found.keys() == expected.keys()
+    for of_rank in found:
+        assert of_rank[name].keys() == expected.keys()
         for key, value in expected.items():
-            torch.testing.assert_close(found[key], value, rtol=1e-3, atol=1e-5, msg=lambda m, k=key: f"{k}: {m}")  # type: ignore[misc]
+            torch.testing.assert_close(
+                of_rank[name][key], value, rtol=1e-3, atol=1e-5, msg=lambda message, key=key: f"{key}: {message}"
+            )
 
 
-def test_statistics_when_one_process_holds_nothing(folder: Path) -> None:
-    found = torch.load(folder / "moments.1", weights_only=True)
-    assert found["mean"].tolist() == [2.0, 3.0]
-    assert found["variance"].tolist() == pytest.approx([8 / 3, 8 / 3])
-    rank0 = torch.load(folder / "moments.0", weights_only=True)
+def moments_where_rank_1_holds_no_row(rank: int) -> dict[str, Any]:
+    rows = torch.arange(6.0).reshape(3, 2)[: 3 * (1 - rank)].requires_grad_()
+    mean, variance = moments(rows)
+    (mean.sum() + variance.sum() + summed(rows.sum())).backward()
+    return {"mean": mean.detach(), "variance": variance.detach(), "gradient": rows.grad}
+
+
+def test_statistics_when_one_process_holds_nothing() -> None:
+    first, second = on_two_processes(moments_where_rank_1_holds_no_row)
+    assert second["mean"].tolist() == [2.0, 3.0]
+    assert second["variance"].tolist() == pytest.approx([8 / 3, 8 / 3])
     # per process and before DDP's average: d mean = 1/3, d variance = 2 (x - mean) / 3, d sum = 1, each twice
     by_hand = 2 * (1 / 3 + 2 / 3 * torch.tensor([[-2.0, -2], [0, 0], [2, 2]]) + 1)
-    torch.testing.assert_close(rank0["gradient"], by_hand)
+    torch.testing.assert_close(first["gradient"], by_hand)

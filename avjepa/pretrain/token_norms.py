@@ -1,44 +1,10 @@
-"""Sums over processes that gradients pass through, and the statistics built on them.
-
-The in-place ``torch.distributed.all_reduce`` knows no gradient: with W processes it leaves 1/W of it. Here the
-backward pass is a sum over processes too, so that the average which DDP takes of the processes' gradients is the
-gradient of the one global statistic. Every process must make the same calls, also one that holds no data.
-"""
+"""Normalisations of rows (tokens) whose statistics are those of all processes."""
 
 import torch
-import torch.distributed as dist
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
 
-
-def world_size() -> int:
-    """Number of processes that train together."""
-    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
-
-
-def summed(value: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """Sum over the processes, differentiable. Sums, not averages: gloo has no average."""
-    if world_size() == 1:
-        return value
-    total: Tensor = all_reduce(value, op=dist.ReduceOp.SUM)  # type: ignore[no-untyped-call]
-    return total
-
-
-def global_count(rows: Float[Tensor, "row _"]) -> Float[Tensor, ""]:
-    """Number of rows that all processes hold together."""
-    return summed(torch.tensor(float(rows.shape[0]), device=rows.device))
-
-
-def moments(rows: Float[Tensor, "row channel"]) -> tuple[Float[Tensor, "channel"], Float[Tensor, "channel"]]:
-    """Mean and (biased) variance of every channel over the rows of all processes; zeros if nobody has a row.
-
-    Two passes, because the difference of large squares loses the digits that a variance near collapse needs.
-    """
-    count = global_count(rows).clamp(min=1)
-    mean = summed(rows.sum(0)) / count
-    variance = summed((rows - mean).square().sum(0)) / count
-    return mean, variance
+from avjepa.distributed import moments, summed
 
 
 class TokenNorm(nn.Module):

@@ -1,0 +1,62 @@
+"""Sums over the processes that train together: one call each, whatever their number.
+
+Every process must make the same calls in the same order, also one that holds no data.
+"""
+
+from collections.abc import Mapping
+
+import torch
+import torch.distributed as dist
+from jaxtyping import Float
+from torch import Tensor
+from torch.distributed.nn.functional import all_reduce
+
+
+def world_size() -> int:
+    """Number of processes that train together."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def summed(value: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """Sum over the processes, differentiable. Sums, not averages: gloo has no average.
+
+    The in-place ``torch.distributed.all_reduce`` knows no gradient: with W processes it leaves 1/W of it. Here the
+    backward pass is a sum over processes too, so that the average which DDP takes of the processes' gradients is the
+    gradient of the one global statistic.
+    """
+    if world_size() == 1:
+        return value
+    total: Tensor = all_reduce(value, op=dist.ReduceOp.SUM)  # type: ignore[no-untyped-call]
+    return total
+
+
+def global_count(rows: Float[Tensor, "row _"]) -> Float[Tensor, ""]:
+    """Number of rows that all processes hold together."""
+    return summed(torch.tensor(float(rows.shape[0]), device=rows.device))
+
+
+def moments(rows: Float[Tensor, "row channel"]) -> tuple[Float[Tensor, "channel"], Float[Tensor, "channel"]]:
+    """Mean and (biased) variance of every channel over the rows of all processes; zeros if nobody has a row.
+
+    Two passes, because the difference of large squares loses the digits that a variance near collapse needs.
+    """
+    count = global_count(rows).clamp(min=1)
+    mean = summed(rows.sum(0)) / count
+    variance = summed((rows - mean).square().sum(0)) / count
+    return mean, variance
+
+
+def objects_per_process(count: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """What a sum over this process's objects is divided by, so that the mean over processes, which DDP takes, is the
+    sum over all objects divided by their number: the objects of all processes, at least one, over the processes.
+    """
+    return summed(count).clamp(min=1) / world_size()
+
+
+@torch.no_grad()
+def means_over_processes(terms: Mapping[str, Float[Tensor, ""]]) -> dict[str, Float[Tensor, ""]]:
+    """The mean of every term over the processes, without gradient, in one exchange."""
+    if world_size() == 1 or not terms:
+        return {name: term.detach() for name, term in terms.items()}
+    means = summed(torch.stack([term.detach().float() for term in terms.values()])) / world_size()
+    return dict(zip(terms, means.unbind(), strict=True))
