@@ -18,17 +18,12 @@ from avjepa.data.files.pointfiles import read_lidar, read_radar
 from avjepa.data.nuscenes.annotations import AnnotationIndex, build_annotations
 from avjepa.data.nuscenes.index import DatasetIndex
 from avjepa.data.nuscenes.index_tables import build_index
-from avjepa.data.nuscenes.tables import TableProblem, dangling_links, version_folder
+from avjepa.data.nuscenes.splits import shared_scenes
+from avjepa.data.nuscenes.tables import TableProblem, version_folder
 from avjepa.data.taxonomy import Taxonomy, load_taxonomy
 from avjepa.errors import BadFileError, UserError
 
 _PROBLEMS_SHOWN = 40
-_LINKS = {
-    "scene": (("first_sample_token", "sample"), ("last_sample_token", "sample")),
-    "sample": (("prev", "sample"), ("next", "sample")),
-    "sample_data": (("prev", "sample_data"), ("next", "sample_data")),
-}
-"""Links that the devkit follows and this package does not, so that the index does not miss them."""
 
 
 @dataclass(frozen=True)
@@ -135,12 +130,7 @@ def inspect_dataset(
     found: list[TableProblem] = []
     index = DatasetIndex(Path(dataroot), version, sensors, build_index(folder, sensors, found.append))
     sensors.check(index.channels, folder)
-    problems = [Problem(f"{p.table} record {p.token}", p.problem) for p in found]
-    for table, links in _LINKS.items():
-        for link, target in links:
-            problems += [
-                Problem(f"{p.table} record {p.token}", p.problem) for p in dangling_links(folder, table, link, target)
-            ]
+    problems = [Problem(f"{p.table} record {p.record}", p.problem) for p in found]
     recorded = set(index.record_sample.tolist())
     for sample in range(len(index.sample_timestamp)):
         if sample not in recorded:
@@ -153,6 +143,8 @@ def inspect_dataset(
     boxes, instances, bad = _boxes(index, folder, load_taxonomy(taxonomy))
     try:
         splits = {name: len(scenes) for name, scenes in index.splits.items() if scenes}
+        for pair, scenes in shared_scenes(index.splits).items():
+            bad.append(Problem(f"{version}/splits.json", f"{pair} share {len(scenes)} scenes, {scenes[0]} for one"))
     except UserError as error:
         splits = {}
         bad.append(Problem(f"{version}/splits.json", str(error)))
@@ -248,5 +240,5 @@ def _boxes(
         return None, None, [Problem(f"{folder.name}/sample_annotation.json", str(error))]
     number = Counter(annotations.class_index.tolist())
     boxes = {name: number[row] for row, name in enumerate(taxonomy.classes)} | {"other categories": number[-1]}
-    problems = [Problem(f"{p.table} record {p.token}", p.problem) for p in found]
+    problems = [Problem(f"{p.table} record {p.record}", p.problem) for p in found]
     return boxes, len(set(annotations.instance.tolist())), problems

@@ -1,24 +1,30 @@
 """The annotated boxes of a dataset. Only labelled use opens this; pre-training never does."""
 
-from array import array
+from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float64, UInt64
+from jaxtyping import Float64, Int32
 
 from avjepa.data.arrays import Array
 from avjepa.data.nuscenes.cache import Cached, cached
+from avjepa.data.nuscenes.columns import Columns, Texts, fixed_width, keys_of, rows_of
 from avjepa.data.nuscenes.index import DatasetIndex
-from avjepa.data.nuscenes.index_tables import fixed_width
-from avjepa.data.nuscenes.tables import OnTableProblem, TableProblem, records, stop_at_problem, table_name, token_key
+from avjepa.data.nuscenes.progress import reading_progress
+from avjepa.data.nuscenes.records import Attribute, Category, Instance, SampleAnnotation
+from avjepa.data.nuscenes.scene_tables import unrepeated
+from avjepa.data.nuscenes.table_checks import report_repeated, report_rows
+from avjepa.data.nuscenes.tables import OnTableProblem, TableReader, stop_at_problem
 from avjepa.data.sample import Labels
 from avjepa.data.taxonomy import Taxonomy
 from avjepa.geometry.boxes import transform_boxes
 from avjepa.geometry.transforms import inverse, rotation_from_quaternion
 
-_TABLES = ("sample", "scene", "category", "instance", "sample_annotation")
+_TABLES = ("sample", "scene", "category", "attribute", "instance", "sample_annotation")
+_LEVELS = {"1": 1, "2": 2, "3": 3, "4": 4}
 _LONGEST_GAP = 1.5  # seconds between keyframes beyond which a difference says nothing about velocity (devkit)
 
 
@@ -30,9 +36,10 @@ class AnnotationIndex:
             positions in the next and the previous keyframe, or one of them and this one; NaN where neither exists.
         class_index: index into the taxonomy's classes, -1 for categories of no class.
         category: index into ``categories``.
+        attribute: index into ``attributes``, -1 where there is none; the first one where a box has several.
         instance: row into ``instance_token``.
-        lidar_points: stored number of LiDAR points.
-        radar_points: stored number of radar points.
+        lidar_points: stored number of LiDAR points; -1 where the table does not say.
+        radar_points: stored number of radar points; -1 where the table does not say.
         visibility: level 1-4; 0 where the table does not say.
     """
 
@@ -44,7 +51,9 @@ class AnnotationIndex:
         self._contents = contents
         self.categories: tuple[str, ...] = tuple(contents.info["categories"])
         self.boxes = arrays["boxes"]
+        self.attributes: tuple[str, ...] = tuple(contents.info["attributes"])
         self.category = arrays["category"]
+        self.attribute = arrays["attribute"]
         class_of_category = np.array([taxonomy.class_of(name) for name in self.categories], np.int16)
         self.class_index = class_of_category[self.category] if self.categories else self.category.astype(np.int16)
         self.instance = arrays["instance"]
@@ -67,10 +76,12 @@ class AnnotationIndex:
             UserError: an annotation table is missing or broken, or a token points nowhere.
         """
         sources = [index.folder / f"{table}.json" for table in _TABLES]
-        contents = cached(
-            index.folder, "annotations", sources, lambda: build_annotations(index.folder, index, stop_at_problem)
-        )
-        return cls(index, taxonomy, contents)
+
+        def build() -> Cached:
+            with reading_progress("reading annotations", sources) as on_bytes:
+                return build_annotations(index.folder, index, stop_at_problem, on_bytes)
+
+        return cls(index, taxonomy, cached(index.folder, "annotations", sources, build))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return AnnotationIndex.open, (self._index, self._taxonomy)
@@ -109,90 +120,120 @@ class AnnotationIndex:
         )
 
 
-def build_annotations(folder: Path, index: DatasetIndex, on_problem: OnTableProblem) -> Cached:
+def build_annotations(
+    folder: Path,
+    index: DatasetIndex,
+    on_problem: OnTableProblem,
+    on_bytes: Callable[[int], object] = lambda count: None,
+) -> Cached:
     """Read the annotation tables. A record with a problem is left out, if ``on_problem`` returns at all."""
-
-    def report(table: str, token: str, problem: str) -> None:
-        on_problem(TableProblem(table_name(folder, table), token, problem))
-
-    categories = {r["token"]: r["name"] for r in records(folder, "category", on_problem, "name")}
-    names = sorted(set(categories.values()))
-    instances: dict[str, tuple[int, int]] = {}
-    for record in records(folder, "instance", on_problem, "category_token"):
-        if record["category_token"] in categories:
-            instances[record["token"]] = (len(instances), names.index(categories[record["category_token"]]))
-        else:
-            report("instance", record["token"], f"category_token {record['category_token']!r} points to no record")
+    reader = TableReader(folder, on_problem, on_bytes)
+    attributes = unrepeated(reader, Attribute) if (folder / "attribute.json").is_file() else []
+    attribute_rows = {attribute.token: row for row, attribute in enumerate(attributes)}
+    instances, instance_category, categories = _instances(reader)
     samples = {index.sample_token(row): row for row in range(len(index.sample_timestamp))}
 
-    tokens: list[str] = []
-    key, previous, following = array("Q"), array("Q"), array("Q")
-    numbers, values = array("i"), array("d")
-    needed = ("sample_token", "instance_token", "translation", "size", "rotation", "prev", "next")
-    for record in records(folder, "sample_annotation", on_problem, *needed, "num_lidar_pts", "num_radar_pts"):
-        if record["sample_token"] not in samples:
-            report("sample_annotation", record["token"], f"sample_token {record['sample_token']!r} points to no record")
-            continue
-        if record["instance_token"] not in instances:
-            token = record["instance_token"]
-            report("sample_annotation", record["token"], f"instance_token {token!r} points to no record")
-            continue
-        row = [float(v) for name in ("translation", "size", "rotation") for v in record[name]]
-        if len(row) != 10 or not np.isfinite(row).all() or min(row[3:6]) <= 0 or not any(row[6:]):
-            report("sample_annotation", record["token"], "the translation, size or rotation is no box")
-            continue
-        visibility = record.get("visibility_token") or "0"
-        instance, category = instances[record["instance_token"]]
-        tokens.append(record["token"])
-        key.append(token_key(record["token"]))
-        previous.append(token_key(record["prev"]) if record["prev"] else 0)
-        following.append(token_key(record["next"]) if record["next"] else 0)
-        numbers.extend(
-            (
-                samples[record["sample_token"]], instance, category, int(record["num_lidar_pts"]),
-                int(record["num_radar_pts"]), int(visibility) if visibility in "1234" else 0,
-            )
-        )  # fmt: skip
-        values.extend(row)
+    tokens, columns = Texts(), Columns()
+    for batch in reader.batches(SampleAnnotation):
+        records = [record for record in batch if _usable(reader, record, samples, instances)]
+        tokens.extend([record.token for record in records])
+        numbers = chain.from_iterable([(*r.translation, *r.size, *r.rotation) for r in records])
+        columns.extend(
+            value=np.fromiter(numbers, np.float64, 10 * len(records)).reshape(-1, 10),
+            key=keys_of([record.token for record in records]),
+            prev=keys_of([record.prev for record in records]),
+            next=keys_of([record.next for record in records]),
+            sample=np.array([samples[record.sample_token] for record in records], np.int32),
+            instance=np.array([instances[record.instance_token] for record in records], np.int32),
+            lidar_points=np.array([_count(record.num_lidar_pts) for record in records], np.int32),
+            radar_points=np.array([_count(record.num_radar_pts) for record in records], np.int32),
+            visibility=np.array([_LEVELS.get(record.visibility_token, 0) for record in records], np.int8),
+            attribute=np.array([_attribute(reader, record, attribute_rows) for record in records], np.int16),
+        )
 
-    number = np.array(numbers, np.int32).reshape(-1, 6)
-    value = np.array(values, np.float64).reshape(-1, 10)
-    keys = np.array(key, np.uint64)
+    keys, value = columns.pop("key"), columns.pop("value")
+    repeated = report_repeated(reader, "sample_annotation", keys, tokens.__getitem__)
     neighbours = []
-    for name, links in (("prev", np.array(previous, np.uint64)), ("next", np.array(following, np.uint64))):
-        rows = _rows_of(keys, links)
-        for dangling in np.flatnonzero((rows < 0) & (links != 0)):
-            report("sample_annotation", tokens[dangling], f"{name} points to no record")
+    for link in ("prev", "next"):
+        wanted = columns.pop(link)
+        rows = rows_of(keys, wanted)
+        dangling = np.flatnonzero((rows < 0) & (wanted != 0))
+        report_rows(reader, "sample_annotation", dangling, tokens.__getitem__, f"{link} points to no record", True)
         neighbours.append(rows)
-    velocity = _velocities(value[:, :3], index.sample_timestamp[number[:, 0]] * 1e-6, *neighbours)
+    sample = columns.pop("sample")
+    velocity = _velocities(value[:, :3], index.sample_timestamp[sample] * 1e-6, *neighbours)
     rotation = rotation_from_quaternion(torch.from_numpy(value[:, 6:])).numpy()
     yaw = np.arctan2(rotation[:, 1, 0], rotation[:, 0, 0])
     # nuScenes stores width, length, height
     boxes = np.concatenate((value[:, :3], value[:, [4, 3, 5]], yaw[:, None], velocity[:, :2]), axis=1)
-    order = np.argsort(number[:, 0], kind="stable")
-    sample, instance_row, category_row, lidar_points, radar_points, level = number[order].T
+    order = np.argsort(sample, kind="stable")
+    order = order[~np.isin(order, repeated)]
+    instance = columns.pop("instance")[order]
     return Cached(
         {
             "boxes": boxes[order],
-            "category": category_row,
-            "instance": instance_row,
-            "lidar_points": lidar_points,
-            "radar_points": radar_points,
-            "visibility": level,
-            "sample_start": np.searchsorted(sample, np.arange(len(samples) + 1)).astype(np.int64),
+            "category": instance_category[instance],
+            "attribute": columns.pop("attribute")[order],
+            "instance": instance,
+            "lidar_points": columns.pop("lidar_points")[order],
+            "radar_points": columns.pop("radar_points")[order],
+            "visibility": columns.pop("visibility")[order].astype(np.int32),
+            "sample_start": np.searchsorted(sample[order], np.arange(len(samples) + 1)).astype(np.int64),
             "instance_token": fixed_width([token.encode() for token in instances]),
         },
-        {"categories": names},
+        {"categories": categories, "attributes": [attribute.name for attribute in attributes]},
     )
 
 
-def _rows_of(keys: UInt64[Array, "row"], wanted: UInt64[Array, "wanted"]) -> Array:
-    """Row of every wanted key; -1 for the key 0 (no link)."""
-    order = np.argsort(keys)
-    position = np.minimum(np.searchsorted(keys, wanted, sorter=order), max(len(keys) - 1, 0))
-    rows = order[position] if len(keys) else np.zeros(0, np.int64)
-    matched: Array = np.where(keys[rows] == wanted, rows, -1)
-    return matched
+def _instances(reader: TableReader) -> tuple[dict[str, int], Int32[Array, "instance"], list[str]]:
+    """The row of every instance by its token, the category of every row, and the names of the categories."""
+    names = {category.token: category.name for category in unrepeated(reader, Category)}
+    categories = sorted(set(names.values()))
+    number = {name: row for row, name in enumerate(categories)}
+    rows: dict[str, int] = {}
+    category: list[int] = []
+    for instance in unrepeated(reader, Instance):
+        if instance.category_token in names:
+            rows[instance.token] = len(rows)
+            category.append(number[names[instance.category_token]])
+        else:
+            problem = f"category_token {instance.category_token!r} points to no record"
+            reader.report("instance", instance.token, problem)
+    return rows, np.array(category, np.int32), categories
+
+
+def _usable(reader: TableReader, record: SampleAnnotation, samples: dict[str, int], instances: dict[str, int]) -> bool:
+    if record.sample_token not in samples:
+        problem = f"sample_token {record.sample_token!r} points to no record"
+    elif record.instance_token not in instances:
+        problem = f"instance_token {record.instance_token!r} points to no record"
+    elif min(record.size) <= 0:
+        problem = "the size is no box: it has to be positive"
+    elif not any(record.rotation):
+        problem = "the rotation is no box's: it has length zero"
+    else:
+        return True
+    reader.report("sample_annotation", record.token, problem)
+    return False
+
+
+def _attribute(reader: TableReader, record: SampleAnnotation, rows: dict[str, int]) -> int:
+    if not record.attribute_tokens or not rows:
+        return -1
+    if len(record.attribute_tokens) > 1:
+        reader.report(
+            "sample_annotation", record.token, "has more than one attribute; the first is taken", blocks=False
+        )
+    row = rows.get(record.attribute_tokens[0])
+    if row is None:
+        problem = f"attribute_tokens: {record.attribute_tokens[0]!r} points to no record; no attribute is taken"
+        reader.report("sample_annotation", record.token, problem, blocks=False)
+        return -1
+    return row
+
+
+def _count(points: int | None) -> int:
+    return -1 if points is None or points < 0 else points
 
 
 def _velocities(

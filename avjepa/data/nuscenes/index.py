@@ -14,8 +14,9 @@ from torch import Tensor
 from avjepa.data.arrays import Array
 from avjepa.data.channels import NUSCENES_CHANNELS, SensorChannels
 from avjepa.data.nuscenes.cache import Cached, cached
-from avjepa.data.nuscenes.index_tables import INDEX_TABLES, build_index
-from avjepa.data.nuscenes.splits import custom_splits
+from avjepa.data.nuscenes.index_tables import INDEX_TABLES, build_index, check_index
+from avjepa.data.nuscenes.progress import reading_progress
+from avjepa.data.nuscenes.splits import splits_of
 from avjepa.data.nuscenes.tables import stop_at_problem, version_folder
 from avjepa.errors import UserError
 from avjepa.geometry.transforms import inverse, transform_from
@@ -75,9 +76,13 @@ class DatasetIndex:
         """
         folder = version_folder(dataroot, version)
         sources = [folder / f"{table}.json" for table in INDEX_TABLES]
+
+        def build() -> Cached:
+            with reading_progress("reading tables", sources) as on_bytes:
+                return build_index(folder, sensors, stop_at_problem, on_bytes)
+
         name = "index" if sensors == NUSCENES_CHANNELS else f"index-{sensors.digest()}"
-        contents = cached(folder, name, sources, lambda: build_index(folder, sensors, stop_at_problem))
-        index = cls(Path(dataroot), version, sensors, contents)
+        index = cls(Path(dataroot), version, sensors, cached(folder, name, sources, build, check_index))
         sensors.check(index.channels, folder)
         return index
 
@@ -105,16 +110,16 @@ class DatasetIndex:
 
     @cached_property
     def splits(self) -> dict[str, list[str]]:
-        """Scene names by split: those of the devkit for real nuScenes, those of ``splits.json`` for anything else."""
-        custom = custom_splits(self.folder)
-        for split, names in custom.items():
+        """Scene names by split: those of the version's ``splits.json``; without one those of the devkit."""
+        splits = splits_of(self.folder, self._official_splits)
+        for split, names in splits.items():
             unknown = sorted(set(names) - set(self.scene_names))
             if unknown:
                 raise UserError(
                     f"{self.version}/splits.json: split {split!r} names scene {unknown[0]!r}, which scene.json lacks; "
                     "mend one of them"
                 )
-        return custom | self._official_splits
+        return splits
 
     def scenes_of(self, split: str | None) -> list[str]:
         """Names of the scenes of a split that the tables hold; of all scenes for ``None``.

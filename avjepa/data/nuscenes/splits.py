@@ -36,12 +36,32 @@ def custom_splits(folder: Path) -> dict[str, list[str]]:
         return {}
     try:
         splits = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{folder.name}/splits.json: cannot be read ({error}); restore it") from None
     lists = splits.values() if isinstance(splits, dict) else [None]
     if not all(isinstance(names, list) and all(isinstance(name, str) for name in names) for names in lists):
         raise UserError(f"{folder.name}/splits.json: expected an object of lists of scene names; mend it")
     return {str(name): list(scenes) for name, scenes in splits.items()}
+
+
+def splits_of(folder: Path, official: dict[str, list[str]]) -> dict[str, list[str]]:
+    """The splits of a version: those of its own ``splits.json``; without the file those of the devkit."""
+    return custom_splits(folder) or official
+
+
+def shared_scenes(splits: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Scenes that are trained on and scored, by the two splits "a and b" that share them.
+
+    Splits for training have "train" in their name, those for scoring "val" or "test"; "trainval" is neither.
+    """
+    scored = {split for split in splits if "val" in split or "test" in split}
+    trained = {split for split in splits if "train" in split}
+    pairs = {
+        f"{a} and {b}": sorted(set(splits[a]) & set(splits[b]))
+        for a in sorted(trained - scored)
+        for b in sorted(scored - trained)
+    }
+    return {pair: scenes for pair, scenes in pairs.items() if scenes}
 
 
 def chosen_scenes(available: list[str], scenes: int | list[str] | None, seed: int) -> list[str]:

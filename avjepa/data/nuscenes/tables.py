@@ -1,23 +1,25 @@
-"""Reading nuScenes tables (JSON lists of records) one record at a time, and saying what is wrong with them."""
+"""Reading nuScenes tables (JSON lists of records) in chunks, and saying what is wrong with them."""
 
-import hashlib
 import json
 import os
-from array import array
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias, TypeVar
 
-import numpy as np
+import msgspec
 
+from avjepa.data.nuscenes.record_check import checked_record
+from avjepa.data.nuscenes.records import Record
 from avjepa.errors import UserError
 
-Record: TypeAlias = dict[str, Any]
+R = TypeVar("R", bound=Record)
 
 _CHUNK = 1 << 22
 _LARGEST_RECORD = 1 << 25
-_SEPARATORS = " \t\r\n,"
+_BLANK = b" \t\r\n"
+_LONGEST_NUMBER = 300  # digits; a float holds no more
 
 
 @dataclass(frozen=True)
@@ -29,18 +31,26 @@ class TableProblem:
     token: str
     """Token of the record, or its number where it has none."""
     problem: str
+    blocks: bool = True
+    """Whether training and evaluation stop at it; otherwise ``inspect`` alone speaks of it."""
+
+    @property
+    def record(self) -> str:
+        """The token in printable characters, and not too many of them."""
+        return (self.token if self.token.isprintable() else ascii(self.token))[:80]
 
     def __str__(self) -> str:
-        return f"{self.table}: record {self.token}: {self.problem}"
+        return f"{self.table}: record {self.record}: {self.problem}"
 
 
 OnTableProblem: TypeAlias = Callable[[TableProblem], None]
-"""Called with every problem; a handler that returns has the record left out."""
+"""Called with every problem; a handler that returns has a record with a problem that ``blocks`` left out."""
 
 
 def stop_at_problem(problem: TableProblem) -> None:
-    """The handler of training and evaluation: no record may be wrong."""
-    raise UserError(f"{problem}; mend the table, or see 'avjepa inspect' for everything that is broken")
+    """The handler of training and evaluation: no record that they use may be wrong."""
+    if problem.blocks:
+        raise UserError(f"{problem}; mend the table, or see 'avjepa inspect' for everything that is broken")
 
 
 def version_folder(dataroot: str | os.PathLike[str], version: str) -> Path:
@@ -56,82 +66,130 @@ def version_folder(dataroot: str | os.PathLike[str], version: str) -> Path:
     return folder
 
 
-def read_table(path: Path) -> Iterator[Record]:
-    """Records of a table, one at a time.
-
-    The tables of nuScenes trainval have up to 1.3 GB; parsing them whole takes ten times as much memory.
-
-    Raises:
-        UserError: the table is missing, is no list of records, or is broken JSON (named with the byte).
-    """
-    decoder = json.JSONDecoder()
-    try:
-        with path.open(encoding="utf-8") as file:
-            buffer, position, read = file.read(_CHUNK).lstrip(), 0, 0
-            if not buffer.startswith("["):
-                raise UserError(f"{_short(path)}: expected a JSON list of records; restore the table")
-            position = 1
-            while True:
-                while position < len(buffer) and buffer[position] in _SEPARATORS:
-                    position += 1
-                try:
-                    if buffer[position : position + 1] == "]":
-                        return
-                    record, position = decoder.raw_decode(buffer, position)
-                except json.JSONDecodeError as error:
-                    chunk = file.read(_CHUNK)
-                    if not chunk or len(buffer) - position > _LARGEST_RECORD:
-                        raise UserError(
-                            f"{_short(path)}: broken JSON near character {read + error.pos} ({error.msg}); "
-                            "restore the table"
-                        ) from None
-                    read += position
-                    buffer, position = buffer[position:] + chunk, 0
-                    continue
-                if not isinstance(record, dict):
-                    raise UserError(f"{_short(path)}: expected a JSON list of records; restore the table")
-                yield record
-    except FileNotFoundError:
-        raise UserError(f"{_short(path)}: the table is missing; restore it") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{_short(path)}: the table cannot be read ({error}); restore it") from None
-
-
-def records(folder: Path, table: str, on_problem: OnTableProblem, *needed: str) -> Iterator[Record]:
-    """Records of ``<folder>/<table>.json`` that have a token and the needed fields; the others are problems."""
-    path = folder / f"{table}.json"
-    for number, record in enumerate(read_table(path)):
-        missing = [field for field in ("token", *needed) if field not in record]
-        if missing:
-            token = str(record.get("token", f"number {number}"))
-            on_problem(TableProblem(_short(path), token, f"the field {missing[0]!r} is missing"))
-        else:
-            yield record
-
-
-def dangling_links(folder: Path, table: str, link: str, target: str) -> list[TableProblem]:
-    """Records of a table whose field ``link`` is neither empty nor the token of a record of the table ``target``."""
-    ignore = list[TableProblem]().append
-    keys = np.array([token_key(record["token"]) for record in records(folder, target, ignore)], np.uint64)
-    tokens, wanted = [], array("Q")
-    for record in records(folder, table, ignore, link):
-        if record[link]:
-            tokens.append(record["token"])
-            wanted.append(token_key(record[link]))
-    dangling = np.flatnonzero(~np.isin(np.array(wanted, np.uint64), keys))
-    name = table_name(folder, table)
-    return [TableProblem(name, tokens[row], f"{link} points to no record") for row in dangling]
-
-
-def token_key(token: str) -> int:
-    """A token as 64 bits, for joining tables of millions of rows (2.6 M tokens collide with probability 2e-7)."""
-    return int.from_bytes(hashlib.blake2b(token.encode(), digest_size=8).digest(), "little")
-
-
 def table_name(folder: Path, table: str) -> str:
     """How messages name a table: its path below the data root."""
-    return _short(folder / f"{table}.json")
+    return f"{folder.name}/{table}.json"
 
 
-def _short(path: Path) -> str:
-    return f"{path.parent.name}/{path.name}"
+@dataclass(frozen=True)
+class TableReader:
+    """Reads the tables of one version.
+
+    Args:
+        folder: where they lie.
+        on_problem: called with everything that is wrong.
+        on_bytes: called with the number of bytes that were read since the last call, for a progress bar.
+    """
+
+    folder: Path
+    on_problem: OnTableProblem
+    on_bytes: Callable[[int], object] = lambda count: None
+    left_out: set[str] = field(default_factory=set)
+    """Tokens of the records with a problem that blocks: a link to one of them is no second problem."""
+
+    def report(self, table: str, token: str, problem: str, blocks: bool = True) -> None:
+        """Hand a problem on."""
+        if blocks:
+            self.left_out.add(token)
+        self.on_problem(TableProblem(table_name(self.folder, table), token, problem, blocks))
+
+    def records(self, record_type: type[R]) -> Iterator[R]:
+        """The records of a small table, one at a time."""
+        return chain.from_iterable(self.batches(record_type))
+
+    def batches(self, record_type: type[R]) -> Iterator[list[R]]:
+        """The records of a table, some thousand at a time; those of the wrong type are problems and left out.
+
+        The tables of nuScenes trainval have up to 1.3 GB; parsing them whole takes ten times as much memory.
+
+        Raises:
+            UserError: the table is missing, is no list of records, or is broken JSON (named with the byte).
+        """
+        table = record_type.table
+        name = table_name(self.folder, table)
+        decoder = msgspec.json.Decoder(list[record_type])  # type: ignore[valid-type]
+        consumed = number = 0
+        try:
+            with (self.folder / f"{table}.json").open("rb") as file:
+                buffer = self._read(file.read(_CHUNK)).lstrip(_BLANK)
+                if not buffer.startswith(b"["):
+                    raise UserError(f"{name}: expected a JSON list of records; restore the table")
+                buffer, last = buffer[1:], False
+                while not last:
+                    chunk = self._read(file.read(_CHUNK))
+                    last = not chunk
+                    buffer += chunk
+                    end, following = (len(buffer), len(buffer)) if last else _last_border(buffer)
+                    if not (end or last):
+                        continue
+                    whole = b"[" + buffer[:end] + (b"" if last else b"]")
+                    try:
+                        records = decoder.decode(whole)
+                    except (msgspec.DecodeError, RecursionError):
+                        records, seen, read, problem = self._one_by_one(whole, record_type, number)
+                        if problem and (last or len(buffer) - read > _LARGEST_RECORD):
+                            where = f"near byte {consumed + read}"
+                            raise UserError(f"{name}: broken JSON {where} ({problem}); restore the table") from None
+                        following = read if problem else following
+                    else:
+                        seen = len(records)
+                    number += seen
+                    consumed += following
+                    buffer = buffer[following:]
+                    yield records
+        except FileNotFoundError:
+            raise UserError(f"{name}: the table is missing; restore it") from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"{name}: the table cannot be read ({error}); restore it") from None
+
+    def _read(self, chunk: bytes) -> bytes:
+        self.on_bytes(len(chunk))
+        return chunk
+
+    def _one_by_one(self, whole: bytes, record_type: type[R], number: int) -> tuple[list[R], int, int, str]:
+        """A chunk that the typed decoder refused: its good records, how many it has, the bytes read, what stopped it.
+
+        What stops the reading may only be that the chunk was cut inside of a record, at what looks like a border.
+        """
+        text = whole.decode()
+        records: list[R] = []
+        position, seen, stopped = 1, 0, ""
+        while not stopped:
+            while position < len(text) and text[position] in " \t\r\n,":
+                position += 1
+            if text[position : position + 1] == "]":
+                stopped = "text after the list" if text[position + 1 :].strip() else ""
+                break
+            try:
+                content, position = _DECODER.raw_decode(text, position)
+            except RecursionError:
+                stopped = "nested too deep"
+            except json.JSONDecodeError as error:
+                stopped = error.msg
+            else:
+                try:
+                    records.append(checked_record(content, record_type))
+                except ValueError as error:
+                    token = content.get("token") if isinstance(content, dict) else None
+                    named = token if isinstance(token, str) and token else f"number {number + seen}"
+                    self.report(record_type.table, named, str(error))
+                seen += 1
+        return records, seen, len(text[1:position].encode()), stopped
+
+
+def _last_border(buffer: bytes) -> tuple[int, int]:
+    """Where the last record that is whole ends, and where the next one starts; zeros where there is no border."""
+    start = len(buffer)
+    while (start := buffer.rfind(b"{", 0, start)) > 0:
+        near = max(0, start - 64)
+        before = buffer[near:start].rstrip(_BLANK)
+        if before.endswith(b",") and (kept := before[:-1].rstrip(_BLANK)).endswith(b"}"):
+            return near + len(kept), start
+    return 0, 0
+
+
+def _whole_number(digits: str) -> int | float:
+    return int(digits) if len(digits) < _LONGEST_NUMBER else float(digits)
+
+
+_DECODER = json.JSONDecoder(parse_int=_whole_number)

@@ -15,7 +15,7 @@ from nuscenes.eval.detection.data_classes import DetectionBox, DetectionConfig
 from nuscenes.eval.detection.evaluate import DetectionEval
 from rich.console import Console
 
-from avjepa.data.nuscenes.splits import custom_splits, official_splits
+from avjepa.data.nuscenes.splits import official_splits, splits_of
 from avjepa.errors import UserError
 from avjepa.evaluate.detection.result_file import read_result_file
 from avjepa.evaluate.detection.scores import DetectionScores
@@ -59,7 +59,7 @@ def split_sample_tokens(nusc: "NuScenes", split: str) -> list[str]:
     Raises:
         UserError: neither the devkit nor ``splits.json`` knows the split for this version, or it has no samples.
     """
-    splits = custom_splits(Path(nusc.dataroot) / nusc.version) | official_splits(nusc.version)
+    splits = splits_of(Path(nusc.dataroot) / nusc.version, official_splits(nusc.version))
     if split not in splits:
         raise UserError(f"split '{split}' does not exist in {nusc.version}; choose one of {sorted(splits)}")
     scenes = set(splits[split])

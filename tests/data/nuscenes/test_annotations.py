@@ -175,11 +175,40 @@ def test_dangling_token_names_table_and_record(copy: Path, table: str, link: str
         AnnotationIndex.open(DatasetIndex.open(copy, VERSION), load_taxonomy("nuscenes"))
 
 
-@pytest.mark.parametrize("change", [{"size": [1, 0, 1]}, {"translation": [1, 2]}, {"rotation": [0, 0, 0, 0]}])
-def test_box_that_is_none(copy: Path, change: dict) -> None:
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"size": [1, 0, 1]}, "no box"),
+        ({"rotation": [0, 0, 0, 0]}, "no box"),
+        ({"translation": [1, 2]}, "'translation' is a list of 2, three finite numbers"),
+    ],
+)
+def test_box_that_is_none(copy: Path, change: dict, words: str) -> None:
     edit(copy, "sample_annotation", lambda rows: [rows[0] | change, *rows[1:]])
-    with pytest.raises(UserError, match=r"sample_annotation.json.*box-0-0-0.*no box"):
+    with pytest.raises(UserError, match=rf"sample_annotation.json.*box-0-0-0.*{words}"):
         AnnotationIndex.open(DatasetIndex.open(copy, VERSION), load_taxonomy("nuscenes"))
+
+
+def test_attributes(copy: Path) -> None:
+    edit(copy, "attribute", lambda rows: [*rows, {"token": "attribute1", "name": "vehicle.parked"}])
+    edit(copy, "sample_annotation", lambda rows: [rows[0] | {"attribute_tokens": ["attribute1"]}, *rows[1:]])
+    annotations = AnnotationIndex.open(DatasetIndex.open(copy, VERSION), load_taxonomy("nuscenes"))
+    assert annotations.attributes == ("vehicle.moving", "vehicle.parked")
+    assert annotations.attribute.tolist().count(1) == 1
+    car = annotations.instance_token(int(annotations.instance[annotations.attribute.tolist().index(1)]))
+    assert car == "instance-0-0"
+    (copy / VERSION / "attribute.json").unlink()
+    assert set(
+        AnnotationIndex.open(DatasetIndex.open(copy, VERSION), load_taxonomy("nuscenes")).attribute.tolist()
+    ) == {-1}
+
+
+@pytest.mark.parametrize("change", [{"num_lidar_pts": None}, {"num_lidar_pts": -1}])
+def test_number_of_points_that_is_not_known(copy: Path, change: dict) -> None:
+    edit(copy, "sample_annotation", lambda rows: [row | change for row in rows])
+    assert set(
+        AnnotationIndex.open(DatasetIndex.open(copy, VERSION), load_taxonomy("nuscenes")).lidar_points.tolist()
+    ) == {-1}
 
 
 def test_dataset_without_boxes(copy: Path) -> None:

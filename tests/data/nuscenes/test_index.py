@@ -11,8 +11,8 @@ from nuscenes.utils.geometry_utils import transform_matrix
 from pyquaternion import Quaternion
 
 from avjepa.data.nuscenes import index as index_module
-from avjepa.data.nuscenes import tables
 from avjepa.data.nuscenes.index import DatasetIndex
+from avjepa.data.nuscenes.splits import shared_scenes
 from avjepa.errors import UserError
 
 from ..conftest import VERSION, build
@@ -140,14 +140,6 @@ def test_fingerprint_does_not_depend_on_the_place_or_the_layout_of_the_tables(co
     assert DatasetIndex.open(copy, VERSION).fingerprint() == DatasetIndex.open(tiny, VERSION).fingerprint()
 
 
-@pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda b: b"\xff" * 64, lambda b: b"", lambda b: b[:9]])
-def test_damaged_cache_is_rebuilt(copy: Path, damage) -> None:
-    before = DatasetIndex.open(copy, VERSION).fingerprint()
-    cache = copy / VERSION / ".avjepa-index"
-    cache.write_bytes(damage(cache.read_bytes()))
-    assert DatasetIndex.open(copy, VERSION).fingerprint() == before
-
-
 def test_read_only_dataset_is_cached_for_the_user(copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     os.chmod(copy / VERSION, 0o555)
@@ -192,7 +184,7 @@ def test_dangling_token_names_table_and_record(copy: Path, table: str, link: str
         DatasetIndex.open(copy, VERSION)
 
 
-@pytest.mark.parametrize("name", ["../secret.bin", "/etc/passwd", "samples/../../secret.bin", ""])
+@pytest.mark.parametrize("name", ["../secret.bin", "/etc/passwd", "samples/../../secret.bin", ".", "a\0b"])
 def test_file_name_that_leaves_the_data_root(copy: Path, name: str) -> None:
     edit(copy, "sample_data", lambda rows: [*rows[:-1], rows[-1] | {"filename": name}])
     with pytest.raises(UserError, match=r"sample_data.json.*data-1-RADAR_BACK_LEFT-17.*leaves the data root"):
@@ -206,10 +198,18 @@ def test_missing_field(copy: Path, field: str) -> None:
         DatasetIndex.open(copy, VERSION)
 
 
-@pytest.mark.parametrize("rotation", [[0, 0, 0, 0], [1, 0, 0], [1, 0, 0, float("nan")], None])
-def test_pose_that_is_none(copy: Path, rotation) -> None:
+@pytest.mark.parametrize(
+    ("rotation", "words"),
+    [
+        ([0, 0, 0, 0], "no pose"),
+        ([1, 0, 0], "'rotation' is a list of 3, four finite numbers"),
+        ([1, 0, 0, float("nan")], "'rotation' is a list with the number nan, four finite numbers"),
+        (None, "'rotation' is null, four finite numbers"),
+    ],
+)
+def test_pose_that_is_none(copy: Path, rotation, words: str) -> None:
     edit(copy, "ego_pose", lambda rows: [rows[0] | {"rotation": rotation}, *rows[1:]])
-    with pytest.raises(UserError, match=r"ego_pose.json.*pose-data-0-LIDAR_TOP-0.*no pose"):
+    with pytest.raises(UserError, match=rf"ego_pose.json.*pose-data-0-LIDAR_TOP-0.*{words}"):
         DatasetIndex.open(copy, VERSION)
 
 
@@ -223,14 +223,6 @@ def test_missing_and_broken_tables(copy: Path) -> None:
     path.unlink()
     with pytest.raises(UserError, match=r"ego_pose.json: the table is missing"):
         DatasetIndex.open(copy, VERSION)
-
-
-@pytest.mark.parametrize("chunk", [1, 7, 1000])
-def test_tables_are_read_in_chunks(tiny: Path, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tables, "_CHUNK", chunk)
-    for table in ("calibrated_sensor", "attribute", "log"):
-        path = tiny / VERSION / f"{table}.json"
-        assert list(tables.read_table(path)) == json.loads(path.read_text())
 
 
 def test_wrong_version_lists_what_there_is(tiny: Path) -> None:
@@ -256,9 +248,25 @@ def test_custom_splits(copy: Path) -> None:
     splits.write_text('{"train": "scene-0000"}')
     with pytest.raises(UserError, match=r"splits.json"):
         DatasetIndex.open(copy, VERSION).scenes_of("train")
+    splits.write_text("[" * 100_000)
+    with pytest.raises(UserError, match=r"splits.json"):
+        DatasetIndex.open(copy, VERSION).scenes_of("train")
     splits.unlink()
     with pytest.raises(UserError, match=r"splits.json"):
         DatasetIndex.open(copy, VERSION).scenes_of("train")
+
+
+def test_own_splits_count_in_a_folder_that_is_called_like_an_official_version(copy: Path) -> None:
+    (copy / VERSION).rename(copy / "v1.0-trainval")
+    index = DatasetIndex.open(copy, "v1.0-trainval")
+    assert index.splits == {"train": ["scene-0000"], "val": ["scene-0001"]}
+    (copy / "v1.0-trainval" / "splits.json").unlink()
+    assert set(DatasetIndex.open(copy, "v1.0-trainval").splits) == {"train", "val", "train_detect", "train_track"}
+
+
+def test_scenes_that_are_trained_on_and_scored() -> None:
+    splits = {"train": ["a", "b"], "val": ["b", "c"], "trainval": ["a", "b", "c"], "train_small": ["a"], "mine": ["a"]}
+    assert shared_scenes(splits) == {"train and val": ["b"]}
 
 
 def test_split_of_which_no_scene_is_there(real_keyframe: Path) -> None:
