@@ -1,8 +1,10 @@
 """Configuration files as plain values: files that name others, and changes to them."""
 
+import contextlib
 import importlib
 import inspect
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,32 +12,91 @@ import yaml
 
 from avjepa.errors import UserError
 
+MOST_VALUES = 100_000
+"""In one configuration, the files that it names included: no real one comes near."""
+
 
 def load_config(path: str | Path) -> Any:
     """What a configuration file says, with the files that it names put in their place.
 
     Raises:
-        UserError: one of them cannot be read.
+        UserError: one of them cannot be read, names itself, or is larger than any configuration.
     """
-    path = Path(path)
+    return _Inliner().file(Path(path))
+
+
+def inlined(value: Any, path: Path) -> Any:
+    """A value from the file ``path`` in which names of files, relative to it, have given way to what the files say.
+
+    Raises:
+        UserError: as for ``load_config``.
+    """
+    inliner = _Inliner()
+    with inliner.reading(path):
+        return inliner.value(value, path)
+
+
+def read_yaml(path: Path) -> Any:
+    """What a YAML file says, whose anchors stand for nothing large and nothing endless.
+
+    Raises:
+        UserError: it cannot be read, or is larger than any configuration.
+    """
     try:
-        return inlined(yaml.safe_load(path.read_text(encoding="utf-8")), path.parent)
-    except (OSError, yaml.YAMLError) as error:
-        raise UserError(
-            f"{path}: cannot be read ({' '.join(str(error).split())}); the study's file names it"
-        ) from error
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        raise UserError(f"{path}: cannot be read as YAML ({' '.join(str(error).split())[:300]})") from error
+    values, left = 0, [content]
+    while left:
+        value = left.pop()
+        left += value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        values += 1
+        if values > MOST_VALUES:
+            raise _too_large(path)
+    return content
 
 
-def inlined(value: Any, folder: Path) -> Any:
-    """A value in which names of files, relative to a folder, have given way to what the files say."""
-    match value:
-        case dict():
-            return {name: inlined(item, folder) for name, item in value.items()}
-        case list():
-            return [inlined(item, folder) for item in value]
-        case str() if value.endswith(".yaml") and (folder / value).is_file():
-            return load_config(folder / value)
-    return value
+class _Inliner:
+    """Puts files in the place of their names, and sees that this comes to an end."""
+
+    def __init__(self) -> None:
+        self._reading: list[Path] = []
+        self._values = 0
+        self._contents: dict[Path, Any] = {}
+
+    def file(self, path: Path) -> Any:
+        with self.reading(path):
+            if path not in self._contents:
+                self._contents[path] = read_yaml(path)
+            return self.value(self._contents[path], path)
+
+    @contextlib.contextmanager
+    def reading(self, path: Path) -> Iterator[None]:
+        whole = path.resolve()
+        if whole in self._reading:
+            raise UserError(f"{path}: names itself, by way of {self._reading[-1]}; name another file there")
+        self._reading.append(whole)
+        yield
+        self._reading.pop()
+
+    def value(self, value: Any, path: Path) -> Any:
+        self._values += 1
+        if self._values > MOST_VALUES:
+            raise _too_large(path)
+        match value:
+            case dict():
+                return {name: self.value(item, path) for name, item in value.items()}
+            case list():
+                return [self.value(item, path) for item in value]
+            case str() if value.endswith(".yaml") and os.path.isfile(path.parent / value):
+                return self.file(path.parent / value)
+        return value
+
+
+def _too_large(path: Path) -> UserError:
+    return UserError(
+        f"{path}: holds more than {MOST_VALUES} values once anchors and files are put in place; look for repetitions"
+    )
 
 
 def merged(base: Any, changes: Any) -> Any:
@@ -51,13 +112,13 @@ def merged(base: Any, changes: Any) -> Any:
         return changes
     if "class_path" in changes and changes["class_path"] != base.get("class_path"):
         accepted = _parameters(changes["class_path"])
-        shared = {name: value for name, value in base.get("init_args", {}).items() if name in accepted}
+        shared = {name: value for name, value in (base.get("init_args") or {}).items() if name in accepted}
         return {"class_path": changes["class_path"], "init_args": merged(shared, changes.get("init_args", {}))}
     return {**base, **{name: merged(base.get(name), value) for name, value in changes.items()}}
 
 
-def _parameters(class_path: str) -> set[str]:
-    module, _, name = class_path.rpartition(".")
+def _parameters(class_path: Any) -> set[str]:
+    module, _, name = str(class_path).rpartition(".")
     try:
         return set(inspect.signature(getattr(importlib.import_module(module), name).__init__).parameters)
     except (ImportError, AttributeError, ValueError, TypeError) as error:

@@ -1,5 +1,6 @@
 """``avjepa label-efficiency``: score against labels for several ways of pre-training, and what follows from it."""
 
+import contextlib
 import json
 import multiprocessing
 from collections.abc import Sequence
@@ -55,12 +56,15 @@ def label_efficiency(
 
         Store(out).forget_failures()
     helpers = [
-        multiprocessing.get_context("spawn").Process(target=_help, kwargs=arguments)
-        for _ in range(0 if report_only else processes - 1)
+        multiprocessing.get_context("spawn").Process(target=_help, kwargs=arguments | {"slot": slot})
+        for slot in range(1, 1 if report_only else processes)
     ]
     started = []
     try:
-        worker = prepared(**arguments)  # what is wrong with the options is said once, before anything is started
+        # what is wrong with the options and the study is said once, before anything is started
+        worker = prepared(**arguments, slot=0)
+        if not report_only:
+            worker.builder.check()
         for process in helpers:
             process.start()
             started.append(process)
@@ -88,9 +92,17 @@ def label_efficiency(
 
 
 def prepared(
-    config: Path, data: Path, out: Path, version: str, split: str, eval_split: str, threads: int, on_bad_file: str
+    config: Path,
+    data: Path,
+    out: Path,
+    version: str,
+    split: str,
+    eval_split: str,
+    threads: int,
+    on_bad_file: str,
+    slot: int,
 ) -> Any:
-    """A worker that is ready to run. Parameters are those of the command."""
+    """A worker that is ready to run: the one in a place of those on this machine. Other parameters: the command's."""
     import torch
 
     from avjepa.commands.study import StudyConfig
@@ -100,6 +112,7 @@ def prepared(
     from avjepa.study.store import Store
     from avjepa.study.worker import Worker
     from avjepa.training.console import quiet_lightning, status
+    from avjepa.training.devices import device_of_slot, trainer_options
 
     torch.set_num_threads(threads)
     quiet_lightning()
@@ -107,22 +120,26 @@ def prepared(
     index = DatasetIndex.open(data, version)
     for name in (split, eval_split):
         index.scenes_of(name)
-    train_split = read.finetune_overrides.get("data", {}).get("train_split", "train")
-    study = read.study(len(index.scenes_of(train_split)))
+    finetuning = read.finetuning()
+    study = read.study(len(index.scenes_of(finetuning.get("data", {}).get("train_split", "train"))))
     _require_same_study(out, read.definition() | {"splits": [split, eval_split], "data": _about_data(data, version)})
-    machine = hardware()
-    devices = ", ".join(machine["cuda_devices"])
-    described = f"{machine['processor']}, {threads} thread{'s' if threads > 1 else ''}"
-    builder = ConfiguredBuilder(read, out, data, version, [f"--on_bad_file={on_bad_file}"])
+    device = device_of_slot(slot, finetuning.get("trainer", {}).get("accelerator", "auto"))
+    if device.type == "cuda":
+        machine = torch.cuda.get_device_name(device)
+    else:
+        machine = f"{hardware()['processor']}, {threads} thread{'s' if threads > 1 else ''}"
+    source = {"dataroot": str(data), "version": version, "on_bad_file": on_bad_file}
+    builder = ConfiguredBuilder(read, source, trainer_options(device))
     return Worker(
-        study, Store(out), builder, validation=eval_split, test=split, hardware=devices or described, tell=status
+        study, Store(out), builder, validation=eval_split, test=split, hardware=machine, device=device, tell=status
     )
 
 
 def _help(**arguments: Any) -> None:
-    """A further worker on this machine; what it cannot do, the first one does."""
+    """A further worker on this machine; what it cannot do, the first one does, or says why not."""
     end_with_parent()
-    prepared(**arguments).run()
+    with contextlib.suppress(UserError, KeyboardInterrupt):
+        prepared(**arguments).run()
 
 
 def _about_data(data: Path, version: str) -> dict[str, Any]:

@@ -5,10 +5,9 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
-from avjepa.commands.configurations import inlined, load_config, merged
+from avjepa.commands.configurations import inlined, load_config, merged, read_yaml
 from avjepa.commands.parsing import readable
 from avjepa.errors import UserError
 from avjepa.study.plan import (
@@ -137,10 +136,7 @@ class StudyConfig:
         Raises:
             UserError: it cannot be read, has an unknown key, lacks one, or a value is of the wrong type.
         """
-        try:
-            given = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, yaml.YAMLError) as error:
-            raise UserError(f"--config {path}: cannot be read ({' '.join(str(error).split())})") from error
+        given = read_yaml(path)
         _require_known(given, cls, "", path)
         methods = given.get("methods")
         for name, method in methods.items() if isinstance(methods, Mapping) else ():
@@ -275,5 +271,5 @@ def _overrides(given: Mapping[str, Any], name: str, path: Path) -> dict[str, Any
     value = given.get(name) or {}
     if not isinstance(value, dict):
         raise UserError(f"--config {path}: {name} must be keys and values, as in the file that they change")
-    overrides: dict[str, Any] = inlined(value, path.parent)
+    overrides: dict[str, Any] = inlined(value, path)
     return overrides

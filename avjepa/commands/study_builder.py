@@ -1,21 +1,24 @@
 """The trainings of a label-efficiency study, made of its configuration files."""
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import yaml
-from lightning import Callback
+from jsonargparse import ArgumentError, ArgumentParser
+from lightning import Callback, Trainer, seed_everything
 
-from avjepa.bundle.bundle import save_bundle
+from avjepa.bundle.bundle import build_encoder, save_bundle
+from avjepa.commands.configurations import merged
 from avjepa.commands.finetune import FinetuneCLI
+from avjepa.commands.parsing import readable
 from avjepa.commands.pretrain import BUNDLE, PretrainCLI
 from avjepa.commands.study import StudyConfig
 from avjepa.data.loading.datamodule import DetectionDataModule, PretrainDataModule
-from avjepa.files import write_text
+from avjepa.errors import UserError
 from avjepa.finetune.lightning_model import FinetuneModule
 from avjepa.pretrain.lightning_model import PretrainModule
+from avjepa.provenance import provenance
 from avjepa.study.last_loss import LastLoss
 from avjepa.study.plan import Pretraining, Run, Setting
 from avjepa.study.worker import Builder, DetectorRun
@@ -25,43 +28,48 @@ from avjepa.training.metrics import read_rows
 
 
 class ConfiguredBuilder(Builder):
-    """Trainings from configuration files, parsed exactly as the commands ``pretrain`` and ``finetune`` parse them.
+    """Trainings from configuration files, with the keys and the checks of the commands ``pretrain`` and ``finetune``.
 
     Args:
         config: the study.
-        out: the study's folder; what overrides a file is written there.
-        data: root of the dataset.
-        version: its version.
-        options: further options for both commands.
+        data: changes to the ``data`` of every training: the dataset's root and version, what to do with bad files.
+        trainer: changes to its ``trainer``: the device.
     """
 
-    def __init__(self, config: StudyConfig, out: Path, data: Path, version: str, options: Sequence[str] = ()) -> None:
+    def __init__(self, config: StudyConfig, data: Mapping[str, Any], trainer: Mapping[str, Any] | None = None) -> None:
         self.config = config
-        self._source = [f"--data={data}", f"--version={version}", *options]
-        self._finetune = out / "configs" / "finetune.yaml"
-        write_text(self._finetune, yaml.safe_dump(config.finetuning()))
-        self._pretrain: dict[str, Path] = {}
-        for name in config.methods:
-            configuration = config.pretraining(name)
-            if configuration is not None:
-                self._pretrain[name] = out / "configs" / f"pretrain_{name}.yaml"
-                write_text(self._pretrain[name], yaml.safe_dump(configuration))
+        common = {"data": dict(data), "trainer": dict(trainer or {})}
+        self._finetune: dict[str, Any] = merged(config.finetuning(), common)
+        self._pretrain: dict[str, dict[str, Any]] = {
+            name: merged(configuration, common)
+            for name in config.methods
+            if (configuration := config.pretraining(name)) is not None
+        }
+
+    def check(self) -> None:
+        """Build every training once, and start none.
+
+        Raises:
+            UserError: a configuration is not one that its command takes; names the method.
+        """
+        nowhere = Path("unused")  # building writes nothing
+        for name in self.config.methods:
+            try:
+                if name in self._pretrain:
+                    self._pretraining(Pretraining(name, 0, 1), nowhere)
+            except UserError as error:
+                raise UserError(f"methods.{name}: {error}") from error
+        try:
+            self._finetuning(nowhere, {})
+        except UserError as error:
+            raise UserError(f"finetune: {error}") from error
 
     def pretrain(self, job: Pretraining, folder: Path) -> dict[str, Any]:
         """``avjepa pretrain`` of the method's file and overrides; for scratch, random weights as a bundle."""
-        common = [*self._source, f"--seed={job.seed}", f"--out={folder}", *_quiet(folder)]
         if job.method not in self._pretrain:
-            arguments = [f"--config={self._finetune}", *common]
-            scratch = FinetuneCLI("finetune", FinetuneModule, DetectionDataModule, arguments)
-            save_bundle(scratch.model.detector.backbone, folder / BUNDLE, scratch.provenance())
+            self._save_random_backbone(job.seed, folder / BUNDLE)
             return {}
-        export, checkpoint = self.config.methods[job.method].export, folder / CHECKPOINTS / LAST
-        arguments = [
-            f"--config={self._pretrain[job.method]}", *common, f"--steps={job.steps}", f"--export={export}",
-            *(["--ckpt_path=last"] if checkpoint.is_file() else []),
-        ]  # fmt: skip
-        cli = PretrainCLI("pretrain", PretrainModule, PretrainDataModule, arguments)
-        _hide_progress(cli.trainer)
+        cli = self._pretraining(job, folder)
         cli.fit()
         cli.export()
         losses = [row["train/loss"] for row in read_rows(folder / "metrics.csv") if "train/loss" in row]
@@ -70,17 +78,51 @@ class ConfiguredBuilder(Builder):
 
     def detector(self, cell: Run, setting: Setting, bundle: Path, split: str, folder: Path) -> DetectorRun:
         """``avjepa finetune`` of the study's file with the cell's backbone, scenes, seed and setting."""
-        arguments = [
-            f"--config={self._finetune}", *self._source, f"--seed={cell.seed}",
-            f"--steps={cell.steps or self.config.steps}", f"--out={folder}", *_quiet(folder),
-            f"--model.mode={cell.mode}", f"--model.weights={bundle}", f"--model.learning_rate={setting.learning_rate}",
-            f"--model.backbone_learning_rate_factor={setting.backbone_learning_rate_factor}",
-            f"--model.head_first_steps={setting.head_first_steps}", f"--model.layer_decay={setting.layer_decay}",
-            f"--data.scenes={cell.scenes}", f"--data.eval_split={split}",
-        ]  # fmt: skip
-        cli = _StudyFinetune("finetune", FinetuneModule, DetectionDataModule, arguments)
-        _hide_progress(cli.trainer)
+        changes = {
+            "seed_everything": cell.seed,
+            "model": {"mode": cell.mode, "weights": str(bundle), **asdict(setting)},
+            "data": {"scenes": cell.scenes, "eval_split": split},
+            "trainer": {"max_steps": cell.steps or self.config.steps},
+        }
+        cli = self._finetuning(folder, changes)
         return DetectorRun(cli.model, cli.datamodule, cli.trainer, cli.last_loss)
+
+    def keyframes(self, split: str) -> DetectionDataModule:
+        """The detectors' data, predicting ``split``; set up."""
+        parser = ArgumentParser(exit_on_error=False)
+        parser.add_class_arguments(DetectionDataModule, "data")
+        try:
+            parsed = parser.parse_object({"data": {**self._finetune["data"], "eval_split": split}})
+            data: DetectionDataModule = parser.instantiate_classes(parsed).data
+        except ArgumentError as error:
+            raise UserError(f"finetune: {readable(error)}") from error
+        data.setup("predict")
+        return data
+
+    def _save_random_backbone(self, seed: int, folder: Path) -> None:
+        backbone = self._finetune["model"]["backbone"]
+        seed_everything(seed, workers=True, verbose=False)
+        encoder = build_encoder(backbone["class_path"], backbone.get("init_args") or {}, self.config.finetune)
+        save_bundle(encoder, folder, provenance("label-efficiency", {"backbone": backbone}, seed=seed, data={}))
+
+    def _pretraining(self, job: Pretraining, folder: Path) -> PretrainCLI:
+        checkpoint = folder / CHECKPOINTS / LAST
+        changes = {
+            **_quiet(folder),
+            "seed_everything": job.seed,
+            "export": self.config.methods[job.method].export,
+            "ckpt_path": "last" if checkpoint.is_file() else None,
+        }
+        configuration = merged(self._pretrain[job.method], merged(changes, {"trainer": {"max_steps": job.steps}}))
+        cli = PretrainCLI("pretrain", PretrainModule, PretrainDataModule, configuration)
+        _hide_progress(cli.trainer)
+        return cli
+
+    def _finetuning(self, folder: Path, changes: Mapping[str, Any]) -> "_StudyFinetune":
+        configuration = merged(self._finetune, merged(_quiet(folder), changes))
+        cli = _StudyFinetune("finetune", FinetuneModule, DetectionDataModule, configuration)
+        _hide_progress(cli.trainer)
+        return cli
 
 
 class _StudyFinetune(FinetuneCLI):
@@ -92,11 +134,11 @@ class _StudyFinetune(FinetuneCLI):
         return [self.last_loss]
 
 
-def _quiet(folder: Path) -> list[str]:
+def _quiet(folder: Path) -> dict[str, Any]:
     logger = {"class_path": "avjepa.training.metrics.MetricsFile", "init_args": {"directory": str(folder)}}
-    return [f"--trainer.logger={json.dumps(logger)}"]
+    return {"out": str(folder), "trainer": {"logger": logger}}
 
 
-def _hide_progress(trainer: Any) -> None:
+def _hide_progress(trainer: Trainer) -> None:
     if trainer.progress_bar_callback is not None:
         trainer.progress_bar_callback.disable()

@@ -1,7 +1,7 @@
 """What ``pretrain`` and ``finetune`` share: LightningCLI with one output folder and errors in one line."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,8 @@ class TrainingCLI(LightningCLI):
         name: the command's name.
         model_class: the LightningModule; its constructor arguments are the keys below ``model``.
         datamodule_class: the LightningDataModule; its constructor arguments are the keys below ``data``.
-        arguments: the command line behind the command's name.
+        arguments: the command line behind the command's name, or a whole configuration as plain values, with the keys
+            of the YAML.
 
     Raises:
         UserError: an option or a key of the YAML is unknown, missing, or of the wrong type; a file cannot be read.
@@ -65,7 +66,7 @@ class TrainingCLI(LightningCLI):
         name: str,
         model_class: type[LightningModule],
         datamodule_class: type[LightningDataModule],
-        arguments: Sequence[str],
+        arguments: Sequence[str] | Mapping[str, Any],
     ) -> None:
         self.name = name
         self._provenance: dict[str, Any] | None = None
@@ -87,7 +88,7 @@ class TrainingCLI(LightningCLI):
                     "allow_abbrev": False,
                     "epilog": EPILOGUE,
                 },
-                args=expanded(arguments),
+                args=dict(arguments) if isinstance(arguments, Mapping) else expanded(arguments),
                 run=False,
                 auto_configure_optimizers=False,
                 load_from_checkpoint_support=False,
@@ -107,7 +108,7 @@ class TrainingCLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse without LightningCLI's warning that ``sys.argv`` is not used."""
-        self.config = parser.parse_args(args)
+        self.config = parser.parse_object(args) if isinstance(args, dict) else parser.parse_args(args)
 
     def callbacks(self) -> list[Callback]:
         """What this kind of training adds to the callbacks of every run."""

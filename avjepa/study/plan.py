@@ -43,6 +43,17 @@ class Setting:
     head_first_steps: int = 0
     layer_decay: float = 1.0
 
+    def __post_init__(self) -> None:
+        wrong = (
+            (not 0 < self.learning_rate < math.inf, "learning_rate", "above 0"),
+            (not 0 <= self.backbone_learning_rate_factor < math.inf, "backbone_learning_rate_factor", "at least 0"),
+            (self.head_first_steps < 0, "head_first_steps", "at least 0"),
+            (not 0 < self.layer_decay <= 1, "layer_decay", "above 0 and at most 1"),
+        )
+        for is_wrong, name, right in wrong:
+            if is_wrong:
+                raise UserError(f"label efficiency: tune: {name} must be {right}, got {getattr(self, name)}")
+
     def definition(self) -> dict[str, float]:
         """What identifies it in records; a ``layer_decay`` that changes nothing is left out."""
         return {name: value for name, value in asdict(self).items() if (name, value) != ("layer_decay", 1.0)}
@@ -197,6 +208,10 @@ class Study:
     longer: LongerTraining | None = None
 
     def __post_init__(self) -> None:
+        lengths = {"steps": self.steps, "longer.steps": self.longer.steps if self.longer else 1}
+        for name, steps in lengths.items():
+            if steps < 1:
+                raise UserError(f"label efficiency: {name} is {steps}; a detector is trained for at least 1")
         if not self.methods or not self.seeds or not self.pretrain_seeds:
             raise UserError("label efficiency: methods, seeds and pretrain_seeds must not be empty")
         if not self.tuning.seeds:
@@ -205,6 +220,8 @@ class Study:
         for values, name in given:
             if len(set(values)) < len(values):
                 raise UserError(f"label efficiency: {name} {list(values)} holds one twice; every run needs its own")
+            if min(values) < 0:
+                raise UserError(f"label efficiency: {name} {list(values)} holds a negative one")
         if missing := [mode for mode in ("frozen", "end_to_end") if not self.tuning.settings(mode)]:
             raise UserError(f"label efficiency: tune.{missing[0]} needs at least one setting")
 

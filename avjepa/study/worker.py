@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning import Trainer
 
 from avjepa.bundle.bundle import load_bundle
@@ -64,6 +65,10 @@ class Builder(ABC):
         """
 
     @abstractmethod
+    def keyframes(self, split: str) -> DetectionDataModule:
+        """The detectors' data without a detector, predicting ``split``; set up."""
+
+    @abstractmethod
     def detector(self, cell: Run, setting: Setting, bundle: Path, split: str, folder: Path) -> DetectorRun:
         """A fine-tuning of the cell that starts from a bundle and predicts ``split``.
 
@@ -81,6 +86,7 @@ class Worker:
         validation: split on which settings are chosen.
         test: split on which cells are scored.
         hardware: in one line, for the table.
+        device: of everything.
         tell: takes one line to the user.
         wait: seconds between two looks for a job that others have to make possible.
     """
@@ -94,11 +100,12 @@ class Worker:
         validation: str,
         test: str,
         hardware: str,
+        device: torch.device,
         tell: Callable[[str], None],
         wait: float = 5.0,
     ) -> None:
         self.study, self.store, self.builder = study, store, builder
-        self.validation, self.test, self.hardware = validation, test, hardware
+        self.validation, self.test, self.hardware, self.device = validation, test, hardware, device
         self.tell, self.wait = tell, wait
         self.jobs = {job.name: job for job in study.jobs()}
         self._needs = {name: [need.name for need in study.needs(job)] for name, job in self.jobs.items()}
@@ -192,14 +199,10 @@ class Worker:
         shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
         record = {"method": job.method, "pretrain_seed": job.seed, "pretrain_steps": job.steps, **measures}
         record["pretrain_seconds"] = round(time.monotonic() - started, 2)
-        # any detector's data will do: the probe reads samples, not labels
-        cell = Run(job, "frozen", 1, self.study.seeds[0])
-        run = self.builder.detector(cell, self.study.tuning.frozen[0], folder / BUNDLE, self.validation, folder)
-        run.data.setup("predict")
-        assert run.data.index is not None
-        encoder = load_bundle(folder / BUNDLE).to(run.trainer.strategy.root_device)
-        scenes = run.data.index.scenes_of(self.validation)
-        return record | backbone_measures(encoder, keyframe_loader(run.data, scenes))
+        data = self.builder.keyframes(self.validation)
+        assert data.index is not None
+        encoder = load_bundle(folder / BUNDLE).to(self.device)
+        return record | backbone_measures(encoder, keyframe_loader(data, data.index.scenes_of(self.validation)))
 
     def bundle(self, backbone: Pretraining) -> Path:
         """Where a backbone lies."""
@@ -236,8 +239,12 @@ class Worker:
                 run.module.weights = None
                 read_labels_alone(run.data, augmentation)
             last = folder / CHECKPOINTS / LAST
-            run.trainer.fit(run.module, run.data, ckpt_path=str(last) if last.is_file() else None, weights_only=True)
-            run.module.to(run.trainer.strategy.root_device)
+            checkpoint = str(last) if last.is_file() else None
+            try:
+                run.trainer.fit(run.module, run.data, ckpt_path=checkpoint, weights_only=True)
+            except SystemExit as stop:  # Lightning's answer to Ctrl-C
+                raise KeyboardInterrupt from stop
+            run.module.to(self.device)
             predictions = predict_split(run.module, run.data, folder / "predictions.json")
             stack.callback(predictions.unlink)
             scores = self._scorer(run.data, split).evaluate(predictions)
@@ -263,7 +270,7 @@ class Worker:
     def _features(self, backbone: Pretraining, run: DetectorRun) -> FeatureCache:
         if self._cache is None or self._cache[0] != backbone:
             self._cache = None  # frees the file before the next one is written
-            encoder = load_bundle(self.bundle(backbone)).to(run.trainer.strategy.root_device)
+            encoder = load_bundle(self.bundle(backbone)).to(self.device)
             folder = self.store.folder / "features"
             self._cache = backbone, FeatureCache(encoder, folder, run.trainer.precision_plugin.forward_context)
         return self._cache[1]

@@ -1,6 +1,7 @@
 """The command on two scenes and a grid small enough to train for two steps."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,11 @@ STUDY = {
 }
 
 
+def with_objective(changes: dict[str, object]) -> dict[str, object]:
+    """A study whose method changes the objective of its pre-training."""
+    return {"methods": {"jepa": {"pretrain": "pretrain.yaml", "overrides": {"model": {"objective": changes}}}}}
+
+
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two scenes to train on; one of them stands in for the others, which is enough to see that all fits together."""
@@ -145,7 +151,7 @@ def test_a_small_study_from_pretraining_to_claims(
 
 
 def test_cached_features_are_those_of_the_encoder(study: Path, dataset: Path, tmp_path: Path) -> None:
-    builder = ConfiguredBuilder(StudyConfig.read(study), tmp_path / "out", dataset, VERSION)
+    builder = ConfiguredBuilder(StudyConfig.read(study), {"dataroot": str(dataset), "version": VERSION})
     backbone = Pretraining("scratch", 3, 0)
     builder.pretrain(backbone, tmp_path / "scratch")
     bundle = tmp_path / "scratch" / "backbone"
@@ -226,7 +232,7 @@ def test_overrides_of_a_method_change_its_pretraining_alone(study: Path, dataset
     }  # fmt: skip
     content["methods"]["generative"] = {"pretrain": "pretrain.yaml", "overrides": {"model": {"objective": objective}}}
     study.write_text(yaml.safe_dump(content))
-    builder = ConfiguredBuilder(StudyConfig.read(study), tmp_path / "out", dataset, VERSION)
+    builder = ConfiguredBuilder(StudyConfig.read(study), {"dataroot": str(dataset), "version": VERSION})
     measures = builder.pretrain(Pretraining("generative", 0, 1), tmp_path / "generative")
     assert measures["batch_size"] == 2
     saved = yaml.safe_load((tmp_path / "generative" / "config.yaml").read_text())
@@ -248,6 +254,18 @@ def test_overrides_of_a_method_change_its_pretraining_alone(study: Path, dataset
         ({"finetune": "nowhere.yaml"}, "nowhere.yaml"),
         ({"methods": {"a/b": {}}}, "a/b"),
         ({"steps": "many"}, "many"),
+        ({"steps": 0}, "steps is 0"),
+        ({"seeds": [-1]}, "seeds [-1]"),
+        ({"longer": {"steps": 0, "methods": ["jepa"], "labels": [1]}}, "longer.steps is 0"),
+        ({"tune": STUDY["tune"] | {"frozen": [{"learning_rate": 0}]}}, "learning_rate must be above 0"),
+        ({"tune": STUDY["tune"] | {"frozen": [{"learning_rate": 1, "layer_decay": 2}]}}, "layer_decay"),
+        ({"finetune": "study.yaml"}, "study.yaml: names itself"),
+        ({"pretrain_overrides": {"model": "study.yaml"}}, "study.yaml: names itself"),
+        ({"finetune_overrides": {"data": {"batch_size": 0}}}, "batch_size"),
+        (with_objective({"class_path": "avjepa.encoders.lidar.LidarEncoder"}), "methods.jepa"),
+        (with_objective({"class_path": "nowhere.Nothing"}), "nowhere.Nothing"),
+        (with_objective({"class_path": 7}), "class_path 7 names no class"),
+        (with_objective({"init_args": {"predictor": {"width": 8, "dilations": [1], "depth": 3}}}), "depth"),
     ],
 )
 def test_a_wrong_study_is_one_line(
@@ -263,6 +281,38 @@ def test_a_wrong_study_is_one_line(
     assert cli.main(["label-efficiency", *arguments]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and words in error
+    assert not list((tmp_path / "out").glob("work/*")), "before anything starts"
+
+
+@pytest.mark.parametrize(
+    ("bomb", "words"),
+    [
+        (["a: &a [1]", *(f"{n}: &{n} [*{', *'.join(10 * m)}]" for m, n in pairwise("abcdefghi"))], "100000 values"),
+        (["a: &a [*a]"], "100000 values"),
+        (["a: " + 5000 * "["], "cannot be read as YAML"),
+        (["a: 1" + 5000 * "0"], "cannot be read as YAML"),
+        ([b"sensor: \xff\xfe"], "cannot be read as YAML"),
+    ],
+    ids=["billion laughs", "endless", "deep", "large number", "not UTF-8"],
+)  # fmt: skip
+@pytest.mark.parametrize("file", ["study", "pretrain"])
+def test_a_yaml_bomb_is_one_line(
+    bomb: list[str | bytes], words: str, file: str, study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = b"\n".join(line if isinstance(line, bytes) else line.encode() for line in bomb)
+    path = study.parent / f"{file}.yaml"
+    path.write_bytes(path.read_bytes() + lines)
+    with pytest.raises(UserError, match=rf"{file}\.yaml: .*{words}"):
+        StudyConfig.read(study).definition()
+
+
+def test_files_that_name_each_other_many_times_over_are_one_line(study: Path) -> None:
+    for n, m in pairwise("abcdefgh"):
+        (study.parent / f"{n}.yaml").write_text(yaml.safe_dump(10 * [f"{m}.yaml"]))
+    (study.parent / "h.yaml").write_text("[1]")
+    study.write_text(yaml.safe_dump(STUDY | {"finetune_overrides": {"x": "a.yaml"}}))
+    with pytest.raises(UserError, match="100000 values"):
+        StudyConfig.read(study)
 
 
 def test_a_missing_study_is_named(tmp_path: Path) -> None:

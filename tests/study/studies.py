@@ -5,6 +5,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from avjepa.data.loading.datamodule import DetectionDataModule
 from avjepa.study.plan import Job, Method, Mode, Pretraining, Run, Setting, Study, Trial, Tuning
 from avjepa.study.store import Store
 from avjepa.study.summary import Row
@@ -26,6 +29,9 @@ class NoBuilder(Builder):
     def pretrain(self, job: Pretraining, folder: Path) -> dict[str, Any]:
         raise NotImplementedError
 
+    def keyframes(self, split: str) -> DetectionDataModule:
+        raise NotImplementedError
+
     def detector(self, cell: Run, setting: Setting, bundle: Path, split: str, folder: Path) -> DetectorRun:
         raise NotImplementedError
 
@@ -35,7 +41,15 @@ class PretendingWorker(Worker):
 
     def __init__(self, study: Study, store: Store, seconds: float = 0.0, wait: float = 0.02) -> None:
         super().__init__(
-            study, store, NoBuilder(), validation="val", test="test", hardware="none", tell=lambda line: None, wait=wait
+            study,
+            store,
+            NoBuilder(),
+            validation="val",
+            test="test",
+            hardware="none",
+            device=torch.device("cpu"),
+            tell=lambda line: None,
+            wait=wait,
         )
         self.seconds = seconds
 
