@@ -7,6 +7,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from avjepa.data.loading.dataset import MomentDataset
+from avjepa.data.loading.transfer import received, sent
 from avjepa.data.sampling.sampler import SampleRequest
 from avjepa.errors import UserError
 
@@ -47,19 +48,20 @@ class BatchLoader(Generic[BatchType]):
         return self._batches(0, self._steps)
 
     def _batches(self, first: int, end: int) -> Iterator[BatchType]:
+        pin_memory = torch.cuda.is_available()
         loader: DataLoader[Any] = DataLoader(
             _Guarded(self.dataset),
             batch_sampler=_Numbered(self._batch, first, end),
             collate_fn=_GuardedCollate(self._collate),
             num_workers=self._workers,
             prefetch_factor=4 if self._workers else None,
-            pin_memory=torch.cuda.is_available(),
+            pin_memory=pin_memory,
             generator=torch.Generator().manual_seed(0),  # the workers' seed must not come from the global generator
         )
         for batch in loader:
             if isinstance(batch, _Failed):
                 raise batch.error
-            yield batch
+            yield received(batch, pin_memory)
 
 
 class ResumableLoader(BatchLoader[BatchType]):
@@ -125,4 +127,4 @@ class _GuardedCollate:
 
     def __call__(self, items: Sequence[Any]) -> Any:
         failed = [item for item in items if isinstance(item, _Failed)]
-        return failed[0] if failed else self._collate(items)
+        return failed[0] if failed else sent(self._collate(items))
