@@ -26,7 +26,7 @@ def sent(batch: Any) -> Any:
     if get_worker_info() is None or not isinstance(batch, Batch | PretrainBatch):
         return batch
     try:
-        return batch.mapped(lambda tensor: tensor.share_memory_())
+        return batch.mapped(lambda tensor: tensor.share_memory_())  # type: ignore[no-untyped-call]
     except RuntimeError:
         return _Pickled(pickle.dumps(batch, pickle.HIGHEST_PROTOCOL))
 
