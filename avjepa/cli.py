@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Sequence
 
 from avjepa import __version__
+from avjepa.bundle import TRUSTED
 from avjepa.errors import UserError
 
 COMMANDS = {
@@ -25,7 +26,7 @@ COMMANDS = {
 
 def overview() -> str:
     """The text of ``avjepa --help``."""
-    lines = ["usage: avjepa COMMAND [OPTIONS] [--debug]", ""]
+    lines = ["usage: avjepa COMMAND [OPTIONS] [--debug] [--trust MODULE]", ""]
     lines += [f"  {name:<18}{summary}" for name, summary in COMMANDS.items()]
     return "\n".join([*lines, "", "avjepa COMMAND --help lists the options of a command."])
 
@@ -36,6 +37,21 @@ def underscored(argument: str) -> str:
         return argument
     name, equals, value = argument.partition("=")
     return "--" + name[2:].replace("-", "_") + equals + value
+
+
+def without_trusted(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The arguments without ``--trust MODULE``, and the modules: a bundle may name their classes (``bundle``)."""
+    rest, trusted = [], []
+    values = iter(arguments)
+    for argument in values:
+        name, equals, value = argument.partition("=")
+        if name != "--trust":
+            rest.append(argument)
+        elif equals or (value := next(values, "")):
+            trusted.append(value)
+        else:
+            raise UserError("--trust: needs the name of a module whose classes a bundle may name")
+    return rest, trusted
 
 
 def run_command(name: str, arguments: Sequence[str]) -> None:
@@ -71,6 +87,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"avjepa {__version__}")
         return 0
     try:
+        arguments, trusted = without_trusted(arguments)
+        if trusted:
+            os.environ[TRUSTED] = ",".join(trusted)
         run_command(arguments[0], arguments[1:])
     except KeyboardInterrupt:
         print("avjepa: interrupted; the same command resumes where it stopped", file=sys.stderr)

@@ -4,8 +4,8 @@ import argparse
 import json
 from pathlib import Path
 
-from avjepa.bundle.bundle import read_manifest
 from avjepa.commands.demo import FINETUNE_STEPS, LABELLED_SCENES, METHODS, SENSORS, finetune_folder, pretrain_folder
+from avjepa.encoders.bundled import read_backbone_manifest
 from avjepa.evaluate.detection.scores import DetectionScores
 from avjepa.training.metrics import read_curves
 from avjepa.training.provenance import read_provenance
@@ -22,7 +22,7 @@ def pretraining_row(out: Path, sensor: str) -> str:
     waiting = curves["data_wait_share"][1][1:]
     cells = (
         sensor,
-        f"{read_manifest(run / 'backbone').parameters:,}",
+        f"{read_backbone_manifest(run / 'backbone').parameters:,}",
         record["steps"],
         f"{step:.0f}",
         f"{100 * sum(waiting) / len(waiting):.1f}",

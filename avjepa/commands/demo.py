@@ -43,7 +43,7 @@ def demo_steps(out: Path, seed: int, sensors: Sequence[str]) -> list[Step]:
             )  # fmt: skip
             needs: tuple[str, ...] = ("synth",)
             if method == "jepa":
-                arguments += ("--model.weights", str(pretrain_folder(out, sensor) / "backbone"))
+                arguments += ("--bundle", str(pretrain_folder(out, sensor) / "backbone"))
                 needs = (f"pretrain-{sensor}",)
             steps.append(Step(f"finetune-{sensor}-{method}", arguments, needs))
     return steps

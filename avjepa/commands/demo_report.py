@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from avjepa.bundle.bundle import build_encoder, load_bundle, read_manifest
+from avjepa.bundle.construction import build
 from avjepa.commands.demo import (
     FINETUNE_STEPS,
     KEYFRAMES,
@@ -26,6 +26,8 @@ from avjepa.data.nuscenes.annotations import AnnotationIndex
 from avjepa.data.nuscenes.index import DatasetIndex
 from avjepa.data.sample import Sample
 from avjepa.data.taxonomy import load_taxonomy
+from avjepa.encoders.base import SensorEncoder
+from avjepa.encoders.bundled import load_encoder, read_backbone_manifest
 from avjepa.evaluate.detection.sample_detections import read_detections
 from avjepa.evaluate.detection.scores import DetectionScores
 from avjepa.provenance import hardware, package_versions
@@ -70,7 +72,7 @@ def gathered_pretraining(out: Path, sensor: str, dataset: DatasetIndex, moments:
     """Curves, facts and feature pictures of one sensor's pre-training."""
     run = pretrain_folder(out, sensor)
     record = read_provenance(run)
-    manifest = read_manifest(run / "backbone")
+    manifest = read_backbone_manifest(run / "backbone")
     curves = read_curves(run / "metrics.csv")
     speed = curves["samples_per_second"][1]
     waiting = curves["data_wait_share"][1]
@@ -82,15 +84,15 @@ def gathered_pretraining(out: Path, sensor: str, dataset: DatasetIndex, moments:
         "time spent waiting for data (%)": round(100 * sum(waiting) / len(waiting), 1),
     }
     samples = [loaded(dataset, moment, sensor) for moment in moments]
-    trained = load_bundle(run / "backbone")
+    trained = load_encoder(run / "backbone")
     torch.manual_seed(record["seed"])
-    untrained = build_encoder(manifest.class_path, manifest.init_args, str(run)).eval()
+    untrained = build(SensorEncoder, manifest.architecture, str(run)).eval()  # type: ignore[type-abstract]
     columns = []
     with torch.inference_mode():
         for title, encoder in (("before", untrained), ("after", trained)):
             bev = encoder(collate(samples))
             columns.append(FeatureMaps(title, tuple(bev.features.float()), tuple(bev.observed)))
-    return Pretraining(curves, manifest.out_channels, facts, features_figure(samples, trained.token_grid, columns))
+    return Pretraining(curves, trained.out_channels, facts, features_figure(samples, trained.token_grid, columns))
 
 
 def gathered_score(out: Path, sensor: str, method: str, seed: int) -> Score:

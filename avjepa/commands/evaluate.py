@@ -56,7 +56,7 @@ def evaluate(
     given = {"--data": data, "--version": version, "--data.eval_split": split, "--on_bad_file": on_bad_file}
     options = [f"{name}={value}" for name, value in given.items() if value is not None]
     # the weights come from the checkpoint, not from the bundle that the training started from
-    arguments = ["--config", str(config), *options, "--model.weights=null", f"--out={run}"]
+    arguments = ["--config", str(config), *options, "--model.bundle=null", f"--out={run}"]
     cli = FinetuneCLI("finetune", FinetuneModule, DetectionDataModule, arguments)
     cli.model.load_state_dict(state)
     score(cli.model, cli.datamodule, run, cli.provenance())

@@ -3,13 +3,19 @@
 from collections.abc import Sequence
 from typing import Any
 
+from jsonargparse import ArgumentError, ArgumentParser
 from lightning.pytorch.cli import LightningArgumentParser
 
+from avjepa.bundle.construction import require_trusted
 from avjepa.commands.evaluate import score
+from avjepa.commands.parsing import readable
 from avjepa.commands.training import TrainingCLI
 from avjepa.data.loading.datamodule import DetectionDataModule
+from avjepa.encoders.base import BEVBackbone
+from avjepa.encoders.bundled import read_backbone_manifest
 from avjepa.errors import UserError
 from avjepa.finetune.lightning_model import FinetuneModule
+from avjepa.training.console import status
 
 
 class FinetuneCLI(TrainingCLI):
@@ -41,6 +47,24 @@ class FinetuneCLI(TrainingCLI):
             raise UserError(f"--validate_every {every}: must be at least 1 and at most the number of steps, {steps}")
         batches = every * self.config.trainer.accumulate_grad_batches
         return {"num_sanity_val_steps": 0, "val_check_interval": batches, "check_val_every_n_epoch": None}
+
+    def before_instantiate_classes(self) -> None:
+        """Take the backbone from the bundle, which knows its architecture: no configuration need repeat it."""
+        bundle = self.config.model.bundle
+        if bundle is None:
+            return
+        manifest = read_backbone_manifest(bundle)
+        require_trusted(manifest.architecture, str(bundle))
+        parser = ArgumentParser(exit_on_error=False)
+        parser.add_subclass_arguments(BEVBackbone, "backbone", required=True)
+        try:
+            backbone = parser.parse_object({"backbone": manifest.architecture}).backbone
+        except ArgumentError as error:
+            raise UserError(f"--bundle {bundle}: {readable(error)}") from error
+        if (configured := self.config.model.backbone) is not None and configured != backbone:
+            differing = [name for name, value in backbone.items() if configured.get(name) != value]
+            status(f"model.backbone is the bundle's; the configured one differs in {', '.join(differing)}")
+        self.config.model.backbone = backbone
 
 
 def run(arguments: Sequence[str]) -> None:

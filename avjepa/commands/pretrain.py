@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from lightning import Callback
 from lightning.pytorch.cli import LightningArgumentParser
 
-from avjepa.bundle.bundle import Manifest
+from avjepa.bundle.manifest import Manifest
 from avjepa.commands.training import TrainingCLI
 from avjepa.data.loading.datamodule import PretrainDataModule
 from avjepa.encoders.base import SensorEncoder

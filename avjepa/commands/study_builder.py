@@ -8,13 +8,15 @@ from typing import Any
 from jsonargparse import ArgumentError, ArgumentParser
 from lightning import Callback, Trainer, seed_everything
 
-from avjepa.bundle.bundle import build_encoder, save_bundle
+from avjepa.bundle.construction import build
+from avjepa.bundle.files import save_bundle
 from avjepa.commands.configurations import merged
 from avjepa.commands.finetune import FinetuneCLI
 from avjepa.commands.parsing import readable
 from avjepa.commands.pretrain import BUNDLE, PretrainCLI
 from avjepa.commands.study import StudyConfig
 from avjepa.data.loading.datamodule import DetectionDataModule, PretrainDataModule
+from avjepa.encoders.base import SensorEncoder
 from avjepa.errors import UserError
 from avjepa.finetune.lightning_model import FinetuneModule
 from avjepa.pretrain.lightning_model import PretrainModule
@@ -80,7 +82,7 @@ class ConfiguredBuilder(Builder):
         """``avjepa finetune`` of the study's file with the cell's backbone, scenes, seed and setting."""
         changes = {
             "seed_everything": cell.seed,
-            "model": {"mode": cell.mode, "weights": str(bundle), **asdict(setting)},
+            "model": {"mode": cell.mode, "bundle": str(bundle), **asdict(setting)},
             "data": {"scenes": cell.scenes, "eval_split": split},
             "trainer": {"max_steps": cell.steps or self.config.steps},
         }
@@ -102,7 +104,7 @@ class ConfiguredBuilder(Builder):
     def _save_random_backbone(self, seed: int, folder: Path) -> None:
         backbone = self._finetune["model"]["backbone"]
         seed_everything(seed, workers=True, verbose=False)
-        encoder = build_encoder(backbone["class_path"], backbone.get("init_args") or {}, self.config.finetune)
+        encoder = build(SensorEncoder, backbone, self.config.finetune)  # type: ignore[type-abstract]
         save_bundle(encoder, folder, provenance("label-efficiency", {"backbone": backbone}, seed=seed, data={}))
 
     def _pretraining(self, job: Pretraining, folder: Path) -> PretrainCLI:

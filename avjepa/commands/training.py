@@ -27,6 +27,7 @@ SHORTHANDS = {
     "--on_bad_file": "--data.on_bad_file",
     "--steps": "--trainer.max_steps",
     "--seed": "--seed_everything",
+    "--bundle": "--model.bundle",
 }
 """Options that every training run sets, under the names that the other commands use."""
 

@@ -1,13 +1,13 @@
-"""The contract of a sensor encoder: the one thing that differs between modalities."""
+"""The contracts of a backbone, and of a sensor's encoder: the one thing that differs between modalities."""
 
-import inspect
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from avjepa.bundle.rebuildable import Rebuildable
 from avjepa.data.sample import Batch
 from avjepa.encoders.layer_order import registration_order
 from avjepa.encoders.reconstruction_target import ReconstructionTarget
@@ -26,57 +26,48 @@ class BEVMap:
     """Intermediate depths of the encoder brought onto the token grid, shallow to deep, ``features`` not included."""
 
 
-Encoder = TypeVar("Encoder", bound="SensorEncoder")
+class BEVBackbone(Rebuildable, ABC):
+    """Turns a batch into a BEV map: a sensor's encoder, a network that fuses several, or maps that were kept.
 
-
-class SensorEncoder(nn.Module, ABC):
-    """Turns one sensor's raw data into a BEV map.
-
-    A subclass reads its own sensor from the batch and nothing else; with a batch that lacks the sensor it raises
-    ``UserError``. Constructor arguments are plain values and dataclasses: YAML and a bundle's manifest hold them.
+    All that models, heads and bundles know of it. Constructor arguments are plain values, dataclasses of them, and
+    other backbones: YAML and a bundle's manifest hold them.
 
     Attributes:
         token_grid: the grid of ``BEVMap``; shared by all sensors that are to be fused.
         out_channels: channels of ``BEVMap.features``.
-        intermediate_channels: channels of each of ``BEVMap.intermediate_features``.
     """
 
+    bundle_name = "backbone"
     token_grid: BEVGrid
     out_channels: int
-    intermediate_channels: tuple[int, ...]
-    _constructor_arguments: dict[str, Any]
 
-    def __new__(cls: type[Encoder], *args: Any, **kwargs: Any) -> Encoder:
-        """Note the constructor arguments: here and not in ``__init__``, so that a subclass need not think of it."""
-        encoder: Encoder = super().__new__(cls)
-        try:
-            bound = inspect.signature(cls.__init__).bind(encoder, *args, **kwargs)
-        except TypeError:
-            return encoder  # copy and pickle pass nothing and restore the attribute; a wrong call fails in __init__
-        bound.apply_defaults()
-        arguments = dict(bound.arguments)
-        for name, parameter in bound.signature.parameters.items():
-            if parameter.kind is inspect.Parameter.VAR_KEYWORD:
-                arguments.update(arguments.pop(name))
-        arguments.pop(next(iter(bound.signature.parameters)))  # self
-        encoder.__dict__["_constructor_arguments"] = arguments
-        return encoder
-
-    def bundle_arguments(self) -> dict[str, Any]:
-        """Constructor arguments from which a bundle rebuilds the encoder: those it was built with.
-
-        An encoder whose arguments name files to start from (pre-trained image weights) returns arguments that do
-        without them: the bundle holds the weights, and the files may be gone.
-        """
-        return dict(self._constructor_arguments)
+    @abstractmethod
+    def forward(self, batch: Batch) -> BEVMap:
+        """Encode. With a batch that lacks everything that it reads, raises ``UserError``."""
 
     def layer_order(self) -> list[nn.Module]:
         """The parts of the network from input to output, for learning rates that follow the depth.
 
-        By default the order in which the constructor registers them, see ``registration_order``; an encoder that
+        By default the order in which the constructor registers them, see ``registration_order``; a backbone that
         registers them otherwise says so here.
         """
         return registration_order(self)
+
+    def bundle_facts(self) -> dict[str, Any]:
+        """Grid and channels."""
+        return {"token_grid": self.token_grid, "out_channels": self.out_channels}
+
+
+class SensorEncoder(BEVBackbone):
+    """A backbone that reads one sensor and can be masked: what is pre-trained.
+
+    A subclass reads its own sensor from the batch and nothing else.
+
+    Attributes:
+        intermediate_channels: channels of each of ``BEVMap.intermediate_features``.
+    """
+
+    intermediate_channels: tuple[int, ...]
 
     @abstractmethod
     def forward(self, batch: Batch, masked: Bool[Tensor, "batch y x"] | None = None) -> BEVMap:

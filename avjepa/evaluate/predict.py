@@ -25,8 +25,8 @@ def predict_split(module: FinetuneModule, datamodule: DetectionDataModule, out: 
     Raises:
         UserError: the module has no such head.
     """
-    if head not in module.detector.heads:
-        raise UserError(f"the model has no head '{head}'; it has {sorted(module.detector.heads)}")
+    if head not in module.model.heads:
+        raise UserError(f"the model has no head '{head}'; it has {sorted(module.model.heads)}")
     module.eval()
     datamodule.setup("predict")
     loader = datamodule.predict_dataloader()
@@ -35,7 +35,7 @@ def predict_split(module: FinetuneModule, datamodule: DetectionDataModule, out: 
     for batch in track(loader, "predicting", total=len(loader), console=Console(stderr=True), transient=True):
         present = {"lidar": batch.lidar, "radar": batch.radar, "camera": batch.cameras}
         sensors |= {name for name, data in present.items() if data is not None}
-        predictions = module.detector.predict(batch.to(module.device))[head]
+        predictions = module.model.predict(batch.to(module.device))[head]
         for token, global_from_ego, detections in zip(batch.tokens, batch.global_from_ego, predictions, strict=True):
             results[token] = official_boxes(token, detections, global_from_ego)
     write_predictions(out, results, list(results), sorted(sensors))

@@ -9,13 +9,14 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 from torch.optim import Optimizer
 
-from avjepa.bundle.bundle import load_bundle, load_strictly, state_hash
+from avjepa.bundle.files import load_bundled_weights
+from avjepa.bundle.weights import state_hash
 from avjepa.data.sample import Batch
 from avjepa.distributed import means_over_processes
-from avjepa.encoders.base import SensorEncoder
+from avjepa.encoders.base import BEVBackbone
 from avjepa.errors import UserError
-from avjepa.heads.base import Head
-from avjepa.model.neck import SecondFPN
+from avjepa.heads.task import Task
+from avjepa.model.neck import NeckOptions
 from avjepa.model.perception_model import PerceptionModel
 from avjepa.training.console import status
 from avjepa.training.finite import require_finite_loss
@@ -31,13 +32,12 @@ class FinetuneModule(LightningModule):
     losses are means over all processes.
 
     Args:
-        backbone: any sensor's encoder, with new weights.
-        neck: dense convolutions between backbone and heads.
-        heads: by name, e.g. ``detection``.
-        weights: folder of a backbone bundle whose weights replace the backbone's when training starts; every tensor has
-            to match. A resumed run takes its checkpoint's weights and does not need the folder.
+        neck: dense layers between backbone and heads.
+        tasks: by name, e.g. ``detection``: what the heads are for.
+        backbone: with new weights; the command takes it from the bundle where one is given.
+        bundle: folder of a backbone bundle whose weights replace the backbone's when training starts; every tensor has
+            to match. A resumed run takes its checkpoint's weights.
         mode: ``end_to_end`` trains the backbone too; ``frozen`` leaves every parameter and buffer of it as it is.
-        head_weights: weight of a head's loss; 1 where not given.
         learning_rate: peak.
         backbone_learning_rate_factor: the backbone's learning rate relative to ``learning_rate``.
         layer_decay: further factor of the backbone's learning rate for every part (``layer_order``) that lies
@@ -50,12 +50,11 @@ class FinetuneModule(LightningModule):
 
     def __init__(
         self,
-        backbone: SensorEncoder,
-        neck: SecondFPN,
-        heads: dict[str, Head],
-        weights: str | None = None,
+        neck: NeckOptions,
+        tasks: dict[str, Task],  # type: ignore[type-arg]  # jsonargparse does not see into generic aliases
+        backbone: BEVBackbone | None = None,
+        bundle: str | None = None,
         mode: Literal["end_to_end", "frozen"] = "end_to_end",
-        head_weights: dict[str, float] | None = None,
         learning_rate: float = 1e-3,
         backbone_learning_rate_factor: float = 1.0,
         layer_decay: float = 1.0,
@@ -67,8 +66,15 @@ class FinetuneModule(LightningModule):
         super().__init__()
         if not 0 < layer_decay <= 1:
             raise UserError(f"layer_decay: must be above 0 and at most 1, got {layer_decay:g}")
-        self.detector = PerceptionModel(backbone, neck, heads, head_weights)
-        self.weights, self.frozen = weights, mode == "frozen"
+        if backbone is None:
+            raise UserError("model.backbone: there is none; configure one, or start from a bundle with --bundle DIR")
+        built_neck = neck.build(backbone.out_channels, backbone.token_grid)
+        heads = {name: task.build_head(built_neck.out_channels, built_neck.grid) for name, task in tasks.items()}
+        self.model = PerceptionModel(
+            backbone, built_neck, heads, {name: task.loss_weight for name, task in tasks.items()}
+        )
+        self.tasks = tasks
+        self.bundle, self.frozen = bundle, mode == "frozen"
         self.learning_rate, self.backbone_learning_rate_factor = learning_rate, backbone_learning_rate_factor
         self.layer_decay = layer_decay
         self.head_first_steps, self.weight_decay, self.warmup_fraction = head_first_steps, weight_decay, warmup_fraction
@@ -76,8 +82,8 @@ class FinetuneModule(LightningModule):
         self._resumed = False
         self._backbone_before: str | None = None
         if self.frozen:
-            self.detector.backbone_learns = False
-            self.detector.backbone.requires_grad_(False)
+            self.model.backbone_learns = False
+            self.model.backbone.requires_grad_(False)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Note that the weights come from a checkpoint."""
@@ -87,22 +93,18 @@ class FinetuneModule(LightningModule):
         """Load the pre-trained backbone, unless a checkpoint was restored just before."""
         if self._resumed:
             return
-        if self.weights is None:
-            if self.frozen and any(True for _ in self.detector.backbone.parameters()):
-                status("mode is frozen and weights is not set: the heads learn on a backbone with random weights")
-        else:
-            backbone = self.detector.backbone
-            source = load_bundle(self.weights, expected_grid=backbone.token_grid)
-            counts = load_strictly(backbone, source.state_dict(), self.weights)
-            status(f"backbone starts from {self.weights}: {counts}")
+        if self.bundle is not None:
+            load_bundled_weights(self.model.backbone, self.bundle)
+        elif self.frozen and any(True for _ in self.model.backbone.parameters()):
+            status("mode is frozen and no bundle is given: the heads learn on a backbone with random weights")
 
     def on_train_start(self) -> None:
         """Remember what a frozen backbone looks like."""
-        self._backbone_before = state_hash(self.detector.backbone) if self.frozen else None
+        self._backbone_before = state_hash(self.model.backbone) if self.frozen else None
 
     def on_train_end(self) -> None:
         """Prove that a frozen backbone was frozen."""
-        if self._backbone_before is not None and state_hash(self.detector.backbone) != self._backbone_before:
+        if self._backbone_before is not None and state_hash(self.model.backbone) != self._backbone_before:
             raise RuntimeError("the frozen backbone changed during training")
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
@@ -112,8 +114,8 @@ class FinetuneModule(LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Float[Tensor, ""]:
         """Loss of one batch."""
         holding_still = self.global_step < self.head_first_steps
-        self.detector.backbone_learns = not (self.frozen or holding_still)
-        loss = self.detector.loss(batch)
+        self.model.backbone_learns = not (self.frozen or holding_still)
+        loss = self.model.loss(batch)
         require_finite_loss(loss.total.detach(), loss.terms, self.global_step, batch.tokens)
         figures = means_over_processes({"loss": loss.total, **loss.terms})
         self.log("train/loss", figures.pop("loss"), prog_bar=True, batch_size=len(batch))
@@ -121,18 +123,18 @@ class FinetuneModule(LightningModule):
         self.log("learning_rate", self.trainer.optimizers[0].param_groups[-1]["lr"], batch_size=len(batch))
         if holding_still and not self.frozen:
             # DistributedDataParallel waits for a gradient of every parameter that may learn
-            return loss.total + 0.0 * torch.stack([p.sum() for p in self.detector.backbone.parameters()]).sum()
+            return loss.total + 0.0 * torch.stack([p.sum() for p in self.model.backbone.parameters()]).sum()
         return loss.total
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Keep the optimiser (its weight decay too) from a backbone that is held still."""
         if self.global_step < self.head_first_steps:
-            for parameter in self.detector.backbone.parameters():
+            for parameter in self.model.backbone.parameters():
                 parameter.grad = None
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Log the loss on held-out samples."""
-        loss = self.detector.loss(batch)
+        loss = self.model.loss(batch)
         self.log("val/loss", loss.total, batch_size=len(batch), sync_dist=True)
         self.log_dict(
             {f"val/{name}": value for name, value in loss.terms.items()}, batch_size=len(batch), sync_dist=True
@@ -140,13 +142,13 @@ class FinetuneModule(LightningModule):
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
         """Predictions of every head by name."""
-        return self.detector.predict(batch)
+        return self.model.predict(batch)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """AdamW; the backbone has its own peak learning rates."""
         decay, rate = self.weight_decay, self.learning_rate
         factor = self.backbone_learning_rate_factor
-        backbone = self.detector.backbone
+        backbone = self.model.backbone
         groups = parameter_groups(
             backbone,
             learning_rate=rate * factor,
@@ -154,7 +156,7 @@ class FinetuneModule(LightningModule):
             by_depth=backbone.layer_order(),
             layer_decay=self.layer_decay,
         )
-        for module in (self.detector.neck, self.detector.heads):
+        for module in (self.model.neck, self.model.heads):
             groups += parameter_groups(module, learning_rate=rate, weight_decay=decay)
         steps = planned_steps(self.trainer)
         return optimiser_with_schedule(groups, max_steps=steps, warmup_steps=round(self.warmup_fraction * steps))

@@ -1,21 +1,33 @@
-"""The contract of a task head."""
+"""The contract of a task's head."""
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
+from avjepa.bundle.rebuildable import Rebuildable
 from avjepa.data.sample import Batch
+from avjepa.geometry.grid import BEVGrid
+
+Prediction = TypeVar("Prediction")
 
 
-class Head(nn.Module, ABC):
-    """Turns a BEV feature map into a task's output. Heads are listed by name in YAML with a loss weight each."""
+class Head(Rebuildable, ABC, Generic[Prediction]):
+    """Turns a BEV feature map into a task's output."""
 
     @abstractmethod
     def loss(self, bev: Float[Tensor, "batch channel y x"], batch: Batch) -> dict[str, Float[Tensor, ""]]:
         """Summands of the loss by name, each already weighted within the head. ``batch.labels`` is set."""
 
     @abstractmethod
-    def predict(self, bev: Float[Tensor, "batch channel y x"], batch: Batch) -> Any:
+    def predict(self, bev: Float[Tensor, "batch channel y x"], batch: Batch) -> tuple[Prediction, ...]:
         """The task's predictions, one entry per sample."""
+
+
+class HeadOptions(ABC):
+    """Everything about a head but the map that it reads. Constructor arguments are YAML keys."""
+
+    @abstractmethod
+    def build(self, channels: int, grid: BEVGrid) -> Head[Any]:
+        """The head for a map of so many channels on a grid, with new weights."""

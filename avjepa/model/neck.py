@@ -1,8 +1,15 @@
 """The dense convolutions between a backbone's BEV map and the heads, trained with the heads."""
 
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+
+from avjepa.bundle.rebuildable import Rebuildable
+from avjepa.errors import UserError
+from avjepa.geometry.grid import BEVGrid
 
 
 def _block(in_channels: int, channels: int, layers: int, stride: int) -> nn.Sequential:
@@ -16,23 +23,73 @@ def _block(in_channels: int, channels: int, layers: int, stride: int) -> nn.Sequ
     return nn.Sequential(*modules)
 
 
-class SecondFPN(nn.Module):
-    """SECOND's 2-D network (Yan et al. 2018, section 3.1.3): scales of half resolution each, brought back and joined.
+class Neck(Rebuildable, ABC):
+    """Dense layers that are trained with the heads.
+
+    Attributes:
+        out_channels: channels of the map that the heads read.
+        grid: of that map.
+    """
+
+    out_channels: int
+    grid: BEVGrid
+
+    @abstractmethod
+    def forward(self, features: Float[Tensor, "batch channel y x"]) -> Float[Tensor, "batch out y2 x2"]:
+        """The map that the heads read."""
+
+
+class NeckOptions(ABC):
+    """Everything about a neck but the map that it reads. Constructor arguments are YAML keys."""
+
+    @abstractmethod
+    def build(self, channels: int, grid: BEVGrid) -> Neck:
+        """The neck for a map of so many channels on a grid, with new weights."""
+
+
+@dataclass(frozen=True)
+class SecondFPNOptions(NeckOptions):
+    """Options of a ``SecondFPN``.
 
     Args:
-        in_channels: channels of the backbone's map.
         channels: width of each scale; the first keeps the resolution, each further one halves it.
         layers: 3×3 convolutions of each scale.
         out_channels: channels of the result, shared out evenly over the scales.
     """
 
-    def __init__(
-        self, in_channels: int, channels: tuple[int, ...] = (64, 128), layers: int = 3, out_channels: int = 128
-    ) -> None:
+    channels: tuple[int, ...] = (64, 128)
+    layers: int = 3
+    out_channels: int = 128
+
+    def __post_init__(self) -> None:
+        if not self.channels or min(*self.channels, self.layers, self.out_channels) < 1:
+            raise UserError(
+                f"SecondFPNOptions: channels {list(self.channels)}, layers {self.layers} and out_channels "
+                f"{self.out_channels} must be at least 1"
+            )
+        if self.out_channels % len(self.channels):
+            raise UserError(
+                f"SecondFPNOptions: out_channels {self.out_channels} is not a multiple of {len(self.channels)} scales"
+            )
+
+    def build(self, channels: int, grid: BEVGrid) -> "SecondFPN":
+        """See ``NeckOptions.build``."""
+        return SecondFPN(channels, grid, self)
+
+
+class SecondFPN(Neck):
+    """SECOND's 2-D network (Yan et al. 2018, section 3.1.3): scales of half resolution each, brought back and joined.
+
+    Args:
+        in_channels: channels of the backbone's map.
+        grid: of that map, and of the result.
+        options: widths and depth.
+    """
+
+    def __init__(self, in_channels: int, grid: BEVGrid, options: SecondFPNOptions) -> None:
         super().__init__()
-        if out_channels % len(channels):
-            raise ValueError(f"SecondFPN: out_channels {out_channels} is not a multiple of {len(channels)} scales")
-        self.in_channels, self.out_channels = in_channels, out_channels
+        self.in_channels, self.out_channels, self.grid = in_channels, options.out_channels, grid
+        channels, layers, out_channels = options.channels, options.layers, options.out_channels
         share = out_channels // len(channels)
         inputs = (in_channels, *channels[:-1])
         self.scales = nn.ModuleList(

@@ -1,6 +1,5 @@
 """Backbone, neck and heads as one network."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,11 +7,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from avjepa.bundle.rebuildable import Rebuildable
 from avjepa.data.sample import Batch
-from avjepa.encoders.base import SensorEncoder
+from avjepa.encoders.base import BEVBackbone
 from avjepa.errors import UserError
 from avjepa.heads.base import Head
-from avjepa.model.neck import SecondFPN
+from avjepa.model.neck import Neck
 
 
 @dataclass(frozen=True)
@@ -24,36 +24,32 @@ class PerceptionLoss:
     """Every weighted summand as ``head/term``, detached."""
 
 
-class PerceptionModel(nn.Module):
-    """A sensor's backbone, a dense neck, and any number of heads that read the neck's map.
+class PerceptionModel(Rebuildable):
+    """A backbone, a dense neck, and any number of heads that read the neck's map.
 
     Args:
         backbone: turns the batch into a BEV map.
         neck: trained with the heads.
         heads: by name.
-        head_weights: weight of a head's loss; 1 where not given.
+        loss_weights: weight of a head's loss; 1 where not given.
     """
 
     def __init__(
         self,
-        backbone: SensorEncoder,
-        neck: SecondFPN,
-        heads: Mapping[str, Head],
-        head_weights: Mapping[str, float] | None = None,
+        backbone: BEVBackbone,
+        neck: Neck,
+        heads: dict[str, Head],  # type: ignore[type-arg]  # jsonargparse does not see into generic aliases
+        loss_weights: dict[str, float] | None = None,
     ) -> None:
         super().__init__()
         if not heads:
             raise UserError("heads: name at least one head")
-        if unknown := sorted(set(head_weights or {}) - set(heads)):
-            raise UserError(f"head_weights: {unknown} are not among the heads {sorted(heads)}")
-        if neck.in_channels != backbone.out_channels:
-            raise UserError(
-                f"neck.in_channels is {neck.in_channels}, the backbone gives {backbone.out_channels}; set it to that"
-            )
+        if unknown := sorted(set(loss_weights or {}) - set(heads)):
+            raise UserError(f"loss_weights: {unknown} are not among the heads {sorted(heads)}")
         self.backbone = backbone
         self.neck = neck
         self.heads = nn.ModuleDict(heads)
-        self.head_weights = {name: 1.0 for name in heads} | dict(head_weights or {})
+        self.loss_weights = {name: 1.0 for name in heads} | dict(loss_weights or {})
         self._backbone_learns = True
 
     @property
@@ -83,7 +79,7 @@ class PerceptionModel(nn.Module):
         """Weighted sum of the heads' losses; ``batch.labels`` is set."""
         bev = self(batch)
         terms = {
-            f"{name}/{term}": self.head_weights[name] * value
+            f"{name}/{term}": self.loss_weights[name] * value
             for name, head in self.heads.items()
             for term, value in head.loss(bev, batch).items()  # type: ignore[operator]
         }

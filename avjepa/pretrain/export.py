@@ -4,7 +4,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from avjepa.bundle.bundle import Manifest, architecture, build_encoder, load_strictly, save_bundle
+from avjepa.bundle.construction import architecture, build
+from avjepa.bundle.files import save_bundle
+from avjepa.bundle.manifest import Manifest
+from avjepa.bundle.weights import load_strictly
 from avjepa.encoders.base import SensorEncoder
 from avjepa.errors import UserError
 from avjepa.pretrain.objectives.objective import Objective
@@ -48,7 +51,7 @@ def export_backbone(
     prefix = f"objective.{which}."
     state = content["state_dict"]
     tensors = {name.removeprefix(prefix): state[name] for name in state if name.startswith(prefix)}
-    encoder = build_encoder(found[which]["class_path"], found[which]["init_args"], f"checkpoint {checkpoint}")
+    encoder = build(SensorEncoder, found[which], f"checkpoint {checkpoint}")  # type: ignore[type-abstract]
     load_strictly(encoder, tensors, f"checkpoint {checkpoint}")
     finish(encoder)
     return save_bundle(encoder, directory, {**provenance, "exported": which, "step": content.get("global_step")})

@@ -17,8 +17,8 @@ from typing import Any
 import torch
 from lightning import Trainer
 
-from avjepa.bundle.bundle import load_bundle
 from avjepa.data.loading.datamodule import DetectionDataModule
+from avjepa.encoders.bundled import load_encoder
 from avjepa.errors import UserError
 from avjepa.evaluate.detection.devkit import load_nuscenes
 from avjepa.evaluate.detection.fast import FastDetectionEval
@@ -201,7 +201,7 @@ class Worker:
         record["pretrain_seconds"] = round(time.monotonic() - started, 2)
         data = self.builder.keyframes(self.validation)
         assert data.index is not None
-        encoder = load_bundle(folder / BUNDLE).to(self.device)
+        encoder = load_encoder(folder / BUNDLE).to(self.device)
         return record | backbone_measures(encoder, keyframe_loader(data, data.index.scenes_of(self.validation)))
 
     def bundle(self, backbone: Pretraining) -> Path:
@@ -235,8 +235,8 @@ class Worker:
                 augmentation = finite_augmentations(run.data, draws)
                 cache.add(run.data, scenes, augmentation)
                 cache.add(run.data, run.data.index.scenes_of(split))
-                run.module.detector.backbone = CachedBackbone(cache)
-                run.module.weights = None
+                run.module.model.backbone = CachedBackbone(cache)
+                run.module.bundle = None
                 read_labels_alone(run.data, augmentation)
             last = folder / CHECKPOINTS / LAST
             checkpoint = str(last) if last.is_file() else None
@@ -270,7 +270,7 @@ class Worker:
     def _features(self, backbone: Pretraining, run: DetectorRun) -> FeatureCache:
         if self._cache is None or self._cache[0] != backbone:
             self._cache = None  # frees the file before the next one is written
-            encoder = load_bundle(self.bundle(backbone)).to(self.device)
+            encoder = load_encoder(self.bundle(backbone)).to(self.device)
             folder = self.store.folder / "features"
             self._cache = backbone, FeatureCache(encoder, folder, run.trainer.precision_plugin.forward_context)
         return self._cache[1]

@@ -13,9 +13,12 @@ from jaxtyping import Bool
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from avjepa.bundle.bundle import architecture, load_bundle, load_strictly, read_manifest, save_bundle, state_hash
+from avjepa.bundle.construction import architecture
+from avjepa.bundle.files import load_bundled_weights, save_bundle
+from avjepa.bundle.weights import load_strictly, state_hash
 from avjepa.data.sample import Batch
 from avjepa.encoders.base import BEVMap, SensorEncoder
+from avjepa.encoders.bundled import load_encoder, read_backbone_manifest
 from avjepa.errors import UserError
 from avjepa.geometry.grid import BEVGrid
 
@@ -73,7 +76,7 @@ def encoder() -> ToyEncoder:
 
 def test_a_bundle_rebuilds_class_arguments_weights_and_running_statistics(encoder: ToyEncoder, tmp_path: Path) -> None:
     manifest = save_bundle(encoder, tmp_path / "bundle", {"objective": "jepa", "step": 100})
-    rebuilt = load_bundle(tmp_path / "bundle", expected_grid=GRID)
+    rebuilt = load_encoder(tmp_path / "bundle")
     assert isinstance(rebuilt, ToyEncoder)
     assert (rebuilt.token_grid, rebuilt.stem, rebuilt.height) == (GRID, Stem(8, (2, 4)), (-1.0, 2.0))
     for name, tensor in encoder.state_dict().items():
@@ -81,7 +84,7 @@ def test_a_bundle_rebuilds_class_arguments_weights_and_running_statistics(encode
     assert not torch.equal(rebuilt.norm.running_mean, torch.zeros(6))
     # a conv's weight and bias; a norm's weight, bias, mean, variance, counter
     assert manifest.tensors == 7 and manifest.parameters == 6 * 2 * 9 + 6 + 4 * 6 + 1
-    assert read_manifest(tmp_path / "bundle").provenance == {"objective": "jepa", "step": 100}
+    assert read_backbone_manifest(tmp_path / "bundle").provenance == {"objective": "jepa", "step": 100}
     assert not rebuilt.training
 
 
@@ -110,14 +113,14 @@ def test_files_to_start_from_are_not_needed_again(tmp_path: Path) -> None:
     start.touch()
     save_bundle(ToyEncoder(GRID, 6, weights=str(start)), tmp_path / "bundle", {})
     start.unlink()
-    load_bundle(tmp_path / "bundle")
+    load_encoder(tmp_path / "bundle")
 
 
 def test_loading_says_how_many_tensors_matched(
     encoder: ToyEncoder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     save_bundle(encoder, tmp_path, {})
-    load_bundle(tmp_path)
+    load_encoder(tmp_path)
     assert "7 tensors matched, 0 missing, 0 unexpected, 0 misshapen" in capsys.readouterr().err
 
 
@@ -143,7 +146,7 @@ def test_a_tensor_that_does_not_fit_is_named(encoder: ToyEncoder, tmp_path: Path
     change(tensors)  # type: ignore[operator]
     rewritten(tmp_path, tensors)
     with pytest.raises(UserError, match=message):
-        load_bundle(tmp_path)
+        load_encoder(tmp_path)
 
 
 def test_a_failed_strict_load_changes_nothing() -> None:
@@ -161,13 +164,16 @@ def test_damaged_weights_are_refused(encoder: ToyEncoder, tmp_path: Path) -> Non
     content[-1] ^= 1
     weights.write_bytes(content)
     with pytest.raises(UserError, match="sha256"):
-        load_bundle(tmp_path)
+        load_encoder(tmp_path)
 
 
 def test_another_grid_is_refused(encoder: ToyEncoder, tmp_path: Path) -> None:
     save_bundle(encoder, tmp_path, {})
-    with pytest.raises(UserError, match=r"cell=1\.0.*cell=2\.0"):
-        load_bundle(tmp_path, expected_grid=GRID.coarsened(2))
+    other = ToyEncoder(BEVGrid(-8.0, 8.0, -4.0, 4.0, 2.0), 6)
+    before = state_hash(other)
+    with pytest.raises(UserError, match=r"token_grid.*'cell': 1\.0.*'cell': 2\.0"):
+        load_bundled_weights(other, tmp_path)
+    assert state_hash(other) == before
 
 
 @pytest.mark.parametrize(
@@ -177,9 +183,11 @@ def test_another_grid_is_refused(encoder: ToyEncoder, tmp_path: Path) -> None:
 def test_a_class_that_is_no_encoder_is_refused(encoder: ToyEncoder, tmp_path: Path, class_path: str) -> None:
     save_bundle(encoder, tmp_path, {})
     path = tmp_path / "backbone.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"class_path": class_path}))
-    with pytest.raises(UserError, match="cannot build"):
-        load_bundle(tmp_path)
+    manifest = json.loads(path.read_text())
+    manifest["architecture"]["class_path"] = class_path
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(UserError, match=r"cannot build|not in avjepa"):
+        load_encoder(tmp_path)
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"class_path": 3}', "\x80\x04"])
@@ -187,7 +195,7 @@ def test_an_unreadable_manifest_is_one_clear_line(encoder: ToyEncoder, tmp_path:
     save_bundle(encoder, tmp_path, {})
     (tmp_path / "backbone.json").write_bytes(content.encode("latin-1"))
     with pytest.raises(UserError, match=r"backbone\.json") as error:
-        load_bundle(tmp_path)
+        load_encoder(tmp_path)
     assert "\n" not in str(error.value)
 
 
@@ -202,17 +210,17 @@ def test_pickles_are_not_opened(encoder: ToyEncoder, tmp_path: Path) -> None:
     manifest["sha256"] = hashlib.sha256((tmp_path / "backbone.safetensors").read_bytes()).hexdigest()
     (tmp_path / "backbone.json").write_text(json.dumps(manifest))
     with pytest.raises(UserError, match="safetensors"):
-        load_bundle(tmp_path)
+        load_encoder(tmp_path)
     assert not (tmp_path / "executed").exists()
 
 
 def test_a_missing_file_is_named(tmp_path: Path, encoder: ToyEncoder) -> None:
     with pytest.raises(UserError, match=r"backbone\.json: no such file"):
-        load_bundle(tmp_path)
+        load_encoder(tmp_path)
     save_bundle(encoder, tmp_path, {})
     (tmp_path / "backbone.safetensors").unlink()
     with pytest.raises(UserError, match=r"backbone\.safetensors: no such file"):
-        load_bundle(tmp_path)
+        load_encoder(tmp_path)
 
 
 def test_state_hash_sees_parameters_and_every_buffer(encoder: ToyEncoder) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from avjepa import cli
 from tests.commands.test_training import VERSION, finetune, pretrain, pretrained
@@ -127,15 +128,20 @@ def test_pickle_bomb_is_refused_and_not_executed(tiny: Path, tmp_path: Path, cap
     assert exploded.exists(), "the bomb is real"
 
 
-def test_backbone_for_another_grid(
+def test_a_configured_backbone_gives_way_to_the_bundles_and_that_is_said(
     pretrained: Path, tiny: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     other = "{x_min: -25.6, x_max: 25.6, y_min: -25.6, y_max: 25.6, cell: 0.8}"
     code = finetune(
-        tiny, tmp_path / "out", "lidar", "--steps", 1, "--model.weights", pretrained / "backbone",
-        "--model.backbone.token_grid", other, "--model.heads.detection.init_args.grid", other,
+        tiny, tmp_path / "out", "lidar", "--steps", 1, "--bundle", pretrained / "backbone",
+        "--model.backbone.token_grid", other, "--evaluate", "false",
     )  # fmt: skip
-    refused(capfd, code, "grid", "25.6", "51.2")
+    assert code == 0
+    assert (
+        "model.backbone is the bundle's; the configured one differs in init_args.token_grid" in capfd.readouterr().err
+    )
+    used = yaml.safe_load((tmp_path / "out" / "config.yaml").read_text())["model"]["backbone"]
+    assert used["init_args"]["token_grid"]["x_max"] == 51.2
 
 
 def test_backbone_that_was_tampered_with(
@@ -146,7 +152,7 @@ def test_backbone_that_was_tampered_with(
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
     weights.write_bytes(content)
-    code = finetune(tiny, tmp_path / "out", "lidar", "--steps", 1, "--model.weights", tmp_path / "backbone")
+    code = finetune(tiny, tmp_path / "out", "lidar", "--steps", 1, "--bundle", tmp_path / "backbone")
     refused(capfd, code, "backbone.safetensors", "sha256")
 
 

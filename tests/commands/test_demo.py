@@ -10,7 +10,7 @@ def test_methods_differ_in_the_pretrained_weights_alone(tmp_path: Path) -> None:
     for sensor in SENSORS:
         jepa = list(steps[f"finetune-{sensor}-jepa"].arguments)
         scratch = list(steps[f"finetune-{sensor}-scratch"].arguments)
-        weights = jepa.index("--model.weights")
+        weights = jepa.index("--bundle")
         assert jepa[weights + 1] == str(tmp_path / "pretrain" / sensor / "backbone")
         del jepa[weights : weights + 2]
         jepa[jepa.index("--out") + 1] = scratch[scratch.index("--out") + 1] = "anywhere"

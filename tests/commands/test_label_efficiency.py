@@ -9,10 +9,10 @@ import torch
 import yaml
 
 from avjepa import cli
-from avjepa.bundle.bundle import load_bundle
 from avjepa.commands.study import StudyConfig
 from avjepa.commands.study_builder import ConfiguredBuilder
 from avjepa.data.augmentation.augment import BEVAugmentation
+from avjepa.encoders.bundled import load_encoder
 from avjepa.errors import UserError
 from avjepa.study.features import (
     CachedBackbone,
@@ -52,14 +52,17 @@ PRETRAIN = {
     "trainer": {"accelerator": "cpu"},
 }
 HEAD = {
-    "class_path": "avjepa.heads.detection.center_point.CenterPointHead",
-    "init_args": {"in_channels": 8, "grid": GRID, "shared_channels": 8, "channels": 8},
+    "class_path": "avjepa.heads.detection.CenterPointOptions",
+    "init_args": {"shared_channels": 8, "channels": 8},
 }
 FINETUNE = {
     "model": {
         "backbone": ENCODER,
-        "neck": {"in_channels": 8, "channels": [8], "layers": 1, "out_channels": 8},
-        "heads": {"detection": HEAD},
+        "neck": {
+            "class_path": "avjepa.model.neck.SecondFPNOptions",
+            "init_args": {"channels": [8], "layers": 1, "out_channels": 8},
+        },
+        "tasks": {"detection": {"class_path": "avjepa.evaluate.detection.DetectionTask", "init_args": {"head": HEAD}}},
     },
     "data": {"sensors": ["lidar"], "lidar_sweeps": 1, "batch_size": 2, "workers": 0},
     "trainer": {"accelerator": "cpu"},
@@ -158,14 +161,14 @@ def test_cached_features_are_those_of_the_encoder(study: Path, dataset: Path, tm
     cell = Run(backbone, "frozen", 1, 0)
     run = builder.detector(cell, Setting(1e-3), bundle, "test", tmp_path / "cell")
     run.data.setup()
-    cache = FeatureCache(load_bundle(bundle), tmp_path / "features")
+    cache = FeatureCache(load_encoder(bundle), tmp_path / "features")
     cache.add(run.data, ["scene-0000"])
     assert len(cache) == 4
     assert run.data.index is not None
     scenes = ["scene-0000", "scene-0001"]
     cache.add(run.data, scenes)
     assert len(cache) == 8, "what is there is not computed again"
-    cached, encoder = CachedBackbone(cache), load_bundle(bundle)
+    cached, encoder = CachedBackbone(cache), load_encoder(bundle)
     with torch.no_grad():
         for batch in keyframe_loader(run.data, scenes):
             features = encoder(batch).features
@@ -240,7 +243,7 @@ def test_overrides_of_a_method_change_its_pretraining_alone(study: Path, dataset
     assert used["class_path"].endswith("OccupancyReconstruction")
     assert used["init_args"]["predictor"]["width"] == 8, "what both have in common stays"
     assert "target" not in used["init_args"]
-    assert load_bundle(tmp_path / "generative" / "backbone").out_channels == 8
+    assert load_encoder(tmp_path / "generative" / "backbone").out_channels == 8
 
 
 @pytest.mark.parametrize(

@@ -47,11 +47,11 @@ def test_pretrain_finetune_evaluate(tiny: Path, tmp_path: Path, sensor: str) -> 
     record = json.loads((tmp_path / "p" / "provenance.json").read_text())
     assert (record["finished"], record["steps"], record["seed"]) == (True, 2, 0)
 
-    start = ("--model.weights", tmp_path / "p" / "backbone", "--model.mode", "frozen")
+    start = ("--bundle", tmp_path / "p" / "backbone", "--model.mode", "frozen")
     assert finetune(tiny, tmp_path / "f", sensor, "--steps", 2, *start) == 0
     checkpoint = torch.load(tmp_path / "f" / "checkpoints" / "last.ckpt", weights_only=True)
     for name, tensor in weights.items():
-        assert torch.equal(checkpoint["state_dict"][f"detector.backbone.{name}"], tensor), f"frozen, but {name} moved"
+        assert torch.equal(checkpoint["state_dict"][f"model.backbone.{name}"], tensor), f"frozen, but {name} moved"
 
     scored = tmp_path / "f" / "evaluation" / "val" / "metrics.json"
     first = json.loads(scored.read_text())

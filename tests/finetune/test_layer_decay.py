@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from lightning import Callback, LightningModule, Trainer
 
-from avjepa.bundle.bundle import state_hash
+from avjepa.bundle.weights import state_hash
 from avjepa.encoders.base import SensorEncoder
 from avjepa.errors import UserError
 from avjepa.training.optimiser import parameter_groups
@@ -109,7 +109,7 @@ def test_heads_keep_their_rate_and_the_backbone_multiplies_its_factors() -> None
     fit(module, 1, callbacks=[Watch()])
     assert Watch.rates.keys() == dict(module.named_parameters()).keys()
     for name, rate in Watch.rates.items():
-        backbone = name.startswith("detector.backbone")
+        backbone = name.startswith("model.backbone")
         assert rate == pytest.approx(0.1 * 0.5 * 0.2 if backbone else 0.1), name
 
 
@@ -128,6 +128,6 @@ def test_a_layer_decay_outside_of_its_range_is_refused(layer_decay: float) -> No
 
 def test_a_frozen_backbone_needs_no_layers() -> None:
     module = toy_module(mode="frozen", layer_decay=0.5)
-    before = state_hash(module.detector.backbone)
+    before = state_hash(module.model.backbone)
     fit(module, 1)
-    assert state_hash(module.detector.backbone) == before
+    assert state_hash(module.model.backbone) == before

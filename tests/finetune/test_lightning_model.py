@@ -6,13 +6,22 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
-from avjepa.bundle.bundle import save_bundle, state_hash
+from avjepa.bundle.files import save_bundle
+from avjepa.bundle.weights import state_hash
 from avjepa.data.sample import Batch
 from avjepa.errors import UserError
 from avjepa.finetune.lightning_model import FinetuneModule
 from avjepa.geometry.grid import BEVGrid
 from avjepa.training.checkpoints import AtomicCheckpointIO
 from tests.finetune.toys import CountingEncoder, fit, toy_batch, toy_module
+
+
+class DeeperEncoder(CountingEncoder):
+    """The same grid and channels, one layer more."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.deeper = nn.Linear(1, 1, bias=False)
 
 
 def weights(module: nn.Module) -> dict[str, Tensor]:
@@ -23,18 +32,18 @@ def test_a_frozen_backbone_keeps_every_parameter_and_buffer_while_the_head_learn
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     module = toy_module(mode="frozen", dropout=0.5)
-    backbone, head = state_hash(module.detector.backbone), state_hash(module.detector.heads)
+    backbone, head = state_hash(module.model.backbone), state_hash(module.model.heads)
     fit(module, 6)
-    assert state_hash(module.detector.backbone) == backbone
-    assert state_hash(module.detector.heads) != head
-    assert all(parameter.grad is None for parameter in module.detector.backbone.parameters())
+    assert state_hash(module.model.backbone) == backbone
+    assert state_hash(module.model.heads) != head
+    assert all(parameter.grad is None for parameter in module.model.backbone.parameters())
     assert "random weights" in capsys.readouterr().err
 
 
 def test_a_frozen_backbone_that_changes_is_an_error() -> None:
     class Meddler(Callback):
         def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
-            pl_module.detector.backbone.layers[1].running_mean += 1  # type: ignore[operator, union-attr, index]
+            pl_module.model.backbone.layers[1].running_mean += 1  # type: ignore[operator, union-attr, index]
 
     with pytest.raises(RuntimeError, match="frozen backbone changed"):
         fit(toy_module(mode="frozen"), 2, callbacks=[Meddler()])
@@ -42,9 +51,9 @@ def test_a_frozen_backbone_that_changes_is_an_error() -> None:
 
 def test_end_to_end_training_changes_parameters_and_statistics_of_the_backbone() -> None:
     module = toy_module()
-    before = weights(module.detector.backbone)
+    before = weights(module.model.backbone)
     fit(module, 3)
-    assert all(not torch.equal(tensor, before[name]) for name, tensor in weights(module.detector.backbone).items())
+    assert all(not torch.equal(tensor, before[name]) for name, tensor in weights(module.model.backbone).items())
 
 
 def test_the_backbone_is_held_still_for_the_first_steps_only() -> None:
@@ -53,10 +62,10 @@ def test_the_backbone_is_held_still_for_the_first_steps_only() -> None:
 
         def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
             assert isinstance(pl_module, FinetuneModule)
-            self.hashes.append((state_hash(pl_module.detector.backbone), state_hash(pl_module.detector.heads)))
+            self.hashes.append((state_hash(pl_module.model.backbone), state_hash(pl_module.model.heads)))
 
     module, watch = toy_module(head_first_steps=3, dropout=0.3), Watch()
-    start = state_hash(module.detector.backbone)
+    start = state_hash(module.model.backbone)
     fit(module, 5, callbacks=[watch])
     backbone, heads = zip(*watch.hashes, strict=True)
     assert backbone[:3] == (start,) * 3
@@ -66,35 +75,36 @@ def test_the_backbone_is_held_still_for_the_first_steps_only() -> None:
 
 def test_the_backbone_has_its_own_learning_rate() -> None:
     slow, fast = toy_module(backbone_learning_rate_factor=0.0), toy_module()
-    before = weights(slow.detector.backbone)
+    before = weights(slow.model.backbone)
     for module in (slow, fast):
         fit(module, 3, gradient_clip_val=None)
-    for name, parameter in slow.detector.backbone.named_parameters():
+    for name, parameter in slow.model.backbone.named_parameters():
         assert torch.equal(parameter, before[name])
-        assert not torch.equal(fast.detector.backbone.get_parameter(name), before[name])
+        assert not torch.equal(fast.model.backbone.get_parameter(name), before[name])
 
 
 def test_training_starts_from_the_weights_of_a_bundle(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     torch.manual_seed(5)
     pretrained = CountingEncoder()
     save_bundle(pretrained, tmp_path / "bundle", {})
-    module = toy_module(mode="frozen", weights=str(tmp_path / "bundle"))
-    assert state_hash(module.detector.backbone) != state_hash(pretrained)
+    module = toy_module(mode="frozen", bundle=str(tmp_path / "bundle"))
+    assert state_hash(module.model.backbone) != state_hash(pretrained)
     fit(module, 1)
-    assert state_hash(module.detector.backbone) == state_hash(pretrained)
+    assert state_hash(module.model.backbone) == state_hash(pretrained)
     assert "7 tensors matched, 0 missing, 0 unexpected" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("pretrained", "complaint"),
     [
-        (CountingEncoder(channels=8), "misshapen: layers.0.weight"),
+        (CountingEncoder(channels=8), "out_channels is 8, not 4"),
+        (DeeperEncoder(), "unexpected: deeper.weight"),
         (CountingEncoder(grid=BEVGrid(-8.0, 8.0, -8.0, 8.0, 1.0)), "grid"),
     ],
 )
 def test_weights_that_do_not_fit_are_refused(pretrained: CountingEncoder, complaint: str, tmp_path: Path) -> None:
     save_bundle(pretrained, tmp_path / "bundle", {})
-    module = toy_module(weights=str(tmp_path / "bundle"))
+    module = toy_module(bundle=str(tmp_path / "bundle"))
     before = state_hash(module)
     with pytest.raises(UserError, match=complaint):
         fit(module, 1)
@@ -103,7 +113,7 @@ def test_weights_that_do_not_fit_are_refused(pretrained: CountingEncoder, compla
 
 def test_a_resumed_run_ends_like_one_that_was_not_interrupted(tmp_path: Path) -> None:
     save_bundle(CountingEncoder(), tmp_path / "bundle", {})
-    options: dict[str, Any] = {"dropout": 0.5, "head_first_steps": 2, "weights": str(tmp_path / "bundle")}
+    options: dict[str, Any] = {"dropout": 0.5, "head_first_steps": 2, "bundle": str(tmp_path / "bundle")}
     straight = toy_module(**options)
     fit(straight, 8)
 
@@ -116,7 +126,7 @@ def test_a_resumed_run_ends_like_one_that_was_not_interrupted(tmp_path: Path) ->
     safely = {"plugins": [AtomicCheckpointIO()]}
     fit(toy_module(**options), 8, callbacks=[Stop()], **safely)
     # the bundle is no longer needed, and other initial weights must not matter
-    resumed = toy_module(**(options | {"weights": str(tmp_path / "gone")}))
+    resumed = toy_module(**(options | {"bundle": str(tmp_path / "gone")}))
     with torch.no_grad():
         for parameter in resumed.parameters():
             parameter.fill_(7.0)
@@ -127,7 +137,7 @@ def test_a_resumed_run_ends_like_one_that_was_not_interrupted(tmp_path: Path) ->
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_term() -> None:
     module = toy_module()
     with torch.no_grad():
-        module.detector.heads["detection"].towers[0].fields["size"].bias.fill_(torch.nan)  # type: ignore
+        module.model.heads["detection"].towers[0].fields["size"].bias.fill_(torch.nan)  # type: ignore
     with pytest.raises(UserError, match="detection/size = nan"):
         fit(module, 1)
 
@@ -140,7 +150,7 @@ def test_it_learns_to_detect() -> None:
     batches: list[Batch] = [toy_batch(seed) for seed in range(4)]
     for batch in batches:
         assert batch.labels is not None
-        for detections, labels in zip(module.detector.predict(batch)["detection"], batch.labels, strict=True):
+        for detections, labels in zip(module.model.predict(batch)["detection"], batch.labels, strict=True):
             sure = detections.boxes[detections.scores > 0.3, :2]
             distance = torch.cdist(sure, labels.boxes[:, :2])
             found += len(sure)

@@ -10,12 +10,13 @@ from torch import Tensor, nn
 
 from avjepa.data.sample import Batch, Labels, Points
 from avjepa.encoders.base import BEVMap, SensorEncoder
+from avjepa.evaluate.detection import DetectionTask
 from avjepa.finetune.lightning_model import FinetuneModule
 from avjepa.geometry.grid import BEVGrid
 from avjepa.heads.base import Head
-from avjepa.heads.detection.center_point import CenterPointHead
+from avjepa.heads.detection.center_point import CenterPointOptions
 from avjepa.heads.detection.class_groups import ClassGroup
-from avjepa.model.neck import SecondFPN
+from avjepa.model.neck import SecondFPNOptions
 
 GRID = BEVGrid(-8.0, 8.0, -5.0, 6.0, 1.0)  # 11 rows, 16 columns
 CAR = (ClassGroup(("car",), 2.0),)
@@ -48,7 +49,7 @@ class CountingEncoder(SensorEncoder):
         raise NotImplementedError
 
 
-class CountHead(Head):
+class CountHead(Head[Tensor]):
     """An invented task: the number of objects in the sample."""
 
     def __init__(self, in_channels: int) -> None:
@@ -64,8 +65,8 @@ class CountHead(Head):
         wanted = torch.tensor([float(len(labels)) for labels in batch.labels])
         return {"square": ((self(bev) - wanted) ** 2).mean()}
 
-    def predict(self, bev: Float[Tensor, "batch channel y x"], batch: Batch) -> Any:
-        return self(bev)
+    def predict(self, bev: Float[Tensor, "batch channel y x"], batch: Batch) -> tuple[Tensor, ...]:
+        return tuple(self(bev))
 
 
 def toy_batch(seed: int, size: int = 2, cars: int = 2) -> Batch:
@@ -96,9 +97,9 @@ def toy_batch(seed: int, size: int = 2, cars: int = 2) -> Batch:
 def toy_module(seed: int = 0, dropout: float = 0.0, **options: Any) -> FinetuneModule:
     torch.manual_seed(seed)
     backbone = CountingEncoder(dropout=dropout)
-    neck = SecondFPN(backbone.out_channels, channels=(8, 8), layers=1, out_channels=8)
-    heads: dict[str, Head] = {"detection": CenterPointHead(8, GRID, groups=CAR, shared_channels=8, channels=8)}
-    return FinetuneModule(backbone, neck, heads, seed=seed, **options)
+    neck = SecondFPNOptions(channels=(8, 8), layers=1, out_channels=8)
+    task = DetectionTask(CenterPointOptions(groups=CAR, shared_channels=8, channels=8))
+    return FinetuneModule(neck, {"detection": task}, backbone, seed=seed, **options)
 
 
 class ToyData(LightningDataModule):

@@ -2,16 +2,23 @@ import pytest
 import torch
 
 from avjepa.errors import UserError
-from avjepa.heads.detection.center_point import CenterPointHead
-from avjepa.model.neck import SecondFPN
+from avjepa.heads.detection.center_point import CenterPointOptions
+from avjepa.model.neck import SecondFPN, SecondFPNOptions
 from avjepa.model.perception_model import PerceptionModel
 from tests.finetune.toys import CAR, GRID, CountHead, CountingEncoder, toy_batch
 
 
-def make_detector(head_weights: dict[str, float] | None = None) -> PerceptionModel:
+def neck_of(in_channels: int, channels: tuple[int, ...], layers: int, out_channels: int) -> SecondFPN:
+    return SecondFPNOptions(channels, layers, out_channels).build(in_channels, GRID)
+
+
+def make_detector(loss_weights: dict[str, float] | None = None) -> PerceptionModel:
     torch.manual_seed(0)
-    heads = {"detection": CenterPointHead(8, GRID, groups=CAR, shared_channels=8, channels=8), "count": CountHead(8)}
-    return PerceptionModel(CountingEncoder(), SecondFPN(4, (8,), 1, 8), heads, head_weights)
+    heads = {
+        "detection": CenterPointOptions(groups=CAR, shared_channels=8, channels=8).build(8, GRID),
+        "count": CountHead(8),
+    }
+    return PerceptionModel(CountingEncoder(), neck_of(4, (8,), 1, 8), heads, loss_weights)
 
 
 def test_the_loss_is_the_weighted_sum_over_heads() -> None:
@@ -28,7 +35,7 @@ def test_the_loss_is_the_weighted_sum_over_heads() -> None:
 def test_every_head_predicts_under_its_name() -> None:
     predictions = make_detector().eval().predict(toy_batch(0, size=3))
     assert len(predictions["detection"]) == 3
-    assert predictions["count"].shape == (3,)
+    assert len(predictions["count"]) == 3
 
 
 def test_train_leaves_a_backbone_that_does_not_learn_in_eval_mode() -> None:
@@ -46,14 +53,14 @@ def test_train_leaves_a_backbone_that_does_not_learn_in_eval_mode() -> None:
 @pytest.mark.parametrize("shape", [(11, 16), (8, 8), (13, 7)])
 @pytest.mark.parametrize("channels", [(6,), (6, 8), (6, 8, 10)])
 def test_the_neck_keeps_the_grid(shape: tuple[int, int], channels: tuple[int, ...]) -> None:
-    neck = SecondFPN(3, channels, layers=1, out_channels=12)
+    neck = neck_of(3, channels, 1, 12)
     assert neck(torch.randn(2, 3, *shape)).shape == (2, 12, *shape)
 
 
 def test_the_neck_sees_farther_with_more_scales() -> None:
     def reach(channels: tuple[int, ...]) -> int:
         torch.manual_seed(0)
-        neck = SecondFPN(1, channels, layers=2, out_channels=4 * len(channels)).eval()
+        neck = neck_of(1, channels, 2, 4 * len(channels)).eval()
         grid = torch.randn(1, 1, 33, 33, requires_grad=True)
         neck(grid)[0, :, 16, 16].sum().backward()
         assert grid.grad is not None
@@ -66,8 +73,8 @@ def test_the_neck_sees_farther_with_more_scales() -> None:
 def test_errors_name_the_option() -> None:
     head = CountHead(8)
     with pytest.raises(UserError, match="at least one head"):
-        PerceptionModel(CountingEncoder(), SecondFPN(4, (8,), 1, 8), {})
-    with pytest.raises(UserError, match="head_weights: \\['boxes'\\]"):
-        PerceptionModel(CountingEncoder(), SecondFPN(4, (8,), 1, 8), {"count": head}, {"boxes": 1.0})
-    with pytest.raises(UserError, match=r"neck.in_channels is 5, the backbone gives 4"):
-        PerceptionModel(CountingEncoder(), SecondFPN(5, (8,), 1, 8), {"count": head})
+        PerceptionModel(CountingEncoder(), neck_of(4, (8,), 1, 8), {})
+    with pytest.raises(UserError, match="loss_weights: \\['boxes'\\]"):
+        PerceptionModel(CountingEncoder(), neck_of(4, (8,), 1, 8), {"count": head}, {"boxes": 1.0})
+    with pytest.raises(UserError, match="out_channels 9 is not a multiple of 2 scales"):
+        SecondFPNOptions((8, 8), 1, 9)

@@ -3,7 +3,7 @@ from contextlib import nullcontext
 import torch
 from torch import nn
 
-from avjepa.bundle.bundle import state_hash
+from avjepa.bundle.weights import state_hash
 from avjepa.pretrain.batchnorm_recompute import recompute_batchnorm
 from tests.pretrain.toys import ToyEncoder, batch_of, scene
 

@@ -11,7 +11,8 @@ import pytest
 import torch
 from lightning import Callback, LightningModule, Trainer
 
-from avjepa.bundle.bundle import load_bundle, state_hash
+from avjepa.bundle.weights import state_hash
+from avjepa.encoders.bundled import load_encoder
 from avjepa.errors import UserError
 from avjepa.pretrain.export import export_backbone
 from avjepa.pretrain.lightning_model import PretrainModule
@@ -162,7 +163,7 @@ def test_a_checkpoint_exports_encoder_and_teacher(tmp_path: Path) -> None:
     for which, source in (("encoder", module.encoder), ("teacher", module.teacher)):
         manifest = export_backbone(checkpoint, tmp_path / which, {"seed": 5}, which)
         assert manifest.provenance == {"seed": 5, "exported": which, "step": 4}
-        assert state_hash(load_bundle(tmp_path / which)) == state_hash(source)
+        assert state_hash(load_encoder(tmp_path / which)) == state_hash(source)
     assert state_hash(module.encoder) != state_hash(module.teacher)
     with pytest.raises(UserError, match="no encoder 'student'; choose one of encoder, teacher"):
         export_backbone(checkpoint, tmp_path / "x", {}, "student")

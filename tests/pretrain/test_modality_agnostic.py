@@ -10,10 +10,12 @@ import yaml
 from jaxtyping import Bool
 from torch import Tensor, nn
 
-from avjepa.bundle.bundle import build_encoder, load_bundle, save_bundle
+from avjepa.bundle.construction import build
+from avjepa.bundle.files import save_bundle
 from avjepa.data.loading.datamodule import PretrainDataModule
 from avjepa.data.sample import Batch, PretrainBatch
 from avjepa.encoders.base import BEVMap, SensorEncoder
+from avjepa.encoders.bundled import load_encoder
 from avjepa.encoders.reconstruction_target import PillarPoints, ReconstructionTarget
 from avjepa.errors import UserError
 from avjepa.geometry.grid import BEVGrid
@@ -82,7 +84,7 @@ class DepthImageEncoder(SensorEncoder):
 
 def real_encoder(sensor: str) -> SensorEncoder:
     config = yaml.safe_load((ENCODERS / f"{sensor}_tiny.yaml").read_text())
-    return build_encoder(config["class_path"], config["init_args"], sensor)
+    return build(SensorEncoder, config, sensor)
 
 
 @pytest.fixture(scope="module", params=["lidar", "camera", "radar", "depth image"])
@@ -127,7 +129,7 @@ def test_the_objective_trains_every_encoder(encoder_and_batch: tuple[SensorEncod
 def test_an_invented_encoder_is_bundled_like_the_others(tmp_path: Path) -> None:
     encoder = DepthImageEncoder(GRID, azimuths=90)
     save_bundle(encoder, tmp_path, {})
-    again = load_bundle(tmp_path, expected_grid=GRID)
+    again = load_encoder(tmp_path)
     assert type(again).__name__ == "DepthImageEncoder"
     assert all(torch.equal(a, b) for a, b in zip(encoder.parameters(), again.parameters(), strict=True))
 

@@ -13,8 +13,9 @@ from rigs import camera_batch
 from timing import argument_parser, describe, measure, print_table
 from torch import Tensor
 
-from avjepa.bundle.bundle import build_encoder
+from avjepa.bundle.construction import build
 from avjepa.data.sample import Batch
+from avjepa.encoders.base import SensorEncoder
 from avjepa.encoders.camera.encoder import CameraEncoder
 from avjepa.encoders.camera.image_backbone import ImageBackbone, ImageBackboneOptions
 from avjepa.encoders.camera.lift import ImageFeatures
@@ -27,7 +28,7 @@ VIT_SIZES = {"tiny": (384, 6), "base": (768, 12)}
 def encoder_of(name: str, device: torch.device) -> CameraEncoder:
     file = CONFIGS / f"camera_{name}.yaml"
     entry = yaml.safe_load(file.read_text())
-    encoder = build_encoder(entry["class_path"], entry["init_args"], str(file))
+    encoder = build(SensorEncoder, entry, str(file))
     assert isinstance(encoder, CameraEncoder)
     return encoder.to(device).train()
 

@@ -14,8 +14,9 @@ from clouds import lidar_batch
 from timing import argument_parser, describe, measure, print_table
 from torch import Tensor
 
-from avjepa.bundle.bundle import build_encoder
+from avjepa.bundle.construction import build
 from avjepa.data.sample import Batch
+from avjepa.encoders.base import SensorEncoder
 from avjepa.encoders.lidar.encoder import LidarEncoder
 from avjepa.encoders.lidar.voxelise import voxelised
 from avjepa.sparse.tensor import SparseTensor
@@ -27,7 +28,7 @@ COLUMNS = ("what", "ms/sample forward", "ms/sample forward+backward", "samples/s
 def encoder_of(name: str, device: torch.device) -> LidarEncoder:
     file = CONFIGS / f"lidar_{name}.yaml"
     entry = yaml.safe_load(file.read_text())
-    encoder = build_encoder(entry["class_path"], entry["init_args"], str(file))
+    encoder = build(SensorEncoder, entry, str(file))
     assert isinstance(encoder, LidarEncoder)
     return encoder.to(device).train()
 

@@ -12,14 +12,15 @@ from rigs import radar_batch
 from timing import argument_parser, describe, print_table
 from torch import Tensor
 
-from avjepa.bundle.bundle import build_encoder
+from avjepa.bundle.construction import build
+from avjepa.encoders.base import SensorEncoder
 from avjepa.encoders.radar.encoder import RadarEncoder
 
 
 def encoder_of(name: str, device: torch.device) -> RadarEncoder:
     file = CONFIGS / f"radar_{name}.yaml"
     entry = yaml.safe_load(file.read_text())
-    encoder = build_encoder(entry["class_path"], entry["init_args"], str(file))
+    encoder = build(SensorEncoder, entry, str(file))
     assert isinstance(encoder, RadarEncoder)
     return encoder.to(device).train()
 

@@ -1,6 +1,6 @@
 """CenterPoint: objects as peaks of class heatmaps, their boxes read off at the peak (Yin et al. 2021, section 4)."""
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -13,7 +13,7 @@ from avjepa.errors import UserError
 from avjepa.geometry.boxes import transform_boxes
 from avjepa.geometry.grid import BEVGrid
 from avjepa.geometry.transforms import inverse
-from avjepa.heads.base import Head
+from avjepa.heads.base import Head, HeadOptions
 from avjepa.heads.detection.box_coding import BOX_CODE, BOX_CODE_CHANNELS, decode_boxes
 from avjepa.heads.detection.center_point_targets import CenterPointTargets, GroupTargets
 from avjepa.heads.detection.class_groups import NUSCENES_GROUPS, ClassGroup
@@ -49,12 +49,11 @@ class _Tower(nn.Module):
         return values[0].float(), torch.cat(values[1:], dim=1).float()
 
 
-class CenterPointHead(Head):
-    """Detection head on a BEV map.
+@dataclass(frozen=True)
+class CenterPointOptions(HeadOptions):
+    """Options of a ``CenterPointHead``.
 
     Args:
-        in_channels: channels of the BEV map it is given.
-        grid: the grid of that map.
         upsample: refines the map by this factor with a transposed convolution before the towers, so that small objects
             get cells of their own.
         groups: class groups; classes that no group names are not detected. ``null`` takes the six of nuScenes.
@@ -72,45 +71,56 @@ class CenterPointHead(Head):
         boxes_per_sample: boxes per sample in all; the nuScenes evaluation admits 500.
     """
 
-    def __init__(
-        self,
-        in_channels: int,
-        grid: BEVGrid,
-        upsample: int = 1,
-        groups: Sequence[ClassGroup] | None = None,
-        shared_channels: int = 64,
-        channels: int = 64,
-        heatmap_overlap: float = 0.1,
-        minimum_radius: int = 2,
-        minimum_points: int = 1,
-        box_weight: float = 0.25,
-        velocity_weight: float = 0.2,
-        score_threshold: float = 0.05,
-        candidates: int = 500,
-        boxes_per_group: int = 83,
-        boxes_per_sample: int = 500,
-    ) -> None:
+    upsample: int = 1
+    groups: tuple[ClassGroup, ...] | None = None
+    shared_channels: int = 64
+    channels: int = 64
+    heatmap_overlap: float = 0.1
+    minimum_radius: int = 2
+    minimum_points: int = 1
+    box_weight: float = 0.25
+    velocity_weight: float = 0.2
+    score_threshold: float = 0.05
+    candidates: int = 500
+    boxes_per_group: int = 83
+    boxes_per_sample: int = 500
+
+    def build(self, channels: int, grid: BEVGrid) -> "CenterPointHead":
+        """See ``HeadOptions.build``."""
+        return CenterPointHead(channels, grid, self)
+
+
+class CenterPointHead(Head[Detections]):
+    """Detection head on a BEV map.
+
+    Args:
+        in_channels: channels of the BEV map it is given.
+        grid: the grid of that map.
+        options: everything else.
+    """
+
+    def __init__(self, in_channels: int, grid: BEVGrid, options: CenterPointOptions) -> None:
         super().__init__()
-        groups = NUSCENES_GROUPS if groups is None else tuple(groups)
+        groups = NUSCENES_GROUPS if options.groups is None else tuple(options.groups)
         names = [name for group in groups for name in group.classes]
         if unknown := sorted(set(names) - set(CLASSES)):
-            raise UserError(f"CenterPointHead: unknown classes {unknown}; choose from {list(CLASSES)}")
+            raise UserError(f"CenterPointOptions: unknown classes {unknown}; choose from {list(CLASSES)}")
         if len(set(names)) != len(names):
-            raise UserError("CenterPointHead: a class is in two groups; list every class once")
-        self.in_channels, self.input_grid = in_channels, grid
-        self.grid, self.groups = grid.refined(upsample), groups
-        self.targets = CenterPointTargets(self.grid, groups, heatmap_overlap, minimum_radius, minimum_points)
-        self.box_weight, self.velocity_weight = box_weight, velocity_weight
-        self.score_threshold, self.candidates = score_threshold, candidates
-        self.boxes_per_group, self.boxes_per_sample = boxes_per_group, boxes_per_sample
+            raise UserError("CenterPointOptions: a class is in two groups; list every class once")
+        self.in_channels, self.input_grid, self.options = in_channels, grid, options
+        self.grid, self.groups = grid.refined(options.upsample), groups
+        self.targets = CenterPointTargets(
+            self.grid, groups, options.heatmap_overlap, options.minimum_radius, options.minimum_points
+        )
 
+        upsample, shared_channels = options.upsample, options.shared_channels
         shared: list[nn.Module] = [nn.Conv2d(in_channels, shared_channels, 3, padding=1, bias=False)]
         shared += [nn.BatchNorm2d(shared_channels), nn.ReLU(inplace=True)]
         if upsample > 1:
             shared.append(nn.ConvTranspose2d(shared_channels, shared_channels, upsample, stride=upsample, bias=False))
             shared += [nn.BatchNorm2d(shared_channels), nn.ReLU(inplace=True)]
         self.shared = nn.Sequential(*shared)
-        self.towers = nn.ModuleList(_Tower(shared_channels, channels, len(group.classes)) for group in groups)
+        self.towers = nn.ModuleList(_Tower(shared_channels, options.channels, len(group.classes)) for group in groups)
 
     def forward(
         self, bev: Float[Tensor, "batch channel y x"]
@@ -119,7 +129,7 @@ class CenterPointHead(Head):
         if tuple(bev.shape[1:]) != (self.in_channels, *self.input_grid.shape):
             raise UserError(
                 f"CenterPointHead: got a map of (channel, y, x) = {tuple(bev.shape[1:])}, was made for "
-                f"{(self.in_channels, *self.input_grid.shape)}; set in_channels and grid to those of the neck"
+                f"{(self.in_channels, *self.input_grid.shape)}; build the head for the map of the neck"
             )
         features = self.shared(bev)
         return [tower(features) for tower in self.towers]
@@ -143,7 +153,7 @@ class CenterPointHead(Head):
             error = torch.where(known, at_boxes - target.code.nan_to_num(), 0.0).abs()
             per_channel = error.sum(0) / torch.stack(known_boxes)
             for name, part in zip(BOX_CODE, torch.split(per_channel, list(BOX_CODE.values())), strict=True):
-                weight = self.box_weight * (self.velocity_weight if name == "velocity" else 1.0)
+                weight = self.options.box_weight * (self.options.velocity_weight if name == "velocity" else 1.0)
                 terms[name] = terms[name] + weight * part.sum()
         return terms
 
@@ -159,7 +169,7 @@ class CenterPointHead(Head):
             boxes, scores, class_index = (
                 torch.cat(parts) for parts in zip(*(g[index] for g in per_group), strict=True)
             )
-            best = scores.argsort(descending=True, stable=True)[: self.boxes_per_sample]
+            best = scores.argsort(descending=True, stable=True)[: self.options.boxes_per_sample]
             in_ego = transform_boxes(inverse(bev_from_ego.to(boxes)), boxes[best])
             result.append(Detections(in_ego, scores[best], class_index[best]))
         return tuple(result)
@@ -170,16 +180,16 @@ class CenterPointHead(Head):
         """(boxes in the BEV frame, scores, class index) per sample, after suppression."""
         _, columns = self.grid.shape
         cells = logits.shape[2] * logits.shape[3]
-        scores, flat = logits.sigmoid().flatten(1).topk(min(self.candidates, logits[0].numel()), dim=1)
+        scores, flat = logits.sigmoid().flatten(1).topk(min(self.options.candidates, logits[0].numel()), dim=1)
         names = torch.tensor([CLASSES.index(name) for name in group.classes], device=logits.device)
         result = []
         for sample in range(len(logits)):
-            found = scores[sample] >= self.score_threshold
+            found = scores[sample] >= self.options.score_threshold
             score, where = scores[sample][found], flat[sample][found]
             row_column = torch.stack((where % cells // columns, where % columns), dim=-1)
             values = code[sample, :, row_column[:, 0], row_column[:, 1]].T.reshape(-1, BOX_CODE_CHANNELS)
             boxes = decode_boxes(values, row_column, self.grid)
-            kept = circle_nms(boxes[:, :2], score, group.nms_radius, self.boxes_per_group)
+            kept = circle_nms(boxes[:, :2], score, group.nms_radius, self.options.boxes_per_group)
             result.append((boxes[kept], score[kept], names[where[kept] // cells]))
         return result
 

@@ -85,7 +85,7 @@ class FrozenTarget(_Teacher):
     """A trained encoder that stays as it is; of the same sensor or of another one on the same token grid.
 
     Args:
-        encoder: the trained encoder. In YAML, a bundle's: ``class_path: avjepa.bundle.bundle.load_bundle`` with
+        encoder: the trained encoder. In YAML, a bundle's: ``class_path: avjepa.encoders.bundled.load_encoder`` with
             ``init_args: {directory: DIR}``.
     """
 

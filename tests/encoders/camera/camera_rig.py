@@ -5,8 +5,9 @@ import torch
 from numpy.typing import NDArray
 from pyquaternion import Quaternion
 
-from avjepa.bundle.bundle import build_encoder
+from avjepa.bundle.construction import build
 from avjepa.data.sample import Batch, Cameras
+from avjepa.encoders.base import SensorEncoder
 from avjepa.encoders.camera.encoder import CameraEncoder
 from avjepa.geometry.grid import BEVGrid
 
@@ -110,6 +111,6 @@ def encoder(architecture: str = "resnet", lift: dict[str, object] = BILINEAR, **
         "out_channels": 10,
         **changes,
     }
-    built = build_encoder("avjepa.encoders.camera.CameraEncoder", arguments, "test")
+    built = build(SensorEncoder, {"class_path": "avjepa.encoders.camera.CameraEncoder", "init_args": arguments}, "test")
     assert isinstance(built, CameraEncoder)
     return built

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 from transformers import ResNetConfig, ResNetForImageClassification
 
-from avjepa.bundle.bundle import load_bundle, save_bundle
+from avjepa.bundle.files import save_bundle
 from avjepa.data.sample import Batch
 from avjepa.encoders.base import BEVMap
+from avjepa.encoders.bundled import load_encoder
 from avjepa.encoders.camera.encoder import CameraEncoder
 from avjepa.errors import UserError
 from tests.encoders.camera.camera_rig import BACKBONES, BILINEAR, DEPTH, GRID, HEIGHT, WIDTH, batch_of, encoder, rig
@@ -237,7 +238,7 @@ def test_bundle_restores_the_encoder_without_the_folder_of_image_weights(tmp_pat
     model = encoder(backbone=backbone).eval()
     save_bundle(model, tmp_path / "bundle", {})
     (tmp_path / "resnet").rename(tmp_path / "gone")
-    restored = load_bundle(tmp_path / "bundle")
+    restored = load_encoder(tmp_path / "bundle")
     assert isinstance(restored, CameraEncoder)
     with torch.no_grad():
         assert same(model(batch_of(rig())), restored(batch_of(rig())))

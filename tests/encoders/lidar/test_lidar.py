@@ -10,8 +10,9 @@ import torch
 import yaml
 from torch import Tensor
 
-from avjepa.bundle.bundle import build_encoder
+from avjepa.bundle.construction import build
 from avjepa.data.sample import Batch, Points
+from avjepa.encoders.base import SensorEncoder
 from avjepa.encoders.lidar.encoder import LidarEncoder
 from avjepa.encoders.lidar.voxelise import voxelised
 from avjepa.errors import UserError
@@ -310,7 +311,7 @@ def test_numbers_that_do_not_fit(changes, message):
 def preset(name: str) -> LidarEncoder:
     file = Path(__file__).parents[3] / "configs" / "encoder" / f"{name}.yaml"
     entry = yaml.safe_load(file.read_text())
-    model = build_encoder(entry["class_path"], entry["init_args"], file.name)
+    model = build(SensorEncoder, entry, file.name)
     assert isinstance(model, LidarEncoder)
     return model
 

@@ -23,7 +23,7 @@ from avjepa.evaluate.predict import predict_split
 from avjepa.finetune.lightning_model import FinetuneModule
 from avjepa.geometry.grid import BEVGrid
 from avjepa.geometry.transforms import transform_from
-from avjepa.heads.detection.center_point import CenterPointHead
+from avjepa.heads.detection.center_point import CenterPointOptions
 from avjepa.heads.detection.detections import Detections
 from avjepa.model.neck import SecondFPN
 
@@ -59,7 +59,7 @@ class Heights(SensorEncoder):
 
 def make_module() -> FinetuneModule:
     torch.manual_seed(0)
-    head = CenterPointHead(4, GRID, shared_channels=4, channels=4, score_threshold=0.0, boxes_per_group=10)
+    head = CenterPointOptions(shared_channels=4, channels=4, score_threshold=0.0, boxes_per_group=10).build(4, GRID)
     return FinetuneModule(Heights(), SecondFPN(4, (4,), 1, 4), {"detection": head})
 
 

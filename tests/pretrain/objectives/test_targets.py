@@ -6,7 +6,7 @@ import torch
 from jsonargparse import ArgumentParser
 from torch.nn import functional
 
-from avjepa.bundle.bundle import save_bundle
+from avjepa.bundle.files import save_bundle
 from avjepa.encoders.base import BEVMap
 from avjepa.errors import UserError
 from avjepa.geometry.grid import BEVGrid
@@ -74,7 +74,7 @@ def test_frozen_target_comes_from_a_bundle_by_yaml(tmp_path: Path) -> None:
     save_bundle(trained, tmp_path, {})
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(TargetEncoder, "target")
-    encoder = {"class_path": "avjepa.bundle.bundle.load_bundle", "init_args": {"directory": str(tmp_path)}}
+    encoder = {"class_path": "avjepa.encoders.bundled.load_encoder", "init_args": {"directory": str(tmp_path)}}
     parsed = parser.parse_object({"target": {"class_path": "FrozenTarget", "init_args": {"encoder": encoder}}})
     target = parser.instantiate_classes(parsed).target
     batch = toy_batch([1]).context

@@ -1,0 +1,127 @@
+"""From modules to plain values and back: ``{class_path, init_args}``, nested.
+
+Nothing is imported because a manifest says so: a class comes from avjepa or from a module that the user trusts.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from sys import modules
+from typing import Any, TypeVar
+
+from jsonargparse import ArgumentError, ArgumentParser
+
+from avjepa.bundle import TRUSTED
+from avjepa.bundle.rebuildable import Rebuildable
+from avjepa.errors import UserError
+
+_IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
+_DEEPEST = 50
+
+Built = TypeVar("Built", bound=Rebuildable)
+
+
+def plain(value: Any) -> Any:
+    """A constructor argument as JSON holds it.
+
+    Dataclasses become dictionaries, tuples lists, paths strings, modules ``{class_path, init_args}``.
+
+    Raises:
+        TypeError: the value is none of these, so a manifest could not rebuild it.
+    """
+    if isinstance(value, Rebuildable):
+        return architecture(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, Path):
+        return str(value)
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(f"a {type(value).__name__} cannot be written to a manifest")
+
+
+def architecture(module: Rebuildable) -> dict[str, Any]:
+    """``class_path`` and ``init_args`` from which ``build`` makes the same module, without its weights."""
+    return {"class_path": _public_path(type(module)), "init_args": plain(module.bundle_arguments())}
+
+
+def _public_path(cls: type) -> str:
+    """The shortest path under which a class can be imported: a room's own names outlive the files within it."""
+    parts = cls.__module__.split(".")
+    for length in range(1, len(parts)):
+        package = modules.get(".".join(parts[:length]))
+        if getattr(package, cls.__name__, None) is cls:
+            return ".".join([*parts[:length], cls.__name__])
+    return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def build(kind: type[Built], node: Mapping[str, Any], source: str) -> Built:
+    """Build a module from plain values, as the command line does from YAML. Its weights are new.
+
+    Args:
+        kind: the class, or the base class, that it has to be of.
+        node: ``class_path`` and ``init_args``, nested.
+        source: what to call the origin of these values in an error.
+
+    Raises:
+        UserError: a class is not to be trusted, there is no such class, or it does not take these arguments.
+    """
+    require_trusted(node, source)
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(kind, "module", required=True)
+    try:
+        module = parser.instantiate_classes(parser.parse_object({"module": dict(node)})).module
+    except (ArgumentError, TypeError, ValueError, AttributeError, KeyError, RuntimeError, OverflowError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(
+            f"{source}: cannot build {node.get('class_path')} ({reason}); it must be a {kind.__name__} of this version "
+            "of avjepa"
+        ) from error
+    if not isinstance(module, kind):
+        raise UserError(f"{source}: {node.get('class_path')} is no {kind.__name__}; export it again")
+    return module
+
+
+def require_trusted(node: Any, source: str) -> None:
+    """Raise if plain values name, anywhere, something that is neither in avjepa nor in a module the user trusts.
+
+    Whatever looks like an import path counts, since the parser of arguments may take any text for one. Classes of
+    modules that are loaded already, because the user's configuration names them, need no import.
+
+    Raises:
+        UserError: naming it, and the option that would admit it.
+    """
+    trusted = {"avjepa", *filter(None, os.environ.get(TRUSTED, "").split(","))}
+    for text in _texts(node, source):
+        names = text.split(".")
+        known = any(".".join(names[:end]) in trusted for end in range(1, len(names))) or _is_loaded(text)
+        if _IMPORT_PATH.fullmatch(text) and not known:
+            raise UserError(
+                f"{source}: names {text}, which is not in avjepa, so it is not imported; if you trust that code, add "
+                f"--trust {names[0]}"
+            )
+
+
+def _is_loaded(class_path: str) -> bool:
+    module, _, name = class_path.rpartition(".")
+    found = getattr(modules.get(module), name, None)
+    return isinstance(found, type) and issubclass(found, Rebuildable)
+
+
+def _texts(node: Any, source: str, depth: int = 0) -> Iterator[str]:
+    if depth > _DEEPEST:
+        raise UserError(f"{source}: is nested too deeply; export it again")
+    if isinstance(node, str):
+        yield node
+    elif isinstance(node, Mapping):
+        for item in node.values():
+            yield from _texts(item, source, depth + 1)
+    elif isinstance(node, list | tuple):
+        for item in node:
+            yield from _texts(item, source, depth + 1)

@@ -1,0 +1,132 @@
+"""A module on disk: ``NAME.safetensors`` beside ``NAME.json``, from which it is rebuilt strictly.
+
+The manifest names classes and constructor arguments as YAML does; nothing is ever unpickled.
+"""
+
+import hashlib
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+import avjepa
+from avjepa.bundle.construction import architecture, build, plain
+from avjepa.bundle.manifest import FORMAT_VERSION, Manifest, read_manifest
+from avjepa.bundle.rebuildable import Rebuildable
+from avjepa.bundle.weights import TensorCounts, load_strictly
+from avjepa.errors import UserError
+from avjepa.files import replacing
+
+Module = TypeVar("Module", bound=Rebuildable)
+
+
+def save_bundle(module: Rebuildable, directory: str | Path, provenance: Mapping[str, Any]) -> Manifest:
+    """Write a module as a bundle. The manifest comes last: a directory without it is no bundle.
+
+    Args:
+        module: its parameters and persistent buffers are written as they are.
+        directory: created if need be; a bundle that is there is replaced.
+        provenance: where the weights come from: configuration, seed, step, data fingerprint. Plain values.
+
+    Raises:
+        OSError: the weights cannot be written (no space left, say); no half of them stays.
+    """
+    weights, manifest_path = weights_path(module, directory), manifest_path_of(module, directory)
+    # clones, because safetensors refuses tensors that share memory
+    tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in module.state_dict().items()}
+    manifest_path.unlink(missing_ok=True)
+    with replacing(weights) as temporary:
+        try:
+            save_file(tensors, temporary)
+        except SafetensorError as error:  # how safetensors says that the disk is full
+            raise _as_os_error(error, weights) from error
+        sha256 = _file_sha256(temporary)
+    manifest = Manifest(
+        format_version=FORMAT_VERSION,
+        architecture=architecture(module),
+        facts=plain(module.bundle_facts()),
+        tensors=len(tensors),
+        parameters=sum(tensor.numel() for tensor in tensors.values()),
+        sha256=sha256,
+        avjepa_version=avjepa.__version__,
+        provenance=plain(provenance),
+    )
+    manifest.write(manifest_path)
+    return manifest
+
+
+def load_bundle(kind: type[Module], directory: str | Path) -> Module:
+    """Rebuild the module of a bundle with its weights, on the CPU, in evaluation mode.
+
+    Args:
+        kind: what it has to be, e.g. ``BEVBackbone``.
+        directory: holds the weights and the manifest.
+
+    Raises:
+        UserError: a file is missing or damaged, the weights are not those of the manifest, a tensor is missing,
+            unexpected or misshapen, or a class is none of ``kind``.
+    """
+    path = manifest_path_of(kind, directory)
+    manifest = read_manifest(path)
+    module = build(kind, manifest.architecture, str(path))
+    load_bundled_weights(module, directory)
+    return module.eval()
+
+
+def load_bundled_weights(module: Rebuildable, directory: str | Path) -> TensorCounts:
+    """Copy the weights of a bundle into a module that is there, every tensor or none; says on stderr what matched.
+
+    Raises:
+        UserError: see ``load_bundle``; or the facts of the manifest, a backbone's grid say, are not the module's.
+    """
+    manifest = read_manifest(manifest_path_of(module, directory))
+    for name, ours in plain(module.bundle_facts()).items():
+        theirs = manifest.facts.get(name, ours)
+        if theirs != ours:
+            raise UserError(
+                f"{directory}: the bundle's {name} is {theirs}, not {ours}; configure it alike or pre-train on this one"
+            )
+    counts = load_strictly(module, _tensors(weights_path(module, directory), manifest), str(directory))
+    print(f"{directory}: {counts}", file=sys.stderr)
+    return counts
+
+
+def manifest_path_of(kind: type[Rebuildable] | Rebuildable, directory: str | Path) -> Path:
+    """Where the manifest of such a module lies."""
+    return Path(directory) / f"{kind.bundle_name}.json"
+
+
+def weights_path(kind: type[Rebuildable] | Rebuildable, directory: str | Path) -> Path:
+    """Where the weights of such a module lie."""
+    return Path(directory) / f"{kind.bundle_name}.safetensors"
+
+
+def _tensors(path: Path, manifest: Manifest) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; a bundle holds {path.stem}.json and {path.name}")
+    if _file_sha256(path) != manifest.sha256:
+        raise UserError(
+            f"{path}: is damaged or not the file that {path.stem}.json describes (sha256 differs); copy both again"
+        )
+    try:
+        tensors: dict[str, Tensor] = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path}: cannot be read as safetensors ({error}); copy it again") from error
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise UserError(f"{path}: tensor {name} holds NaN or infinite numbers; export the bundle again")
+    return tensors
+
+
+def _as_os_error(error: SafetensorError, path: Path) -> OSError:
+    code = next((int(part) for part in str(error).replace(")", " ").split() if part.isdigit()), 5)
+    return OSError(code, str(error), str(path))
+
+
+def _file_sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

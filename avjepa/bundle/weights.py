@@ -1,0 +1,71 @@
+"""Weights that fit a module exactly, or not at all."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from avjepa.errors import UserError
+
+
+@dataclass(frozen=True)
+class TensorCounts:
+    """How the tensors of a file and those of a module fit together."""
+
+    matched: int
+    missing: int
+    unexpected: int
+    misshapen: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.matched} tensors matched, {self.missing} missing, {self.unexpected} unexpected, "
+            f"{self.misshapen} misshapen"
+        )
+
+
+def state_hash(module: nn.Module) -> str:
+    """SHA-256 over names, types, shapes and bytes of all parameters and buffers, non-persistent ones included.
+
+    Equal before and after training for a module that was really frozen, running statistics included.
+    """
+    digest = hashlib.sha256()
+    for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)};".encode())
+        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def load_strictly(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> TensorCounts:
+    """Copy tensors into a module: every one of them and nothing else, or none.
+
+    Args:
+        module: receives the tensors by the names of its ``state_dict``.
+        tensors: by name.
+        source: what to call their origin in an error.
+
+    Raises:
+        UserError: a tensor is missing, unexpected or of another shape; the message names the first ones.
+    """
+    wanted = module.state_dict()
+    missing = [name for name in wanted if name not in tensors]
+    unexpected = [name for name in tensors if name not in wanted]
+    shared = [name for name in wanted if name in tensors]
+    misshapen = [
+        f"{name} {tuple(tensors[name].shape)} instead of {tuple(wanted[name].shape)}"
+        for name in shared
+        if tensors[name].shape != wanted[name].shape
+    ]
+    counts = TensorCounts(len(shared) - len(misshapen), len(missing), len(unexpected), len(misshapen))
+    wrong = {"missing": missing, "unexpected": unexpected, "misshapen": misshapen}
+    if any(wrong.values()):
+        named = "; ".join(
+            f"{word}: {', '.join(names[:3])}{', ...' if len(names) > 3 else ''}"
+            for word, names in wrong.items()
+            if names
+        )
+        raise UserError(f"{source}: {counts} ({named}); use weights of the same architecture")
+    module.load_state_dict(dict(tensors))
+    return counts

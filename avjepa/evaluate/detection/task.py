@@ -1,0 +1,68 @@
+"""3-D object detection as a task."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from avjepa.data.sample import Batch
+from avjepa.errors import UserError
+from avjepa.evaluate.detection.predictions import official_boxes, write_predictions
+from avjepa.geometry.grid import BEVGrid
+from avjepa.heads.base import Head, HeadOptions
+from avjepa.heads.detection.detections import Detections
+from avjepa.heads.task import PredictionWriter, ScoredSplit, Scorer, Task
+
+
+class DetectionWriter(PredictionWriter[Detections]):
+    """The result file of the nuScenes detection task."""
+
+    file_name = "predictions.json"
+
+    def entries(self, batch: Batch, predictions: Sequence[Detections]) -> dict[str, Any]:
+        """Boxes in the global frame, by sample token."""
+        return {
+            token: official_boxes(token, detections, global_from_ego)
+            for token, global_from_ego, detections in zip(
+                batch.tokens, batch.global_from_ego, predictions, strict=True
+            )
+        }  # fmt: skip
+
+    def write(self, path: Path, entries: Mapping[str, Any], tokens: Sequence[str], sensors: Sequence[str]) -> None:
+        """See ``PredictionWriter.write``."""
+        write_predictions(path, entries, tokens, sensors)
+
+
+class DetectionScorer(Scorer):
+    """The nuScenes detection metrics."""
+
+    def score(self, predictions: Path, split: ScoredSplit, out: Path) -> None:
+        """See ``Scorer.score``."""
+        from avjepa.evaluate.detection.devkit import evaluate_detection  # loads the devkit, which takes seconds
+
+        evaluate_detection(predictions, split.dataroot, split.version, split.split, out)
+
+
+class DetectionTask(Task[Detections]):
+    """Boxes of the classes of the taxonomy.
+
+    Args:
+        head: finds them.
+        loss_weight: of the head's loss among those of the other tasks.
+    """
+
+    def __init__(self, head: HeadOptions, loss_weight: float = 1.0) -> None:
+        if not 0 < loss_weight < float("inf"):
+            raise UserError(f"DetectionTask.loss_weight: must be a positive number, got {loss_weight}")
+        self.head, self.loss_weight = head, loss_weight
+
+    def build_head(self, channels: int, grid: BEVGrid) -> Head[Detections]:
+        """See ``Task.build_head``."""
+        return self.head.build(channels, grid)
+
+    def writer(self) -> DetectionWriter:
+        """See ``Task.writer``."""
+        return DetectionWriter()
+
+    def scorer(self) -> DetectionScorer:
+        """See ``Task.scorer``."""
+        return DetectionScorer()

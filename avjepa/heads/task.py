@@ -1,0 +1,83 @@
+"""The contract of a task: a head, the official file that its predictions go into, and the score of that file.
+
+A task is named in YAML and nowhere else: adding one touches no file that is there. Channels and grid of its head follow
+from the backbone and the neck.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic
+
+from avjepa.data.sample import Batch
+from avjepa.geometry.grid import BEVGrid
+from avjepa.heads.base import Head, Prediction
+
+
+class PredictionWriter(ABC, Generic[Prediction]):
+    """Turns predictions into the task's official file.
+
+    Attributes:
+        file_name: of that file, within the folder of an evaluation.
+    """
+
+    file_name: str
+
+    @abstractmethod
+    def entries(self, batch: Batch, predictions: Sequence[Prediction]) -> dict[str, Any]:
+        """What the file holds for each sample of a batch, by token, as plain values that JSON holds."""
+
+    @abstractmethod
+    def write(self, path: Path, entries: Mapping[str, Any], tokens: Sequence[str], sensors: Sequence[str]) -> None:
+        """Write the file, whole or not at all.
+
+        Args:
+            path: replaced if it is there.
+            entries: by token.
+            tokens: every sample that the file lists, in this order; those without an entry are listed empty.
+            sensors: of ``lidar``, ``camera``, ``radar``: what the predictions were made from.
+        """
+
+
+@dataclass(frozen=True)
+class ScoredSplit:
+    """What predictions are scored on."""
+
+    dataroot: Path
+    version: str
+    split: str
+
+
+class Scorer(ABC):
+    """Scores a task's official file against the annotations of a split."""
+
+    @abstractmethod
+    def score(self, predictions: Path, split: ScoredSplit, out: Path) -> None:
+        """Print the scores and write ``metrics.json`` into ``out``.
+
+        Raises:
+            UserError: a file is missing or not in its format, or the samples are not those of the split.
+        """
+
+
+class Task(ABC, Generic[Prediction]):
+    """What a head is for.
+
+    Attributes:
+        loss_weight: of the head's loss among those of the other tasks.
+    """
+
+    loss_weight: float
+
+    @abstractmethod
+    def build_head(self, channels: int, grid: BEVGrid) -> Head[Prediction]:
+        """The head for a map of so many channels on a grid, with new weights."""
+
+    @abstractmethod
+    def writer(self) -> PredictionWriter[Prediction]:
+        """Of the official file."""
+
+    @abstractmethod
+    def scorer(self) -> Scorer:
+        """Of the official file."""

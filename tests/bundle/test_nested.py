@@ -1,0 +1,150 @@
+"""Any tree of modules comes back from plain values, and a manifest imports nothing that the user did not name."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from avjepa.bundle import TRUSTED
+from avjepa.bundle.construction import architecture, build
+from avjepa.bundle.files import load_bundle, manifest_path_of, save_bundle
+from avjepa.bundle.rebuildable import Rebuildable
+from avjepa.data.sample import Batch
+from avjepa.encoders.base import BEVBackbone, BEVMap, SensorEncoder
+from avjepa.encoders.bundled import load_backbone, load_encoder, read_backbone_manifest
+from avjepa.errors import UserError
+from avjepa.heads.detection import CenterPointOptions
+from avjepa.model.neck import SecondFPNOptions
+from avjepa.model.perception_model import PerceptionModel
+from tests.finetune.toys import GRID, CountingEncoder, toy_batch
+
+
+class Mean(Rebuildable):
+    """A fuser."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.mix = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, maps: list[Tensor]) -> Tensor:
+        mixed: Tensor = self.mix(torch.stack(maps).mean(0))
+        return mixed
+
+
+class Fused(BEVBackbone):
+    """Several encoders by name, and a fuser."""
+
+    def __init__(self, encoders: dict[str, SensorEncoder], fuser: Mean) -> None:
+        super().__init__()
+        self.encoders, self.fuser = nn.ModuleDict(encoders), fuser
+        first = next(iter(encoders.values()))
+        self.token_grid, self.out_channels = first.token_grid, first.out_channels
+
+    def forward(self, batch: Batch) -> BEVMap:
+        maps = [encoder(batch) for encoder in self.encoders.values()]
+        return BEVMap(self.fuser([one.features for one in maps]), maps[0].observed)
+
+
+def perception_model() -> PerceptionModel:
+    torch.manual_seed(0)
+    fused = Fused({"near": CountingEncoder(), "far": CountingEncoder(dropout=0.5)}, Mean(4))
+    neck = SecondFPNOptions((8,), 1, 8).build(fused.out_channels, fused.token_grid)
+    heads = {"detection": CenterPointOptions(shared_channels=8, channels=8).build(neck.out_channels, neck.grid)}
+    return PerceptionModel(fused, neck, heads, {"detection": 2.0}).eval()
+
+
+def test_a_model_of_several_encoders_fuser_neck_and_heads_comes_back_whole(tmp_path: Path) -> None:
+    model = perception_model()
+    save_bundle(model, tmp_path, {})
+    again = load_bundle(PerceptionModel, tmp_path)
+    assert architecture(again) == architecture(model)
+    assert torch.equal(again(toy_batch(3)), model(toy_batch(3)))
+    backbone = again.backbone
+    assert isinstance(backbone, Fused) and list(backbone.encoders) == ["near", "far"]
+
+
+def test_a_fused_backbone_is_a_backbone_and_no_encoder(tmp_path: Path) -> None:
+    backbone = perception_model().backbone
+    save_bundle(backbone, tmp_path, {})
+    batch = toy_batch(1)
+    assert torch.equal(load_backbone(tmp_path)(batch).features, backbone(batch).features)
+    assert read_backbone_manifest(tmp_path).facts["out_channels"] == 4
+    with pytest.raises(UserError, match=r"backbone\.json.*SensorEncoder"):
+        load_encoder(tmp_path)
+
+
+def as_version_1(directory: Path) -> None:
+    """Rewrite a bundle's manifest as the first version of it was written."""
+    path = manifest_path_of(BEVBackbone, directory)
+    now = json.loads(path.read_text())
+    before = {**now["architecture"], **now["facts"]}
+    before |= {name: now[name] for name in ("tensors", "parameters", "sha256", "avjepa_version", "provenance")}
+    path.write_text(json.dumps(before))
+
+
+def test_a_bundle_of_version_1_is_read(tmp_path: Path) -> None:
+    encoder = CountingEncoder().eval()
+    save_bundle(encoder, tmp_path, {"seed": 3})
+    as_version_1(tmp_path)
+    manifest = read_backbone_manifest(tmp_path)
+    assert manifest.format_version == 1 and manifest.provenance == {"seed": 3}
+    assert torch.equal(load_encoder(tmp_path)(toy_batch(0)).features, encoder(toy_batch(0)).features)
+
+
+def test_a_newer_version_asks_for_an_update(tmp_path: Path) -> None:
+    save_bundle(CountingEncoder(), tmp_path, {})
+    path = manifest_path_of(BEVBackbone, tmp_path)
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format_version": 99, "surprise": 1}))
+    with pytest.raises(UserError, match=r"format version 99.*update avjepa"):
+        load_encoder(tmp_path)
+
+
+@pytest.fixture
+def stranger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A module that leaves a trace when it is imported."""
+    name = "a_strangers_module"
+    (tmp_path / f"{name}.py").write_text(
+        "from pathlib import Path\nPath(__file__).with_suffix('.ran').touch()\n"
+        "from tests.finetune.toys import CountingEncoder\nclass Theirs(CountingEncoder):\n    pass\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, name, raising=False)
+    return name
+
+
+@pytest.mark.parametrize("place", ["class_path", "argument", "nested"])
+def test_nothing_that_a_manifest_names_is_imported(stranger: str, tmp_path: Path, place: str) -> None:
+    theirs = f"{stranger}.Theirs"
+    node = {
+        "class_path": {"class_path": theirs, "init_args": {}},
+        "argument": {"class_path": "avjepa.encoders.lidar.LidarEncoder", "init_args": {"token_grid": theirs}},
+        "nested": {
+            "class_path": "avjepa.encoders.lidar.LidarEncoder",
+            "init_args": {"token_grid": [{"class_path": theirs}]},
+        },
+    }[place]
+    with pytest.raises(UserError, match=f"names {theirs}, .*--trust {stranger}"):
+        build(SensorEncoder, node, "backbone.json")  # type: ignore[type-abstract]
+    assert not (tmp_path / f"{stranger}.ran").exists() and stranger not in sys.modules
+
+
+def test_what_the_user_trusts_is_imported(stranger: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(TRUSTED, f"other,{stranger}")
+    node = {"class_path": f"{stranger}.Theirs", "init_args": {}}
+    built = build(SensorEncoder, node, "backbone.json")  # type: ignore[type-abstract]
+    assert built.token_grid == GRID
+
+
+@pytest.mark.parametrize("depth", [60, 100_000])
+def test_a_bomb_of_nesting_is_one_line(tmp_path: Path, depth: int) -> None:
+    save_bundle(CountingEncoder(), tmp_path, {})
+    path = manifest_path_of(BEVBackbone, tmp_path)
+    content = json.loads(path.read_text())
+    content["architecture"]["init_args"]["grid"] = "@"
+    path.write_text(json.dumps(content).replace('"@"', "[" * depth + "]" * depth))
+    with pytest.raises(UserError, match=r"backbone\.json") as error:
+        load_encoder(tmp_path)
+    assert "\n" not in str(error.value)
