@@ -312,7 +312,11 @@ class DetectionDataModule(_DataModule):
         return chosen_scenes(self.index.scenes_of(self.train_split), self.scenes, self.seed)
 
     def train_dataloader(self) -> ResumableLoader[Batch]:
-        """Labelled, augmented batches in a resumable order."""
+        """Labelled, augmented batches in a resumable order.
+
+        Raises:
+            UserError: the chosen scenes hold no box that could be learned from.
+        """
         assert self.index is not None, "setup() comes first"
         annotations = AnnotationIndex.open(self.index, self.taxonomy)
         dataset = LabelledDataset(
@@ -325,8 +329,14 @@ class DetectionDataModule(_DataModule):
             bad_files=self.bad_files,
             gt_sampling=self.gt_sampling,
         )
-        balance = items_by_class(self.index, annotations, dataset.moments) if self.class_balanced else None
-        return self._resumable(dataset, collate, balance)
+        by_class = items_by_class(self.index, annotations, dataset.moments)
+        if not by_class:
+            raise UserError(
+                f"{self.index.folder}: the {len(dataset)} keyframes of the chosen scenes hold no box of a class of "
+                "data.taxonomy with LiDAR or radar points on it, so a detector would learn nothing; "
+                "map your categories to classes there, or choose other scenes"
+            )
+        return self._resumable(dataset, collate, by_class if self.class_balanced else None)
 
     def val_dataloader(self) -> BatchLoader[Batch]:
         """Every keyframe of ``validation_split`` once, with labels, spread over the processes."""

@@ -10,7 +10,6 @@ from avjepa.data.nuscenes.annotations import AnnotationIndex
 from avjepa.data.nuscenes.index import DatasetIndex
 from avjepa.data.nuscenes.schema import CLASSES
 from avjepa.data.sampling.sampler import BatchOrder, permutation
-from avjepa.errors import UserError
 
 _CLASS_STREAM, _FIRST_ITEM_STREAM = 2, 3  # random numbers apart from each other and from those of ``BatchOrder``
 
@@ -41,7 +40,7 @@ class ClassBalancedOrder(BatchOrder):
     drawn.
 
     Args:
-        items_of_class: positions in the dataset of the items that hold a class, for every class there is.
+        items_of_class: positions in the dataset of the items that hold a class, for every class there is; at least one.
         items: number of items of the dataset, which is what an epoch is long.
         batch_size: items per process and batch.
         seed: of the order and of all draws.
@@ -62,11 +61,6 @@ class ClassBalancedOrder(BatchOrder):
         world_size: int = 1,
     ) -> None:
         super().__init__(items, batch_size, seed, rank, world_size)
-        if not items_of_class:
-            raise UserError(
-                "class_balanced: the chosen scenes hold no object of a detection class with a point on it; "
-                "choose other scenes or leave it out"
-            )
         self.items_of_class = items_of_class
 
     def _index(self, place: int) -> int:

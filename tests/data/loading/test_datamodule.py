@@ -1,7 +1,9 @@
 import contextlib
 import itertools
+import json
 import logging
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,16 @@ def detection(root: Path, **options: Any) -> DetectionDataModule:
     module = DetectionDataModule(str(root), **({"version": VERSION, "workers": 0, "batch_size": 3} | options))
     module.setup()
     return module
+
+
+def edit_boxes(root: Path, change: Callable[[Any], Any]) -> None:
+    """Change annotations, or drop those that become ``None``."""
+    table = root / VERSION / "sample_annotation.json"
+    kept = [new for row in json.loads(table.read_text()) if (new := change(row)) is not None]
+    tokens = {row["token"] for row in kept}
+    for row in kept:
+        row |= {link: row[link] if row[link] in tokens else "" for link in ("prev", "next")}
+    table.write_text(json.dumps(kept))
 
 
 def same(one: Batch, other: Batch) -> bool:
@@ -365,8 +377,24 @@ def test_evaluation_keeps_a_keyframe_with_a_bad_file(copy: Path) -> None:
 
 
 def test_keyframe_without_boxes_has_empty_labels(copy: Path) -> None:
-    for table in ("sample_annotation", "instance"):
-        (copy / VERSION / f"{table}.json").write_text("[]")
-    batch = next(iter(detection(copy).train_dataloader()))
+    edit_boxes(copy, lambda row: None if row["sample_token"] == "sample-0-1" else row)
+    (batch,) = detection(copy, batch_size=4, steps=1).train_dataloader()
     assert batch.labels is not None
-    assert [len(labels) for labels in batch.labels] == [0, 0, 0]
+    boxes = {token: len(labels) for token, labels in zip(batch.tokens, batch.labels, strict=True)}
+    assert boxes == {"sample-0-0": 2, "sample-0-1": 0, "sample-0-2": 2, "sample-0-3": 2}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda row: None, id="no box at all"),
+        pytest.param(lambda row: None if row["sample_token"].startswith("sample-0") else row, id="none in the scenes"),
+        pytest.param(lambda row: row | {"num_lidar_pts": 0, "num_radar_pts": 0}, id="no point on any"),
+        pytest.param(lambda row: row if "-3-" in row["token"] else None, id="of no class"),
+    ],
+)
+def test_training_that_would_learn_nothing_is_refused(copy: Path, change: Callable[[Any], Any]) -> None:
+    edit_boxes(copy, change)
+    with pytest.raises(UserError, match=r"v1\.0-tiny: the 4 keyframes of the chosen scenes hold no box") as error:
+        detection(copy).train_dataloader()
+    assert "\n" not in str(error.value)

@@ -111,7 +111,7 @@ def test_going_on_after_an_interruption(tiny: Path) -> None:
 
 def test_a_subset_without_objects_is_refused(copy: Path) -> None:
     with_boxes(copy, lambda row: row | {"num_lidar_pts": 0, "num_radar_pts": 0})
-    with pytest.raises(UserError, match="class_balanced: the chosen scenes hold no object"):
+    with pytest.raises(UserError, match="hold no box"):
         detection(copy, class_balanced=True).train_dataloader()
 
 
