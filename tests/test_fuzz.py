@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-KINDS = "manifests,weights,caches,paths"
+KINDS = "caches,results"
 
 
 def test_spoilt_input_is_used_or_refused_in_one_line() -> None:

@@ -9,6 +9,7 @@ or to refuse in one line that names what is wrong. The exit code is 1 if there w
 """
 
 import argparse
+import importlib
 import os
 import shutil
 import subprocess
@@ -43,18 +44,16 @@ KINDS: dict[str, tuple[Kind, int]] = {
     "configurations": (configuration_kinds.configurations, 4),
 }
 """Kinds of input by name, each with its share of the cases in per cent."""
-LIMIT = 60.0
+LIMIT = 40.0
 """Seconds after which a command hangs."""
 
 
 def imported() -> None:
     """Import what the commands do, once, before the cases are forked off."""
-    import matplotlib.figure  # noqa: F401
-    import nuscenes.eval.detection.evaluate  # noqa: F401
-    import nuscenes.nuscenes  # noqa: F401
-
-    from avjepa.commands import evaluate, finetune, inspect, pretrain, view  # noqa: F401
-    from avjepa.report import scores, view as picture  # noqa: F401
+    commands = ("evaluate", "finetune", "inspect", "pretrain", "view")
+    lazily = ("avjepa.report.view", "avjepa.report.scores", "nuscenes.nuscenes", "nuscenes.eval.detection.evaluate")
+    for name in (*lazily, *(f"avjepa.commands.{command}" for command in commands)):
+        importlib.import_module(name)
 
 
 def made(root: Path) -> World:

@@ -4,6 +4,7 @@ import math
 from random import Random
 
 import yaml
+
 from fuzzing.files import spoil_file
 from fuzzing.trial import Trial
 from fuzzing.values import paths, spoilt_document

@@ -10,14 +10,20 @@ from random import Random
 from typing import Any
 
 import torch
+from safetensors.torch import load_file, save_file
+
 from fuzzing.files import ALWAYS_HARMFUL, spoil_file, spoil_text
 from fuzzing.trial import Trial
 from fuzzing.values import SCALARS, paths, spoilt_document
 from fuzzing.world import World
-from safetensors.torch import load_file, save_file
 
 PLANTED = "planted_by_the_fuzzer"
 """A module in the world's folder that writes a file when it is imported."""
+STRANGERS = (
+    f"{PLANTED}.Encoder", "os.system", "subprocess.Popen", "builtins.eval", "torch.nn.Linear", "Encoder", "",
+    "avjepa.errors.UserError", "avjepa.cli.main", "avjepa.nowhere.Nothing", "avjepa.geometry.grid.BEVGrid",
+)  # fmt: skip
+"""Class paths that no manifest may name."""
 
 
 def _from_bundle(world: World) -> tuple[str, ...]:
@@ -35,12 +41,10 @@ def manifests(random: Random, world: World) -> Trial:
         harmful = change not in ("bits flipped", "truncated")
         return Trial(f"manifest: {change}", (_from_bundle(world),), (path.name,), harmful)
     if random.random() < 0.3:
-        strangers = (f"{PLANTED}.Encoder", "os.system", "subprocess.Popen", "avjepa.errors.UserError", "avjepa.cli.main",
-                     "torch.nn.Linear", "avjepa.nowhere.Nothing", "", "Encoder", "builtins.eval", "avjepa.geometry.grid.BEVGrid")  # fmt: skip
         (world.root / f"{PLANTED}.py").write_text(
             f"from pathlib import Path\nPath({str(world.root / 'executed')!r}).touch()\n", encoding="utf-8"
         )
-        name = random.choice(strangers)
+        name = random.choice(STRANGERS)
         place = random.choice(classes)
         holder = document
         for key in place[:-1]:

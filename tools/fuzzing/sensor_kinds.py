@@ -7,10 +7,11 @@ from pathlib import Path
 from random import Random
 
 import numpy as np
+from PIL import Image
+
 from fuzzing.files import ALWAYS_HARMFUL, spoil_file
 from fuzzing.trial import Trial
 from fuzzing.world import World
-from PIL import Image
 
 
 def clouds(random: Random, world: World) -> Trial:

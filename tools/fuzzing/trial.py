@@ -15,7 +15,7 @@ class Trial:
         change: what was done, in words.
         commands: arguments of the command line, run one after another.
         names: a refusal has to hold one of them: the file, the option, the field.
-        harmful: whether ``watchers`` have to object: refuse, or say a word on stderr; ``inspect`` has to list a problem.
+        harmful: whether ``watchers`` have to object: refuse, or say so on stderr; ``inspect`` has to list a problem.
         watchers: the commands that have to object to harmful input; all of them where none is named.
         forbidden: files that must not be there afterwards, because only code from the input could have written them.
     """
