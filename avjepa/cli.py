@@ -72,7 +72,16 @@ def one_line(error: BaseException) -> str | None:
         return f"{error.filename or 'output'}: no space left to write; free some and run the same command again"
     if isinstance(error, PermissionError):
         return f"{error.filename}: permission denied; choose another place or change its permissions"
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror.lower()}; give another path, or mend what is there"
+    if isinstance(error, MemoryError | RuntimeError) and _is_memory(error):
+        return "out of memory; choose a smaller batch, image, grid or network"
     return None
+
+
+def _is_memory(error: MemoryError | RuntimeError) -> bool:
+    said = ("can't allocate memory", "out of memory")  # PyTorch's allocators of CPU and GPU
+    return isinstance(error, MemoryError) or any(words in str(error) for words in said)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

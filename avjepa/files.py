@@ -1,10 +1,11 @@
-"""Writing files so that nothing half-written ever carries a final name."""
+"""Writing files so that nothing half-written ever carries a final name; reading small ones whatever they hold."""
 
 import contextlib
 import json
 import os
+import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -47,3 +48,34 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 def write_json(path: str | os.PathLike[str], value: Any, indent: int | None = 2) -> None:
     """Write ``value`` as JSON to ``path`` atomically."""
     write_text(path, json.dumps(value, indent=indent) + "\n")
+
+
+def read_text(path: str | os.PathLike[str]) -> str:
+    """What a text file in UTF-8 says.
+
+    Raises:
+        OSError: it cannot be read, or is no regular file: a pipe would be waited for, a device has no end.
+        ValueError: it is no text in UTF-8, or larger than the memory.
+    """
+    path = Path(path)
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError("this is no regular file (a folder, pipe, socket or device)")
+    try:
+        return path.read_text(encoding="utf-8")
+    except MemoryError:
+        raise ValueError("the file is larger than the memory") from None
+
+
+def read_json(
+    path: str | os.PathLike[str], object_pairs_hook: Callable[[list[tuple[str, Any]]], Any] | None = None
+) -> Any:
+    """What a JSON file holds; the hook is that of ``json.loads``.
+
+    Raises:
+        OSError, ValueError: see ``read_text``; or it is broken JSON, or nested deeper than Python can follow.
+    """
+    text = read_text(path)
+    try:
+        return json.loads(text, object_pairs_hook=object_pairs_hook)
+    except RecursionError:
+        raise ValueError("objects or lists are nested too deep") from None

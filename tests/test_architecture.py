@@ -25,8 +25,8 @@ FLOORS = [
     {"sparse"},
     {"geometry"},
     {"provenance", "distributed"},
-    {"locking"},
-    {"errors", "files", "processes"},
+    {"locking", "ranges"},
+    {"bounded_yaml", "errors", "files", "processes"},
 ]
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py" or path.parent != PACKAGE)

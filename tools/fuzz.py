@@ -12,7 +12,6 @@ import argparse
 import importlib
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -57,17 +56,13 @@ def imported() -> None:
 
 
 def made(root: Path) -> World:
-    """The world that the cases spoil: made by the commands themselves, in processes of their own."""
+    """The world that the cases spoil, made by the commands themselves."""
+    root.mkdir()
     world = World(root)
-    commands = (
-        world.synth(),
-        world.pretrain(out=world.pretrained),
-        world.finetune(out=world.finetuned),
-    )
-    for command in commands:
-        done = subprocess.run([sys.executable, "-m", "avjepa.cli", *command], capture_output=True, text=True)
-        if done.returncode:
-            raise SystemExit(f"the world cannot be made: avjepa {' '.join(command)}\n{done.stderr}")
+    for command in (world.synth(), world.pretrain(out=world.pretrained), world.finetune(out=world.finetuned)):
+        outcome = run(command, world, limit=300)
+        if outcome.code != 0:
+            raise SystemExit(f"the world cannot be made: avjepa {' '.join(command)}\n{outcome.stderr}")
     return world
 
 

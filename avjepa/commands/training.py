@@ -8,8 +8,16 @@ from typing import Any
 import yaml
 from jsonargparse import ArgumentError
 from lightning import Callback, LightningDataModule, LightningModule, Trainer
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
+from avjepa.commands.option_checks import (
+    WHILE_BUILDING,
+    blamed_on,
+    bound_yaml,
+    require_readable_files,
+    require_usable,
+)
 from avjepa.commands.parsing import readable
 from avjepa.commands.resuming import require_resumable
 from avjepa.errors import UserError
@@ -72,6 +80,7 @@ class TrainingCLI(LightningCLI):
         self.name = name
         self._provenance: dict[str, Any] | None = None
         quiet_lightning()
+        bound_yaml()
         try:
             super().__init__(
                 model_class,
@@ -109,7 +118,16 @@ class TrainingCLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse without LightningCLI's warning that ``sys.argv`` is not used."""
-        self.config = parser.parse_object(args) if isinstance(args, dict) else parser.parse_args(args)
+        if not isinstance(args, dict):
+            require_readable_files(args)
+        with blamed_on("configuration", *WHILE_BUILDING):
+            self.config = parser.parse_object(args) if isinstance(args, dict) else parser.parse_args(args)
+        require_usable(self.config)
+
+    def instantiate_classes(self) -> None:
+        """Build everything; what a constructor has against its arguments is one line."""
+        with blamed_on("configuration", *WHILE_BUILDING):
+            super().instantiate_classes()
 
     def callbacks(self) -> list[Callback]:
         """What this kind of training adds to the callbacks of every run."""
@@ -136,7 +154,9 @@ class TrainingCLI(LightningCLI):
         kwargs |= self.validation()
         if configured.logger is None:
             kwargs["logger"] = default_loggers(self.out)
-        return super().instantiate_trainer(**kwargs)
+        chosen = ", ".join(f"{key} {configured[key]}" for key in ("accelerator", "devices", "strategy", "precision"))
+        with blamed_on(f"trainer ({chosen})", *WHILE_BUILDING):
+            return super().instantiate_trainer(**kwargs)
 
     @contextlib.contextmanager
     def folder_held(self) -> Iterator[None]:
@@ -172,7 +192,8 @@ class TrainingCLI(LightningCLI):
                 require_resumable(checkpoint, self.provenance(), self.trainer.max_steps, self.trainer.world_size)
             write_text(self.out / "config.yaml", self.yaml())
         try:
-            self.trainer.fit(self.model, self.datamodule, ckpt_path=checkpoint, weights_only=True)
+            with blamed_on("configuration", MisconfigurationException):
+                self.trainer.fit(self.model, self.datamodule, ckpt_path=checkpoint, weights_only=True)
         except SystemExit as stop:  # Lightning's answer to Ctrl-C
             raise KeyboardInterrupt from stop
 

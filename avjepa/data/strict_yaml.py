@@ -7,7 +7,9 @@ from typing import Any
 
 import yaml
 
+from avjepa.bounded_yaml import require_bounded
 from avjepa.errors import UserError
+from avjepa.files import read_text
 
 
 class _UniqueKeys(yaml.SafeLoader):
@@ -37,8 +39,10 @@ class YamlFile:
     def __init__(self, path: Path, required: Collection[str], optional: Collection[str] = ()) -> None:
         self.path = path
         try:
-            content = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeys)
-        except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+            text = read_text(path)
+            require_bounded(text)
+            content = yaml.load(text, _UniqueKeys)
+        except (OSError, ValueError, yaml.YAMLError) as error:
             raise UserError(f"{path}: cannot be read as YAML ({' '.join(str(error).split())[:200]})") from error
         self.content = self.mapping(content, "the file", required, optional)
 

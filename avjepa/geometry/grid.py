@@ -1,10 +1,13 @@
 """The bird's-eye-view grid: the only place that converts between metres and cells."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
+
+from avjepa.errors import UserError
+from avjepa.ranges import require_number
 
 
 @dataclass(frozen=True)
@@ -29,12 +32,12 @@ class BEVGrid:
     cell: float
 
     def __post_init__(self) -> None:
-        if self.cell <= 0:
-            raise ValueError(f"BEVGrid: cell must be positive, got {self.cell}")
+        for name, value in asdict(self).items():
+            require_number(f"BEVGrid.{name}", value, above=0 if name == "cell" else None)
         for axis, low, high in (("x", self.x_min, self.x_max), ("y", self.y_min, self.y_max)):
             cells = (high - low) / self.cell
             if round(cells) < 1 or abs(cells - round(cells)) > 1e-4:
-                raise ValueError(f"BEVGrid: {axis} range [{low}, {high}] is not a whole number of {self.cell} m cells")
+                raise UserError(f"BEVGrid: {axis} range [{low}, {high}] is not a whole number of {self.cell} m cells")
 
     @property
     def shape(self) -> tuple[int, int]:

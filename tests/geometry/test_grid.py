@@ -1,8 +1,11 @@
+import math
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from avjepa.errors import UserError
 from avjepa.geometry.grid import BEVGrid
 
 GRID = BEVGrid(x_min=-4.0, x_max=8.0, y_min=-3.0, y_max=3.0, cell=1.5)  # 4 rows, 8 columns
@@ -58,7 +61,18 @@ def test_every_centre_lies_in_its_own_cell(rows: int, columns: int, cell: float,
     assert torch.equal(cells, torch.stack((row, column), dim=-1))
 
 
-@pytest.mark.parametrize("wrong", [{"cell": 0.0}, {"cell": -1.0}, {"x_max": -4.0}, {"x_max": 8.1}, {"y_max": -9.0}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"cell": 0.0},
+        {"cell": -1.0},
+        {"x_max": -4.0},
+        {"x_max": 8.1},
+        {"y_max": -9.0},
+        {"x_min": math.nan},
+        {"cell": math.inf},
+    ],
+)
 def test_grid_that_is_none(wrong: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="BEVGrid"):
+    with pytest.raises(UserError, match="BEVGrid"):
         BEVGrid(**({"x_min": -4.0, "x_max": 8.0, "y_min": -3.0, "y_max": 3.0, "cell": 1.5} | wrong))

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from avjepa.data.nuscenes.schema import RADAR_FIELDS
 from avjepa.data.sample import Sample
-from avjepa.errors import UserError
 from avjepa.geometry.boxes import transform_boxes
+from avjepa.ranges import require_number, require_range
 
 RADAR_VELOCITY = slice(RADAR_FIELDS.index("vx_comp"), RADAR_FIELDS.index("vy_comp") + 1)
 """The columns of ``RADAR_FIELDS`` that turn with the frame, beside the position."""
@@ -36,11 +36,9 @@ class BEVAugmentation:
     translation: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.rotation < 0 or self.translation < 0 or not 0 < self.scale[0] <= self.scale[1]:
-            raise UserError(
-                "BEVAugmentation: rotation and translation must not be negative, and scale two positive numbers in "
-                f"order; got rotation {self.rotation}, translation {self.translation}, scale {list(self.scale)}"
-            )
+        require_number("augmentation.rotation", self.rotation, at_least=0)
+        require_number("augmentation.translation", self.translation, at_least=0)
+        require_range("augmentation.scale", self.scale, above=0)
 
     def drawn(self, seed: int, stream: int = 0) -> Float[Tensor, "4 4"]:
         """``bev_from_ego``, a function of the two numbers only."""

@@ -1,11 +1,11 @@
 """Which scenes belong to which split."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 
 from avjepa.errors import UserError
+from avjepa.files import read_json
 
 _OFFICIAL = {
     "v1.0-trainval": ("train", "val", "train_detect", "train_track"),
@@ -35,8 +35,8 @@ def custom_splits(folder: Path) -> dict[str, list[str]]:
     if not path.is_file():
         return {}
     try:
-        splits = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        splits = read_json(path)
+    except (OSError, ValueError) as error:
         raise UserError(f"{folder.name}/splits.json: cannot be read ({error}); restore it") from None
     lists = splits.values() if isinstance(splits, dict) else [None]
     if not all(isinstance(names, list) and all(isinstance(name, str) for name in names) for names in lists):

@@ -20,6 +20,7 @@ from avjepa.encoders.camera.patch_masks import MaskCells, MaskPatches, seeded
 from avjepa.encoders.camera.pillar_pixels import PillarPixels
 from avjepa.errors import UserError
 from avjepa.geometry.grid import BEVGrid
+from avjepa.ranges import require_number, require_numbers, require_range
 
 _THINNING_STREAM = 0x63616D657261  # keeps these draws apart from the masks, which use the same seeds
 
@@ -63,13 +64,16 @@ class CameraEncoder(SensorEncoder):
         hiding: MaskCells | MaskPatches = MaskCells(),  # noqa: B008 (frozen)
     ) -> None:
         super().__init__()
-        if not column[0] < column[1]:
-            raise UserError(f"CameraEncoder: column {list(column)} is no range of heights; give lowest < highest")
+        require_range("CameraEncoder.column", column)
+        require_number("CameraEncoder.image_channels", image_channels, at_least=1)
+        require_number("CameraEncoder.out_channels", out_channels, at_least=1)
         if len(bev_channels) != len(bev_blocks) or not bev_channels:
             raise UserError(
                 f"CameraEncoder: bev_channels {list(bev_channels)} and bev_blocks {list(bev_blocks)} describe the same "
                 "depths; give both the same number of entries"
             )
+        require_numbers("CameraEncoder.bev_channels", bev_channels, at_least=1)
+        require_numbers("CameraEncoder.bev_blocks", bev_blocks, at_least=0)
         self.token_grid, self.column, self.hiding = token_grid, column, hiding
         self.out_channels = out_channels
         self.intermediate_channels = (bev_channels[0], bev_channels[0])

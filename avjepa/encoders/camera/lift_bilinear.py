@@ -10,6 +10,7 @@ from avjepa.encoders.camera.geometry import NEAREST_DEPTH, image_from_bev, proje
 from avjepa.encoders.camera.lift import ImageFeatures, Lift, weighted_sums
 from avjepa.errors import UserError
 from avjepa.geometry.grid import BEVGrid
+from avjepa.ranges import require_numbers
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,11 @@ class BilinearLiftOptions:
     """
 
     heights: tuple[float, ...] = (0.0, 0.75, 1.5, 2.5)
+
+    def __post_init__(self) -> None:
+        require_numbers("lift.heights", self.heights)
+        if list(self.heights) != sorted(set(self.heights)):
+            raise UserError(f"lift.heights: {list(self.heights)} must be ascending heights in metres")
 
     def built(self, channels: int, grid: BEVGrid) -> "BilinearLift":
         """The lift for image features of so many channels."""
@@ -37,8 +43,6 @@ class BilinearLift(Lift):
 
     def __init__(self, channels: int, grid: BEVGrid, options: BilinearLiftOptions) -> None:
         super().__init__()
-        if not options.heights or list(options.heights) != sorted(set(options.heights)):
-            raise UserError(f"lift.heights: {list(options.heights)} must be ascending heights in metres")
         self.grid, self.heights = grid, options.heights
         self.out_channels = channels * len(options.heights)
 

@@ -7,7 +7,7 @@ from jaxtyping import Bool, Int64
 from torch import Tensor
 
 from avjepa.encoders.camera.geometry import PatchViews
-from avjepa.errors import UserError
+from avjepa.ranges import require_number, require_range
 
 _STREAM = 0x7061746368  # keeps these random numbers apart from others drawn from the same seed
 
@@ -26,8 +26,7 @@ class MaskCells:
     share: float = 0.5
 
     def __post_init__(self) -> None:
-        if not 0 < self.share <= 1:
-            raise UserError(f"hiding.share: {self.share} is no share of cells; choose 0 < share <= 1")
+        require_number("hiding.share", self.share, above=0, at_most=1)
 
     def patches(
         self, views: PatchViews, wanted: Bool[Tensor, "batch y x"], seeds: Int64[Tensor, "batch"]
@@ -54,11 +53,10 @@ class MaskPatches:
     aspect: tuple[float, float] = (0.75, 1.5)
 
     def __post_init__(self) -> None:
-        if self.blocks < 1 or not 0 < self.scale[0] <= self.scale[1] < 1 or not 0 < self.aspect[0] <= self.aspect[1]:
-            raise UserError(
-                f"hiding: {self.blocks} blocks of scale {list(self.scale)} and aspect {list(self.aspect)}; choose at "
-                "least one block, scales in order between 0 and 1, and aspects in order above 0"
-            )
+        require_number("hiding.blocks", self.blocks, at_least=1)
+        require_range("hiding.scale", self.scale, above=0)
+        require_number("hiding.scale", self.scale[1], below=1)
+        require_range("hiding.aspect", self.aspect, above=0)
 
     def patches(
         self, views: PatchViews, wanted: Bool[Tensor, "batch y x"], seeds: Int64[Tensor, "batch"]

@@ -16,6 +16,7 @@ from avjepa.encoders.lidar.voxelise import VOXEL_FEATURES, VoxelGrid, voxelised
 from avjepa.encoders.reconstruction_target import PillarPoints
 from avjepa.errors import UserError
 from avjepa.geometry.grid import BEVGrid
+from avjepa.ranges import require_number, require_numbers
 from avjepa.sparse.conv import SparseConv3d, SubmanifoldConv3d
 from avjepa.sparse.tensor import SparseTensor
 
@@ -81,20 +82,21 @@ class LidarEncoder(SensorEncoder):
                 f"LidarEncoder: bev_channels {list(bev_channels)} and bev_blocks {list(bev_blocks)} describe the same "
                 "depths; give both the same number of entries"
             )
-        if level_layers < 1:
-            raise UserError(f"LidarEncoder: level_layers must be at least 1, got {level_layers}")
-        if not 0 <= thin_by_beam <= 1:
-            raise UserError(f"LidarEncoder: thin_by_beam is a share between 0 and 1, got {thin_by_beam}")
+        for name, counts in {"channels": channels, "strides": strides, "bev_channels": bev_channels}.items():
+            require_numbers(f"LidarEncoder.{name}", counts, at_least=1)
+        for name, counts in {"blocks": blocks, "bev_blocks": bev_blocks}.items():
+            require_numbers(f"LidarEncoder.{name}", counts, at_least=0)
+        require_number("LidarEncoder.out_channels", out_channels, at_least=1)
+        require_number("LidarEncoder.voxel_size", voxel_size, above=0)
+        require_number("LidarEncoder.level_layers", level_layers, at_least=1)
+        require_number("LidarEncoder.thin_by_beam", thin_by_beam, at_least=0, at_most=1)
         self.token_stride = math.prod(strides)
         if not math.isclose(voxel_size * self.token_stride, token_grid.cell, rel_tol=1e-6):
             raise UserError(
                 f"LidarEncoder: voxel_size {voxel_size:g} m times strides {list(strides)} gives cells of "
                 f"{voxel_size * self.token_stride:g} m, but token_grid.cell is {token_grid.cell:g} m; make them equal"
             )
-        try:
-            self.voxel_grid = VoxelGrid(token_grid.refined(self.token_stride), *z_range, voxel_height)
-        except ValueError as error:
-            raise UserError(f"LidarEncoder: z_range and voxel_height do not fit together: {error}") from error
+        self.voxel_grid = VoxelGrid(token_grid.refined(self.token_stride), *z_range, voxel_height)
         layers = self.voxel_grid.shape[0]
         if not overlapping and layers % self.token_stride:
             raise UserError(

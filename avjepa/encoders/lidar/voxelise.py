@@ -8,7 +8,9 @@ from torch import Tensor
 
 from avjepa.data.nuscenes.schema import LIDAR_FIELDS
 from avjepa.data.sample import Points
+from avjepa.errors import UserError
 from avjepa.geometry.grid import BEVGrid
+from avjepa.ranges import require_number, require_range
 from avjepa.sparse.tensor import SparseTensor
 
 VOXEL_FEATURES = ("offset_x", "offset_y", "offset_z", "height", "range", "intensity", "time_lag", "log_count")
@@ -39,9 +41,11 @@ class VoxelGrid:
     height: float
 
     def __post_init__(self) -> None:
-        layers = (self.z_max - self.z_min) / self.height if self.height > 0 else 0.0
+        require_number("VoxelGrid.height", self.height, above=0)
+        require_range("VoxelGrid.z_range", (self.z_min, self.z_max))
+        layers = (self.z_max - self.z_min) / self.height
         if round(layers) < 1 or abs(layers - round(layers)) > 1e-4:
-            raise ValueError(
+            raise UserError(
                 f"VoxelGrid: z range [{self.z_min}, {self.z_max}] is not a whole number of {self.height} m voxels"
             )
 

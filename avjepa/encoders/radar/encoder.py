@@ -14,6 +14,7 @@ from avjepa.encoders.radar.pillars import PillarNet, cells_of_points, one_hot_co
 from avjepa.encoders.reconstruction_target import PillarPoints
 from avjepa.errors import UserError
 from avjepa.geometry.grid import BEVGrid
+from avjepa.ranges import require_number, require_numbers
 
 _COLUMN = {name: column for column, name in enumerate(RADAR_FIELDS)}
 _CODES = {"dyn_prop": 8, "ambig_state": 5, "invalid_state": 18, "is_quality_valid": 2, "pdh0": 8}
@@ -57,6 +58,10 @@ class RadarEncoder(SensorEncoder):
                 f"RadarEncoder: bev_channels {list(bev_channels)} and bev_blocks {list(bev_blocks)} describe the same "
                 "depths; give both the same number of entries"
             )
+        require_number("RadarEncoder.pillar_channels", pillar_channels, at_least=1)
+        require_number("RadarEncoder.out_channels", out_channels, at_least=1)
+        require_numbers("RadarEncoder.bev_channels", bev_channels, at_least=1)
+        require_numbers("RadarEncoder.bev_blocks", bev_blocks, at_least=0)
         self.token_grid = token_grid
         self.out_channels = out_channels
         self.intermediate_channels = (pillar_channels, bev_channels[0])

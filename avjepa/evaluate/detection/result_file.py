@@ -1,6 +1,5 @@
 """Reading an official result file, which anyone may have written: every field is checked, and nothing is guessed."""
 
-import json
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from avjepa.data.arrays import Array
 from avjepa.data.nuscenes.schema import ATTRIBUTES, CLASSES
 from avjepa.errors import UserError
 from avjepa.evaluate.detection.box_table import NO_ATTRIBUTE, BoxTable, yaw_of
+from avjepa.files import read_json
 
 SENSORS = ("camera", "lidar", "radar", "map", "external")
 """What predictions may say they were made from, in ``meta`` as ``use_camera`` and so on."""
@@ -94,8 +94,8 @@ def read_result_file(
         raise UserError(f"{path}: no such file; predict the split first")
     parsed = _Parsed(path, classes, attributes)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=parsed.taken)
-    except (OSError, ValueError, RecursionError) as error:
+        content = read_json(path, parsed.taken)
+    except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"{path}: not a nuScenes detection result ({reason}); {_REMEDY}") from error
     results = content.get("results") if isinstance(content, dict) else None

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from avjepa.errors import UserError
 from avjepa.geometry.grid import BEVGrid
+from avjepa.ranges import require_range
 
 Map = NDArray[np.float64]
 _STREAM = 0x6D61736B  # keeps the masks' random numbers apart from others drawn from the same seed
@@ -304,9 +305,7 @@ class MixedMasks(MaskGenerator):
 
 
 def _check_range(owner: object, name: str, limits: tuple[float, float]) -> None:
-    low, high = limits
-    if not 0 < low <= high:
-        raise UserError(f"{type(owner).__name__}.{name}: {limits} is not a range; give 0 < lowest <= highest")
+    require_range(f"{type(owner).__name__}.{name}", limits, above=0)
 
 
 def _log_uniform(random: np.random.Generator, limits: tuple[float, float], count: int) -> Map:

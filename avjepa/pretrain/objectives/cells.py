@@ -1,6 +1,6 @@
 """From a number per cell to a loss, the same for every objective, and cells drawn as tokens."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from avjepa.errors import UserError
+from avjepa.ranges import require_number
 
 _STREAM = 0x63656C6C  # keeps these random numbers apart from others drawn from the same seed
 
@@ -28,8 +29,10 @@ class CellWeights:
     visible: float = 0.5
 
     def __post_init__(self) -> None:
-        if min(self.occupied, self.empty, self.visible) < 0 or self.occupied + self.empty <= 0:
-            raise UserError(f"CellWeights: weights must not be negative, nor all of them 0, got {self}")
+        for name, weight in asdict(self).items():
+            require_number(f"CellWeights.{name}", weight, at_least=0)
+        if self.occupied + self.empty <= 0:
+            raise UserError(f"CellWeights: occupied and empty must not both be 0, got {self}")
 
 
 def cell_loss(

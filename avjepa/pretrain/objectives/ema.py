@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from avjepa.errors import UserError
+from avjepa.ranges import require_number
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,9 @@ class Momentum:
     curve: Literal["linear", "cosine"] = "linear"
 
     def __post_init__(self) -> None:
-        if not (0 <= self.start <= 1 and 0 <= self.end <= 1):
-            raise UserError(f"Momentum: start and end must lie in [0, 1], got {self.start} and {self.end}")
-        if self.steps < 1:
-            raise UserError(f"Momentum: steps must be at least 1, got {self.steps}")
+        require_number("Momentum.start", self.start, at_least=0, at_most=1)
+        require_number("Momentum.end", self.end, at_least=0, at_most=1)
+        require_number("Momentum.steps", self.steps, at_least=1)
 
     def at(self, step: int) -> float:
         """Momentum of the update that follows optimiser step number ``step`` (the first is 0)."""

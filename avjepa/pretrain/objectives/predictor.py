@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from avjepa.encoders.base import BEVMap
 from avjepa.geometry.grid import BEVGrid
+from avjepa.ranges import require_number, require_numbers
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,10 @@ class PredictorOptions:
 
     width: int = 128
     dilations: tuple[int, ...] = (1, 2, 4, 1)
+
+    def __post_init__(self) -> None:
+        require_number("predictor.width", self.width, at_least=1)
+        require_numbers("predictor.dilations", self.dilations, at_least=1)
 
 
 class Predictor(nn.Module):

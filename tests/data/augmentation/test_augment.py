@@ -112,7 +112,7 @@ def test_draws_fill_the_range() -> None:
     "wrong", [{"rotation": -0.1}, {"scale": (0.0, 1.0)}, {"scale": (1.1, 0.9)}, {"translation": -1.0}]
 )
 def test_bad_options(wrong: dict) -> None:
-    with pytest.raises(UserError, match="BEVAugmentation"):
+    with pytest.raises(UserError, match=rf"augmentation\.{next(iter(wrong))}"):
         BEVAugmentation(**wrong)
 
 

@@ -9,6 +9,7 @@ import torch
 
 from avjepa.data.sample import Points
 from avjepa.encoders.lidar.voxelise import VOXEL_FEATURES, VoxelGrid, voxelised
+from avjepa.errors import UserError
 from avjepa.geometry.grid import BEVGrid
 from avjepa.sparse.tensor import SparseTensor
 
@@ -69,7 +70,7 @@ def test_no_points():
 
 
 def test_z_range_must_be_whole_voxels():
-    with pytest.raises(ValueError, match="z range"):
+    with pytest.raises(UserError, match="z range"):
         VoxelGrid(GRID.bev, -1.0, 2.1, 0.25)
 
 

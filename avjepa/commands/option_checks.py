@@ -1,0 +1,97 @@
+"""Values of a training's options that no training can use, said in one line before anything is built or written."""
+
+import contextlib
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import jsonargparse
+import yaml
+from jsonargparse import Namespace
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+
+from avjepa.bounded_yaml import require_bounded
+from avjepa.errors import UserError
+from avjepa.files import read_text
+from avjepa.ranges import require_number
+
+PRECISIONS = ("32-true", "16-mixed", "bf16-mixed")
+"""Those that leave the weights in 32 bits: inputs are never converted, and a checkpoint fits every precision."""
+_LARGEST_SEED = 2**32 - 1  # NumPy's
+_LOAD_YAML = jsonargparse.get_loader("yaml")
+
+
+def bound_yaml() -> None:
+    """Let jsonargparse refuse YAML that does not end (``bounded_yaml``), in files and on the command line."""
+    jsonargparse.set_loader("yaml", _load_bounded, exceptions=(yaml.YAMLError,))
+
+
+def _load_bounded(text: str) -> Any:
+    require_bounded(text)
+    return _LOAD_YAML(text)
+
+
+def require_readable_files(arguments: Sequence[str]) -> None:
+    """Raise for a file behind ``--config`` that is no text, or that nobody should open, such as a pipe.
+
+    Raises:
+        UserError: naming the file.
+    """
+    words = [word for argument in arguments for word in argument.split("=", 1)]
+    for path in [value for name, value in itertools.pairwise(words) if name in ("--config", "-c")]:
+        try:
+            read_text(path)
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+            raise UserError(f"--config {path}: cannot be read as YAML in UTF-8 ({reason})") from error
+
+
+def require_usable(config: Namespace) -> None:
+    """Raise for what Lightning lets through and training then trips over.
+
+    Raises:
+        UserError: a number is NaN or infinite, the seed is not NumPy's, the precision is not one of ``PRECISIONS``,
+            or a number of steps, nodes or batches counts nothing.
+    """
+    _require_finite(config.as_dict(), "")
+    require_number("seed_everything", int(config.seed_everything), at_least=0, at_most=_LARGEST_SEED)
+    require_number("checkpoint_every", config.checkpoint_every, at_least=1)
+    trainer = config.trainer
+    require_number("trainer.accumulate_grad_batches", trainer.accumulate_grad_batches, at_least=1)
+    require_number("trainer.num_nodes", trainer.num_nodes, at_least=1)
+    if trainer.gradient_clip_val is not None:
+        require_number("trainer.gradient_clip_val", trainer.gradient_clip_val, at_least=0)
+    if trainer.precision is not None and str(trainer.precision) not in (*PRECISIONS, "32", "16", "bf16"):
+        raise UserError(f"trainer.precision: {trainer.precision!r} is none of {', '.join(PRECISIONS)}; choose one")
+
+
+def _require_finite(value: Any, name: str) -> None:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _require_finite(item, f"{name}.{key}" if name else str(key))
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _require_finite(item, name)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise UserError(f"{name}: must be a finite number, got {value}")
+
+
+@contextlib.contextmanager
+def blamed_on(option: str, *kinds: type[Exception]) -> Iterator[None]:
+    """Errors of these kinds that come of an option's value, as ``UserError``s that name it.
+
+    What is built from a configuration checks its own arguments, in the words of whoever wrote it: Lightning with
+    ``MisconfigurationException``, the standard library and PyTorch with ``ValueError`` and ``TypeError``.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except kinds as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{option}: {reason or type(error).__name__}; change it (see --help)") from error
+
+
+WHILE_BUILDING = (MisconfigurationException, ValueError, TypeError, ImportError, AttributeError, RuntimeError)
+"""Kinds of errors that constructors raise over their arguments."""

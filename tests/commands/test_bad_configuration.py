@@ -1,0 +1,55 @@
+"""Configurations that no training can use: one line that names the file or the option, before anything is written."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.commands.test_bad_input import refused
+from tests.commands.test_training import finetune, pretrain
+from tests.test_bounded_yaml import LAUGHS
+
+PREDICTOR = "--model.objective.init_args.predictor"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--data.augmentation={scale: [1.05, 0.95]}"], ["augmentation.scale"]),
+        (["--data.augmentation={rotation: .inf}"], ["augmentation.rotation"]),
+        ([f"{PREDICTOR}={{width: 0}}"], ["predictor.width"]),
+        ([f"{PREDICTOR}={{dilations: [0]}}"], ["predictor.dilations"]),
+        (["--model.learning_rate=.nan"], ["model.learning_rate"]),
+        (["--trainer.accumulate_grad_batches=0"], ["trainer.accumulate_grad_batches"]),
+        (["--seed_everything=-1"], ["seed_everything"]),
+        (["--seed_everything=4294967296"], ["seed_everything"]),
+        (["--trainer.precision=64-true"], ["trainer.precision", "32-true"]),
+        (["--trainer.strategy=nothing"], ["strategy", "nothing"]),
+        (["--trainer.accelerator=tpu"], ["trainer", "tpu"]),
+        (["--trainer.accelerator=nothing"], ["accelerator", "nothing"]),
+        (["--checkpoint_every=0"], ["checkpoint_every"]),
+    ],
+)
+def test_value_that_no_training_can_use(
+    tiny: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], options, words
+) -> None:
+    refused(capfd, pretrain(tiny, tmp_path / "out", "lidar", "--steps", 1, *options), *words)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [
+        ("model: {learning_rate: 0.1}  # für".encode("latin-1"), "UTF-8"),
+        ("model: {learning_rate: 0.1}".encode("utf-16"), "UTF-8"),
+        (LAUGHS.encode(), "anchors"),
+        (b"model: &m {backbone: *m}", "anchor"),
+        (b"model: !!python/object/apply:os.system ['true']", "python/object"),
+    ],
+)
+def test_file_that_is_no_configuration(
+    tiny: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], content: bytes, word: str
+) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_bytes(content)
+    refused(capfd, finetune(tiny, tmp_path / "out", "lidar", "--steps", 1, "--config", path), word)
+    assert not (tmp_path / "out").exists()
