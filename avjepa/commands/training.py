@@ -127,7 +127,9 @@ class TrainingCLI(LightningCLI):
     def instantiate_classes(self) -> None:
         """Build everything; what a constructor has against its arguments is one line."""
         with blamed_on("configuration", *WHILE_BUILDING):
-            super().instantiate_classes()
+            self.config_init = self.parser.instantiate_classes(self.config)
+        self.datamodule, self.model = self.config_init.data, self.config_init.model
+        self.trainer = self.instantiate_trainer()
 
     def callbacks(self) -> list[Callback]:
         """What this kind of training adds to the callbacks of every run."""
