@@ -4,26 +4,49 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from avjepa.commands.parsing import run_function
+from avjepa.errors import UserError
 
 
-def inspect(data: Path, version: str = "v1.0-trainval", json: bool = False, every_file: bool = False) -> None:
-    """Say what a dataset holds and what is broken or missing in it, file by file.
+def inspect(
+    data: Path,
+    version: str = "v1.0-trainval",
+    channels: Path | None = None,
+    taxonomy: str = "nuscenes",
+    json: bool = False,
+    fast: bool = False,
+    every_file: bool = False,
+) -> None:
+    """Say what a dataset holds, what in it is broken or not plausible, and what can be done with it.
 
     Args:
         data: the dataset's root folder.
         version: name of its folder of tables.
+        channels: a YAML file that says which channels are lidar, cameras and radars; those of nuScenes by default.
+        taxonomy: the classes: nuscenes, or a YAML file of its form.
         json: print JSON instead of tables.
+        fast: read the tables alone, no sensor file.
         every_file: open every sensor file; by default all are looked for and 200 of each sensor are opened.
     """
     from rich.console import Console
 
-    from avjepa.data.inspect import inspect_dataset
+    from avjepa.data.channels import load_channels
+    from avjepa.data.inspection.inspect_dataset import inspect_dataset
+    from avjepa.data.inspection.rendering import rendered
 
-    report = inspect_dataset(data, version, opened_per_channel=None if every_file else 200)
+    if fast and every_file:
+        raise UserError("--fast and --every_file: no file and every file at once; leave one out")
+    report = inspect_dataset(
+        data,
+        version,
+        sensors=load_channels(channels),
+        taxonomy=taxonomy,
+        files=not fast,
+        opened_per_channel=None if every_file else 200,
+    )
     if json:
         print(report.to_json())
     else:
-        Console().print(report)
+        Console().print(rendered(report))
 
 
 def run(arguments: Sequence[str]) -> None:

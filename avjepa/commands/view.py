@@ -12,6 +12,8 @@ def view(
     data: Path,
     out: Path = Path("sample.png"),
     version: str = "v1.0-trainval",
+    channels: Path | None = None,
+    taxonomy: str = "nuscenes",
     split: str | None = None,
     index: int = 0,
     token: str | None = None,
@@ -20,7 +22,7 @@ def view(
     lidar_sweeps: int = 1,
     window: bool = False,
 ) -> None:
-    """Draw a keyframe: bird's-eye view with points, boxes and predictions, and the six cameras with boxes.
+    """Draw a keyframe: bird's-eye view with points, boxes and predictions, and the cameras with boxes.
 
     Without annotation tables it is drawn without boxes.
 
@@ -28,6 +30,8 @@ def view(
         data: the dataset's root folder.
         out: the picture (PNG).
         version: name of the folder of tables.
+        channels: a YAML file that says which channels are lidar, cameras and radars; those of nuScenes by default.
+        taxonomy: the classes: nuscenes, or a YAML file of its form.
         split: count keyframes within this split; all by default.
         index: number of the keyframe, if no token is given.
         token: the keyframe's sample token.
@@ -36,6 +40,7 @@ def view(
         lidar_sweeps: LiDAR sweeps to draw.
         window: also open an open3d window with the point cloud and the boxes.
     """
+    from avjepa.data.channels import load_channels
     from avjepa.data.files.images import ImageTransform
     from avjepa.data.loading.sample_loader import LidarSweeps, RadarSweeps, SampleLoader, SensorInputs
     from avjepa.data.nuscenes.annotations import AnnotationIndex
@@ -46,7 +51,8 @@ def view(
 
     if out.suffix.lower() != ".png":
         raise UserError(f"--out {out}: the picture is a PNG; give a name that ends in .png")
-    dataset = DatasetIndex.open(data, version)
+    dataset = DatasetIndex.open(data, version, load_channels(channels))
+    classes = load_taxonomy(taxonomy)
     keyframes = dataset.moments(dataset.scenes_of(split), keyframes_only=True).tolist()
     if token is not None:
         keyframes = [moment for moment in keyframes if dataset.moment_token(moment) == token]
@@ -59,16 +65,16 @@ def view(
     sensors = SensorInputs(LidarSweeps(lidar_sweeps), RadarSweeps(), ImageTransform(450, 800))
     sample = SampleLoader(dataset, _name_the_keyframe).load(moment, sensors)
     if AnnotationIndex.is_there(dataset):
-        sample = replace(sample, labels=AnnotationIndex.open(dataset, load_taxonomy("nuscenes")).labels(moment))
+        sample = replace(sample, labels=AnnotationIndex.open(dataset, classes).labels(moment))
     detections = None
     if predictions is not None:
-        found = read_detections(predictions, sample.token, sample.global_from_ego)
+        found = read_detections(predictions, sample.token, sample.global_from_ego, classes)
         sure = found.scores >= minimum_score
         detections = (found.boxes[sure], found.scores[sure], found.class_index[sure])
-    draw_sample(sample, out, detections)
+    draw_sample(sample, out, detections, classes.classes)
     print(out)
     if window:
-        show_points(sample)
+        show_points(sample, classes.classes)
 
 
 def _name_the_keyframe(error: BadFileError, of_the_moment: bool) -> None:

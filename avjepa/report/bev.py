@@ -21,11 +21,11 @@ from avjepa.data.arrays import Array
 from avjepa.data.nuscenes.schema import CLASSES, RADAR_FIELDS
 from avjepa.data.sample import Sample
 from avjepa.geometry.boxes import box_corners
-from avjepa.report.style import CANVAS, CANVAS_INK, CANVAS_RULE, CLASS_COLOURS, picture
+from avjepa.report.style import CANVAS, CANVAS_INK, CANVAS_RULE, class_colours, picture
 
 Detections = tuple[Float[Tensor, "box 9"], Float[Tensor, "box"], Int64[Tensor, "box"]]
 """Predictions for one sample: boxes in the BEV frame (``geometry.boxes.BOX_FIELDS``), scores in [0, 1], index into
-``data.fields.CLASSES``."""
+the classes."""
 
 Extent = tuple[float, float, float, float]
 """What a picture shows: x_min, x_max, y_min, y_max in metres of the BEV frame."""
@@ -65,10 +65,13 @@ def upright(rows_along_y: UInt8[Array, "y x 3"]) -> UInt8[Array, "x y 3"]:
     return np.ascontiguousarray(rows_along_y.transpose(1, 0, 2)[::-1, ::-1])
 
 
-def class_rgba(class_index: Int64[Tensor, "box"], alpha: Sequence[float] | float = 1.0) -> list[Any]:
+def class_rgba(
+    class_index: Int64[Tensor, "box"], classes: Sequence[str], alpha: Sequence[float] | float = 1.0
+) -> list[Any]:
     """One RGBA colour per box."""
     alphas = [alpha] * len(class_index) if isinstance(alpha, float) else alpha
-    return [to_rgba(CLASS_COLOURS[CLASSES[i]], a) for i, a in zip(class_index.tolist(), alphas, strict=True)]
+    colours = class_colours(classes)
+    return [to_rgba(colours[i], a) for i, a in zip(class_index.tolist(), alphas, strict=True)]
 
 
 @picture
@@ -77,6 +80,7 @@ def draw_bev(
     sample: Sample,
     extent: Extent,
     detections: Detections | None = None,
+    classes: Sequence[str] = CLASSES,
 ) -> None:
     """Draw a sample from above into ``axes``.
 
@@ -90,6 +94,7 @@ def draw_bev(
         sample: whatever sensors and labels it has are drawn.
         extent: part of the BEV frame to show.
         detections: predictions in the BEV frame of the sample, all of which are drawn.
+        classes: names of the classes, by their index.
     """
     _prepare(axes, extent)
     if sample.lidar is not None:
@@ -97,17 +102,17 @@ def draw_bev(
     if sample.labels is not None:
         unseen = (sample.labels.lidar_points + sample.labels.radar_points) == 0
         outline = 0.9 if detections is None else 0.0
-        _draw_truth(axes, sample.labels.boxes[~unseen], sample.labels.class_index[~unseen], fill=0.42, outline=outline)
-        _draw_truth(
-            axes, sample.labels.boxes[unseen], sample.labels.class_index[unseen], fill=0.12, outline=outline / 2
-        )
+        for chosen, fill, line in ((~unseen, 0.42, outline), (unseen, 0.12, outline / 2)):
+            labels = sample.labels.selected(chosen)
+            edges, faces = (class_rgba(labels.class_index, classes, alpha) for alpha in (line, fill))
+            _draw_truth(axes, labels.boxes, edges, faces)
     if sample.radar is not None:
         _draw_radar(axes, sample.radar)
     if detections is not None:
-        _draw_detections(axes, detections)
+        _draw_detections(axes, detections, classes)
 
 
-def legend_handles(sample: Sample, detections: Detections | None = None) -> list[Any]:
+def legend_handles(sample: Sample, detections: Detections | None = None, classes: Sequence[str] = CLASSES) -> list[Any]:
     """Legend entries for what ``draw_bev`` draws of this sample: the classes that occur, then the styles."""
     seen: set[int] = set()
     handles: list[Any] = []
@@ -116,7 +121,7 @@ def legend_handles(sample: Sample, detections: Detections | None = None) -> list
     if detections is not None:
         seen |= set(detections[2].tolist())
     for index in sorted(seen):
-        handles.append(Patch(color=CLASS_COLOURS[CLASSES[index]], label=CLASSES[index].replace("_", " ")))
+        handles.append(Patch(color=class_colours(classes)[index], label=classes[index].replace("_", " ")))
     if sample.labels is not None and len(sample.labels):
         handles.append(Patch(facecolor=to_rgba(CANVAS_INK, 0.38), edgecolor=CANVAS_INK, label="ground truth"))
     if detections is not None:
@@ -193,23 +198,19 @@ def _draw_radar(axes: Axes, radar: Float[Tensor, "point 16"]) -> None:
     )  # fmt: skip
 
 
-def _draw_truth(
-    axes: Axes, boxes: Float[Tensor, "box 9"], class_index: Int64[Tensor, "box"], fill: float, outline: float
-) -> None:
+def _draw_truth(axes: Axes, boxes: Float[Tensor, "box 9"], edges: list[Any], faces: list[Any]) -> None:
     polygons = footprints(boxes)[..., ::-1]
-    edges = class_rgba(class_index, outline)
-    faces = class_rgba(class_index, fill)
     axes.add_collection(PolyCollection(list(polygons), facecolors=faces, edgecolors=edges, linewidths=0.7, zorder=2))
     ticks = heading_ticks(boxes)[..., ::-1]
     axes.add_collection(LineCollection(list(ticks), colors=edges, linewidths=0.9, zorder=2))
 
 
-def _draw_detections(axes: Axes, detections: Detections) -> None:
+def _draw_detections(axes: Axes, detections: Detections, classes: Sequence[str]) -> None:
     boxes, scores, class_index = (part.detach().cpu() for part in detections)
     order = scores.argsort()  # the surest on top
     boxes, scores, class_index = boxes[order], scores[order], class_index[order]
     certainty = scores.clamp(0, 1).tolist()
-    colours = class_rgba(class_index, [0.25 + 0.75 * s for s in certainty])
+    colours = class_rgba(class_index, classes, [0.25 + 0.75 * s for s in certainty])
     widths = [0.8 + 1.4 * s for s in certainty]
     polygons = footprints(boxes)[..., ::-1]
     axes.add_collection(

@@ -1,5 +1,6 @@
 """The six cameras of a moment, with boxes drawn into their images."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from torch import Tensor
 
+from avjepa.data.nuscenes.schema import CLASSES
 from avjepa.data.sample import CameraImages, Sample
 from avjepa.geometry.boxes import box_corners
 from avjepa.geometry.transforms import apply, inverse
@@ -19,7 +21,7 @@ MOSAIC = (
     ("CAM_FRONT_LEFT", "CAM_FRONT", "CAM_FRONT_RIGHT"),
     ("CAM_BACK_LEFT", "CAM_BACK", "CAM_BACK_RIGHT"),
 )
-"""Where each camera stands in the mosaic."""
+"""Where each camera of nuScenes stands in the mosaic."""
 
 _RING = {
     "CAM_FRONT": (0.28, 0),
@@ -41,6 +43,13 @@ _BOX_EDGES = (
     (8, 9),
 )  # fmt: skip
 """Corners as ``box_corners`` orders them; 8 is the middle of the bottom, 9 the middle of the front's lower edge."""
+
+
+def mosaic(cameras: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    """Rows of three cameras: where those of nuScenes stand, or any others in their order."""
+    if set(cameras) <= {channel for row in MOSAIC for channel in row}:
+        return MOSAIC
+    return tuple(tuple(cameras[first : first + 3]) for first in range(0, len(cameras), 3))
 
 
 @dataclass(frozen=True)
@@ -102,6 +111,7 @@ def draw_camera(
     view: int,
     sample: Sample,
     detections: Detections | None = None,
+    classes: Sequence[str] = CLASSES,
 ) -> None:
     """Draw one image with the sample's ground truth (thin) and predictions (bold) in the colours of their classes."""
     image = cameras.images[view].permute(1, 2, 0).cpu().numpy()
@@ -116,7 +126,7 @@ def draw_camera(
 
     def draw(boxes: Tensor, class_index: Tensor, alpha: list[float], line: float, style: str) -> None:
         edges = projected_edges(boxes, cameras.bev_from_camera[view], cameras.intrinsics[view], width, height)
-        colours = class_rgba(class_index[edges.box], [alpha[i] for i in edges.box.tolist()])
+        colours = class_rgba(class_index[edges.box], classes, [alpha[i] for i in edges.box.tolist()])
         axes.add_collection(
             LineCollection(list(np.asarray(edges.ends)), colors=colours, linewidths=line, linestyles=style),
             autolim=False,

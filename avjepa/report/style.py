@@ -5,7 +5,8 @@ of Machado, Oliveira and Fernandes, 2009) and are the same in every picture of t
 """
 
 import functools
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
 from typing import ParamSpec, TypeVar
 
 import matplotlib
@@ -46,7 +47,14 @@ OTHER_COLOURS = (
     "#2f7fd6", "#e08a00", "#0f7a5c", "#c2559d", "#d0512c", "#9aa1ab", "#7a5bd0",
     "#1a9ea8", "#8c6d31", "#93a01c", "#43b35a", "#e58fb5", "#3b4a9e",
 )  # fmt: skip
-"""For lines that are neither a class nor a method."""
+"""For lines that are neither a class nor a method, and for classes that nuScenes does not have."""
+
+
+def class_colours(classes: Sequence[str]) -> list[str]:
+    """One colour for each class of a taxonomy: that of the nuScenes class of the same name, or one of the others."""
+    others = itertools.cycle(OTHER_COLOURS)
+    return [CLASS_COLOURS.get(name) or next(others) for name in classes]
+
 
 INK = "#1b2430"
 """Text and axes of a chart; the report page swaps it for a light tone on dark paper."""

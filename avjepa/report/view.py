@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
@@ -24,8 +25,8 @@ from avjepa.report.bev import (
     legend_handles,
     square_extent,
 )
-from avjepa.report.cameras import MOSAIC, draw_camera
-from avjepa.report.style import CANVAS, CLASS_COLOURS, picture
+from avjepa.report.cameras import draw_camera, mosaic
+from avjepa.report.style import CANVAS, class_colours, picture
 
 RESOLUTION = 125
 """Pixels per inch of saved pictures of scenes."""
@@ -39,14 +40,22 @@ _AXIS_LABELS = 0.6
 
 
 @picture
-def sample_figure(sample: Sample, detections: Detections | None = None, *, reach: float = 52.0) -> Figure:
-    """The six cameras above two views from above: out to ``reach`` metres, and the inner half of it."""
+def sample_figure(
+    sample: Sample,
+    detections: Detections | None = None,
+    *,
+    reach: float = 52.0,
+    classes: Sequence[str] = CLASSES,
+) -> Figure:
+    """The cameras above two views from above: out to ``reach`` metres, and the inner half of it."""
     camera_width = (_WIDTH - 4 * _GAP) / 3
     camera_height = 0.0
+    rows: tuple[tuple[str, ...], ...] = ()
     if sample.cameras is not None:
         camera_height = camera_width * sample.cameras.images.shape[-2] / sample.cameras.images.shape[-1]
+        rows = mosaic(sample.cameras.rig)
     bev_side = (_WIDTH - _GAP) / 2 - _AXIS_LABELS
-    bev_top = _TITLE + (2 * (camera_height + _GAP) if sample.cameras is not None else 0.0) + _GAP
+    bev_top = _TITLE + len(rows) * (camera_height + _GAP) + _GAP
     height = bev_top + bev_side + _AXIS_LABELS + _LEGEND
     figure = Figure(figsize=(_WIDTH, height))
 
@@ -55,19 +64,19 @@ def sample_figure(sample: Sample, detections: Detections | None = None, *, reach
 
     if sample.cameras is not None:
         views = {channel: view for view, channel in enumerate(sample.cameras.channels)}
-        for row, channels in enumerate(MOSAIC):
+        for row, channels in enumerate(rows):
             for column, channel in enumerate(channels):
                 left = _GAP + column * (camera_width + _GAP)
                 axes = place(left, _TITLE + row * (camera_height + _GAP), camera_width, camera_height)
                 if channel in views:
-                    draw_camera(axes, sample.cameras, views[channel], sample, detections)
+                    draw_camera(axes, sample.cameras, views[channel], sample, detections, classes)
                 else:
                     axes.set_axis_off()
                     axes.text(0.5, 0.5, f"{channel}: no image", ha="center", va="center", transform=axes.transAxes)
 
     for column, half_side in enumerate((reach, reach / 2)):
         left = _AXIS_LABELS + column * (bev_side + _AXIS_LABELS)
-        draw_bev(place(left, bev_top, bev_side, bev_side), sample, square_extent(half_side), detections)
+        draw_bev(place(left, bev_top, bev_side, bev_side), sample, square_extent(half_side), detections, classes)
     if sample.lidar is not None:
         scale = place(_AXIS_LABELS, height - 0.32, 1.9, 0.08)
         bar = figure.colorbar(
@@ -79,11 +88,11 @@ def sample_figure(sample: Sample, detections: Detections | None = None, *, reach
         scale.xaxis.set_ticks(range(int(HEIGHT_RANGE[0]), int(HEIGHT_RANGE[1]) + 1))
         bar.outline.set_visible(False)
 
-    handles = legend_handles(sample, detections)
+    handles = legend_handles(sample, detections, classes)
     if handles:
-        rows = -(-len(handles) // 7)
+        lines = -(-len(handles) // 7)
         figure.legend(
-            handles=handles, loc="lower center", ncols=-(-len(handles) // rows), borderaxespad=0.4,
+            handles=handles, loc="lower center", ncols=-(-len(handles) // lines), borderaxespad=0.4,
             bbox_to_anchor=(0.5 + 1.3 / _WIDTH, 0.0),
         )  # fmt: skip
     figure.text(
@@ -93,14 +102,16 @@ def sample_figure(sample: Sample, detections: Detections | None = None, *, reach
     return figure
 
 
-def draw_sample(sample: Sample, out: Path, detections: Detections | None = None) -> None:
+def draw_sample(
+    sample: Sample, out: Path, detections: Detections | None = None, classes: Sequence[str] = CLASSES
+) -> None:
     """Write the picture of a sample (``sample_figure``) to the PNG file ``out``."""
-    figure = sample_figure(sample, detections)
+    figure = sample_figure(sample, detections, classes=classes)
     with replacing(out) as temporary, matplotlib.rc_context({"savefig.facecolor": CANVAS}):
         figure.savefig(temporary, format="png", dpi=RESOLUTION)
 
 
-def show_points(sample: Sample) -> None:
+def show_points(sample: Sample, classes: Sequence[str] = CLASSES) -> None:
     """Open an interactive open3d window with the LiDAR points and the ground-truth boxes; returns when it is closed.
 
     Raises:
@@ -127,7 +138,7 @@ def show_points(sample: Sample) -> None:
             lines = open3d.geometry.LineSet(
                 open3d.utility.Vector3dVector(corners.numpy()), open3d.utility.Vector2iVector(pairs.numpy())
             )
-            lines.paint_uniform_color(to_rgb(CLASS_COLOURS[CLASSES[index]]))
+            lines.paint_uniform_color(to_rgb(class_colours(classes)[index]))
             shapes.append(lines)
     window = open3d.visualization.Visualizer()
     if not window.create_window(f"{sample.scene} {sample.token}"):

@@ -105,3 +105,20 @@ def test_camera_in_use_without_a_camera_matrix_is_named(
 
     edit(copy, "calibrated_sensor", spoil)
     refused(capfd, view(copy, tmp_path / "x.png"), "calibrated_sensor.json", "CAM_FRONT")
+
+
+def test_other_sensors_and_classes_are_drawn_by_their_mapping(
+    copy: Path, tmp_path: Path, result: Callable[..., Path], capfd: pytest.CaptureFixture[str]
+) -> None:
+    edit(copy, "sensor", lambda rows: [row | {"channel": f"MY_{row['channel']}"} for row in rows])
+    (tmp_path / "channels.yaml").write_text("lidar: [MY_LIDAR_TOP]\ncameras: [MY_CAM_BACK, MY_CAM_FRONT]\n")
+    (tmp_path / "classes.yaml").write_text(
+        "classes: [tram, walker]\ncategories: {vehicle.car: tram, human.pedestrian.adult: walker}\n"
+        "groups: [{classes: [tram, walker], nms_radius: 1.0}]\nranges: {tram: 50, walker: 40}\n"
+    )
+    options = ("--channels", tmp_path / "channels.yaml", "--taxonomy", tmp_path / "classes.yaml")
+    predictions = ("--token", "sample-0-0", "--predictions", result(detection_name="walker"))
+    assert view(copy, tmp_path / "x.png", *options, *predictions) == 0, capfd.readouterr().err
+    assert is_picture(tmp_path / "x.png")
+    code = view(copy, tmp_path / "x.png", *options, "--token", "sample-0-0", "--predictions", result())
+    refused(capfd, code, "'car' is none of tram, walker")

@@ -7,7 +7,9 @@ from PIL import Image
 from rich.console import Console
 
 from avjepa.data.files.pointfiles import write_lidar, write_radar
-from avjepa.data.inspect import DatasetReport, inspect_dataset
+from avjepa.data.inspection.inspect_dataset import inspect_dataset
+from avjepa.data.inspection.rendering import rendered
+from avjepa.data.inspection.report import DatasetReport
 from avjepa.errors import UserError
 
 from .conftest import VERSION
@@ -21,7 +23,7 @@ def problems(root: Path) -> dict[str, str]:
 def printed(report: DatasetReport) -> str:
     console = Console(width=160)
     with console.capture() as capture:
-        console.print(report)
+        console.print(rendered(report))
     return capture.get()
 
 
@@ -99,7 +101,11 @@ def test_dangling_tokens_are_listed_and_the_rest_is_reported(copy: Path, table: 
 def test_file_name_that_leaves_the_data_root_is_listed_and_not_opened(copy: Path) -> None:
     edit(copy, "sample_data", lambda rows: [rows[0] | {"filename": "../outside.pcd.bin"}, *rows[1:]])
     (copy.parent / "outside.pcd.bin").write_bytes(b"123")
-    assert list(problems(copy)) == [f"{VERSION}/sample_data.json record data-0-LIDAR_TOP-0"]
+    left_out = f"{VERSION}/sample_data.json record data-0-LIDAR_TOP-0"
+    assert problems(copy) == {
+        left_out: "the file name '../outside.pcd.bin' leaves the data root",
+        f"{VERSION}/sample.json record sample-0-0": "LIDAR_TOP recorded no file of this keyframe",
+    }
 
 
 def test_dataset_without_annotations(copy: Path) -> None:

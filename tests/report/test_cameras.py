@@ -11,7 +11,7 @@ from nuscenes.utils.geometry_utils import view_points
 from torch import Tensor
 
 from avjepa.data.sample import Sample
-from avjepa.report.cameras import NEAR_PLANE, projected_edges
+from avjepa.report.cameras import MOSAIC, NEAR_PLANE, mosaic, projected_edges
 
 INTRINSICS = torch.tensor([[100.0, 0, 80], [0, 100, 45], [0, 0, 1]])
 WIDTH, HEIGHT = 160, 90
@@ -129,3 +129,8 @@ def test_real_boxes_fall_where_the_devkit_draws_them(devkit: NuScenes, real_keyf
         assert distance.min(0).max() < scale and distance.min(1).max() < scale
         compared += 1
     assert compared > 0
+
+
+def test_cameras_of_another_rig_stand_in_rows_of_three() -> None:
+    assert mosaic(("CAM_BACK", "CAM_FRONT")) == MOSAIC
+    assert mosaic(("A", "B", "C", "CAM_FRONT")) == (("A", "B", "C"), ("CAM_FRONT",))

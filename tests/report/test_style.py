@@ -7,7 +7,7 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from avjepa.data.nuscenes.schema import CLASSES
-from avjepa.report.style import CANVAS, CLASS_COLOURS, INK, METHOD_COLOURS
+from avjepa.report.style import CANVAS, CLASS_COLOURS, INK, METHOD_COLOURS, class_colours
 
 # severity 1.0, in linear RGB: Machado, Oliveira and Fernandes, 2009, table 1
 VISION = {
@@ -59,3 +59,9 @@ def test_charts_read_on_white_and_on_dark_paper() -> None:
     for name, colour in METHOD_COLOURS.items():
         assert 1.05 / (luminance(colour) + 0.05) > 2.5, name
         assert (luminance(colour) + 0.05) / (luminance("#12171e") + 0.05) > 3, name
+
+
+def test_classes_that_nuscenes_does_not_have_get_colours_too() -> None:
+    colours = class_colours(("tram", "car", "horse"))
+    assert colours[1] == CLASS_COLOURS["car"]
+    assert len(set(colours)) == 3

@@ -6,7 +6,7 @@ from typing import ClassVar, TypeAlias
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float64, Int64
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from avjepa.data.arrays import Array
@@ -19,7 +19,6 @@ from avjepa.data.nuscenes.index import DatasetIndex
 from avjepa.data.nuscenes.schema import LIDAR_FIELDS, RADAR_FIELDS
 from avjepa.data.sample import CameraImages, Sample
 from avjepa.errors import BadFileError, UserError
-from avjepa.geometry.camera_matrix import is_camera_matrix
 
 TIME_TOLERANCE = 0.1
 """Seconds that a record between keyframes may be away from its moment. LiDAR turns at 20 Hz, cameras run at 12 Hz,
@@ -145,7 +144,6 @@ class SampleLoader:
 
         Raises:
             BadFileError: if ``on_bad_file`` raises it.
-            UserError: a camera that is loaded has no camera matrix.
         """
         reference = int(self.index.moment_record[moment])
         other, sample = known or (SensorInputs(), None)
@@ -206,7 +204,7 @@ class SampleLoader:
                 self.on_bad_file(error, True)
                 continue
             images.append(image[None])
-            intrinsics.append((here_from_file @ self._camera_matrix(record)).float()[None])
+            intrinsics.append((here_from_file @ self.index.intrinsic(record)).float()[None])
             poses.append(bev_from_camera.float()[None])
             channels.append(self.index.channel_of(record))
         return CameraImages(
@@ -216,15 +214,6 @@ class SampleLoader:
     def _newest(self, moment: int, channels: Sequence[str]) -> set[int | None]:
         """Of each channel the record that is the moment's own."""
         return {self.index.at_moment(moment, channel, TIME_TOLERANCE) for channel in channels}
-
-    def _camera_matrix(self, record: int) -> Float64[Tensor, "3 3"]:
-        matrix = self.index.intrinsic(record)
-        if not is_camera_matrix(matrix):
-            raise UserError(
-                f"{self.index.version}/calibrated_sensor.json: the camera_intrinsic of {self.index.channel_of(record)} "
-                f"(file {self.index.file(record).name}) is no camera matrix; mend the table, or leave the camera out"
-            )
-        return matrix
 
     def _chain(self, records: Int64[Array, "record"], moment: int) -> list[tuple[int, Tensor, float]]:
         """Every record with its ``bev_from_sensor`` and its age in seconds."""

@@ -1,0 +1,138 @@
+"""The one pass over a dataset: tables, files, plausibility, verdicts."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from avjepa.data.channels import NUSCENES_CHANNELS, SensorChannels
+from avjepa.data.inspection.boxes import box_findings, without_points
+from avjepa.data.inspection.counted_points import counted_points_findings
+from avjepa.data.inspection.coverage import class_findings, missing_tables, unrecorded_keyframes, unused_channels
+from avjepa.data.inspection.poses import pose_findings
+from avjepa.data.inspection.report import DatasetReport, Finding
+from avjepa.data.inspection.sensor_files import ChannelFiles, channel_files, channel_of_tables
+from avjepa.data.inspection.times import repeated_keyframes, time_findings
+from avjepa.data.inspection.verdicts import Obstacles, verdicts
+from avjepa.data.nuscenes.annotations import AnnotationIndex, build_annotations
+from avjepa.data.nuscenes.index import DatasetIndex
+from avjepa.data.nuscenes.index_tables import INDEX_TABLES, build_index
+from avjepa.data.nuscenes.progress import reading_progress
+from avjepa.data.nuscenes.splits import shared_scenes
+from avjepa.data.nuscenes.tables import TableProblem, version_folder
+from avjepa.data.taxonomy import load_taxonomy
+from avjepa.errors import UserError
+
+
+def inspect_dataset(
+    dataroot: str | Path,
+    version: str,
+    *,
+    sensors: SensorChannels = NUSCENES_CHANNELS,
+    taxonomy: str = "nuscenes",
+    files: bool = True,
+    opened_per_channel: int | None = 200,
+) -> DatasetReport:
+    """Read the tables, look at every file's existence and into some files, and judge what can be done with it all.
+
+    Progress is shown on stderr.
+
+    Args:
+        dataroot: root of a dataset in nuScenes format.
+        version: name of its folder of tables.
+        sensors: the channels that training would read.
+        taxonomy: name or file of the classes that training would teach.
+        files: whether to look at the sensor files at all.
+        opened_per_channel: files of each channel that are read, spread evenly over the dataset; all for ``None``.
+
+    Raises:
+        UserError: no such folder or version, or a table without which nothing can be said is missing or broken.
+    """
+    folder = version_folder(dataroot, version)
+    index, broken, problems = _index(Path(dataroot), version, sensors)
+    annotations, broken_annotations, no_annotations, found = _annotations(index, taxonomy)
+    problems += [*found, *repeated_keyframes(index), *unrecorded_keyframes(index)]
+    splits, found = _splits(index)
+    problems += found
+    channels = _channels(index, opened_per_channel) if files else [channel_of_tables(index, c) for c in index.channels]
+    problems += [finding for channel in channels for finding in channel.problems]
+    warnings = [*missing_tables(index), *unused_channels(index), *time_findings(index), *pose_findings(index)]
+    warnings += [finding for channel in channels for finding in channel.warnings]
+    classes = load_taxonomy(taxonomy)
+    if annotations is not None:
+        warnings += [*class_findings(index, annotations, classes), *without_points(index, annotations)]
+        warnings += box_findings(index, annotations)
+        warnings += counted_points_findings(index, annotations) if files else []
+    bad = np.array([record for channel in channels for record in channel.bad], np.int64)
+    return DatasetReport(
+        dataroot=str(dataroot),
+        version=folder.name,
+        scenes=len(index.scene_names),
+        keyframes=len(index.sample_timestamp),
+        moments=len(index),
+        splits={name: len(scenes) for name, scenes in splits.items()},
+        channels=tuple(channel.report for channel in channels),
+        boxes=None if annotations is None else _boxes(annotations, classes.classes),
+        instances=None if annotations is None else len(set(annotations.instance.tolist())),
+        problems=tuple(problems),
+        warnings=tuple(warnings),
+        verdicts=verdicts(index, annotations, splits, Obstacles(broken, broken_annotations, no_annotations, bad)),
+    )
+
+
+def _index(dataroot: Path, version: str, sensors: SensorChannels) -> tuple[DatasetIndex, int, list[Finding]]:
+    """The index without its broken records, how many those are, and what is wrong with the tables."""
+    folder = dataroot / version
+    found: list[TableProblem] = []
+    with reading_progress("reading tables", [folder / f"{table}.json" for table in INDEX_TABLES]) as on_bytes:
+        contents = build_index(folder, sensors, found.append, on_bytes)
+    index = DatasetIndex(dataroot, version, sensors, contents)
+    sensors.check(index.channels, folder)
+    return index, sum(problem.blocks for problem in found), [_finding(problem) for problem in found]
+
+
+def _annotations(index: DatasetIndex, taxonomy: str) -> tuple[AnnotationIndex | None, int, str, list[Finding]]:
+    """The annotations without broken records, how many those are, why there are none to use, and what is wrong."""
+    if not AnnotationIndex.is_there(index):
+        return None, 0, "there are no annotation tables", []
+    found: list[TableProblem] = []
+    table = index.folder / "sample_annotation.json"
+    try:
+        with reading_progress("reading annotations", [table]) as on_bytes:
+            contents = build_annotations(index.folder, index, found.append, on_bytes)
+    except UserError as error:
+        return None, 0, "the annotation tables cannot be read", [Finding(f"{index.version}/{table.name}", str(error))]
+    annotations = AnnotationIndex(index, load_taxonomy(taxonomy), contents)
+    return annotations, sum(problem.blocks for problem in found), "", [_finding(problem) for problem in found]
+
+
+def _finding(problem: TableProblem) -> Finding:
+    return Finding(f"{problem.table} record {problem.record}", problem.problem)
+
+
+def _splits(index: DatasetIndex) -> tuple[dict[str, list[str]], list[Finding]]:
+    """The splits that hold scenes, and what is wrong with them."""
+    where = f"{index.version}/splits.json"
+    try:
+        splits = {name: scenes for name, scenes in index.splits.items() if scenes}
+    except UserError as error:
+        return {}, [Finding(where, str(error))]
+    shared = shared_scenes(splits).items()
+    return splits, [Finding(where, f"{pair} share {len(names)} scenes, {names[0]} for one") for pair, names in shared]
+
+
+def _channels(index: DatasetIndex, opened_per_channel: int | None) -> list[ChannelFiles]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("looking at files", total=len(index.record_timestamp))
+        return [
+            channel_files(index, channel, opened_per_channel, lambda: progress.advance(task))
+            for channel in index.channels
+        ]
+
+
+def _boxes(annotations: AnnotationIndex, classes: tuple[str, ...]) -> dict[str, int]:
+    number = Counter(annotations.class_index.tolist())
+    return {name: number[row] for row, name in enumerate(classes)} | {"other categories": number[-1]}

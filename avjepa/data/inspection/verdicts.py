@@ -1,0 +1,153 @@
+"""What pre-training, fine-tuning and scoring will do with each split, said before they start."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Int64
+
+from avjepa.data.arrays import Array
+from avjepa.data.inspection.report import Verdict
+from avjepa.data.loading.sample_loader import TIME_TOLERANCE
+from avjepa.data.nuscenes.annotations import AnnotationIndex
+from avjepa.data.nuscenes.index import DatasetIndex
+
+DEVKIT_TABLES = ("attribute", "visibility", "map", "log", "category", "instance")
+"""Tables that the devkit opens for its evaluation and this package's own evaluation can do without, or has read."""
+
+
+@dataclass(frozen=True)
+class Obstacles:
+    """What was found that stops commands.
+
+    Args:
+        broken_records: records of the tables without annotations that no command accepts.
+        broken_annotations: such records of the annotation tables.
+        no_annotations: why there are none to use; empty if there are.
+        bad_files: records of sample_data whose file is missing or cannot be read.
+    """
+
+    broken_records: int
+    broken_annotations: int
+    no_annotations: str
+    bad_files: Int64[Array, "record"]
+
+
+def verdicts(
+    index: DatasetIndex, annotations: AnnotationIndex | None, splits: dict[str, list[str]], obstacles: Obstacles
+) -> tuple[Verdict, ...]:
+    """Three verdicts for each split, or for all scenes where there is no split."""
+    kinds = {"LiDAR": index.sensors.lidar, "cameras": index.sensors.cameras, "radars": index.sensors.radars}
+    recorded = {kind: index.recorded(channels, TIME_TOLERANCE) for kind, channels in kinds.items()}
+    if not splits:
+        no_split = f"there is no split; write {index.version}/splits.json, or pass --data.split null to pretrain on all"
+        return (
+            _pretraining(index, recorded, "all scenes", list(index.scene_names), obstacles),
+            Verdict("finetune", "–", "refuses", no_split),
+            Verdict("evaluate", "–", "refuses", no_split),
+        )
+    found: list[Verdict] = []
+    for split, scenes in splits.items():
+        found.append(_pretraining(index, recorded, split, scenes, obstacles))
+        found.append(_finetuning(index, annotations, split, scenes, obstacles))
+        found.append(_scoring(index, annotations, split, scenes, obstacles))
+    return tuple(found)
+
+
+def _pretraining(
+    index: DatasetIndex,
+    recorded: dict[str, Bool[Array, "moment"]],
+    split: str,
+    scenes: list[str],
+    obstacles: Obstacles,
+) -> Verdict:
+    if obstacles.broken_records:
+        return Verdict("pretrain", split, "refuses", _broken(obstacles.broken_records))
+    moments = index.moments(scenes)
+    numbers = {kind: int(found[moments].sum()) for kind, found in recorded.items()}
+    some = ", ".join(f"{number:,} with {kind}" for kind, number in numbers.items() if number)
+    if not some:
+        why = "no moment has data of a channel that is read; map channels to sensors"
+        return Verdict("pretrain", split, "refuses", why)
+    return _unless_files_are_bad(Verdict("pretrain", split, "runs", f"moments: {some}"), index, scenes, obstacles)
+
+
+def _finetuning(
+    index: DatasetIndex, annotations: AnnotationIndex | None, split: str, scenes: list[str], obstacles: Obstacles
+) -> Verdict:
+    stopped = _stopped(annotations, obstacles)
+    if annotations is None or stopped:
+        return Verdict("finetune", split, "refuses", stopped)
+    samples = _samples(index, scenes)
+    boxes = _boxes(annotations, samples)
+    if boxes.with_points:
+        why = f"{len(scenes)} scenes, {len(samples):,} keyframes, {boxes.with_points:,} taught boxes"
+        return _unless_files_are_bad(Verdict("finetune", split, "runs", why), index, scenes, obstacles)
+    if not boxes.all:
+        return Verdict("finetune", split, "refuses", "no box is annotated: nothing would be taught")
+    reason = "holds a point" if boxes.of_class else "has a category that the taxonomy maps to a class"
+    return Verdict("finetune", split, "refuses", f"none of {boxes.all:,} boxes {reason}: nothing would be taught")
+
+
+def _scoring(
+    index: DatasetIndex, annotations: AnnotationIndex | None, split: str, scenes: list[str], obstacles: Obstacles
+) -> Verdict:
+    if obstacles.broken_records or obstacles.broken_annotations:
+        return Verdict("evaluate", split, "refuses", _stopped(annotations, obstacles))
+    samples = _samples(index, scenes)
+    boxes = _Boxes(0, 0, 0) if annotations is None else _boxes(annotations, samples)
+    if not boxes.with_points:
+        why = f"none of {boxes.all:,} boxes is of a class and holds a point" if boxes.all else "no box is annotated"
+        return Verdict("evaluate", split, "nothing", f"{why}: predictions are written, there is nothing to score")
+    missing = [table for table in DEVKIT_TABLES if not (index.folder / f"{table}.json").is_file()]
+    how = f"without the devkit ({', '.join(missing)} missing)" if missing else "with the devkit's tables complete"
+    why = f"{len(samples):,} keyframes, {boxes.with_points:,} boxes to score, {how}"
+    return _unless_files_are_bad(Verdict("evaluate", split, "runs", why), index, scenes, obstacles)
+
+
+@dataclass(frozen=True)
+class _Boxes:
+    """Numbers of boxes of a split."""
+
+    all: int
+    of_class: int
+    with_points: int
+    """Of a class, with a point of LiDAR or radar, as training and scoring ask for."""
+
+
+def _boxes(annotations: AnnotationIndex, samples: Int64[Array, "sample"]) -> _Boxes:
+    own = [np.asarray(annotations.of_sample(sample), np.int64) for sample in samples.tolist()]
+    rows = np.concatenate([np.zeros(0, np.int64), *own])
+    points = annotations.lidar_points[rows] + annotations.radar_points[rows]
+    of_class = annotations.class_index[rows] >= 0
+    return _Boxes(len(rows), int(of_class.sum()), int((of_class & (points > 0)).sum()))
+
+
+def _unless_files_are_bad(
+    verdict: Verdict, index: DatasetIndex, scenes: Sequence[str], obstacles: Obstacles
+) -> Verdict:
+    rows = [index.scene_names.index(name) for name in scenes]
+    bad = obstacles.bad_files[np.isin(index.sample_scene[index.record_sample[obstacles.bad_files]], rows)]
+    if not len(bad):
+        return verdict
+    channels = Counter(index.channel_of(record) for record in bad.tolist())
+    listed = ", ".join(f"{number:,} of {channel}" for channel, number in channels.items())
+    why = f"bad files ({listed}), unless --on-bad-file skip leaves them out; {verdict.why}"
+    return Verdict(verdict.command, verdict.split, "stops", why)
+
+
+def _stopped(annotations: AnnotationIndex | None, obstacles: Obstacles) -> str:
+    """Why nothing that needs labels starts; empty if it does."""
+    broken = obstacles.broken_records + obstacles.broken_annotations
+    return _broken(broken) if broken else obstacles.no_annotations if annotations is None else ""
+
+
+def _broken(number: int) -> str:
+    return f"{number:,} broken records of the tables (see the problems)"
+
+
+def _samples(index: DatasetIndex, scenes: Sequence[str]) -> Int64[Array, "sample"]:
+    rows = [index.scene_names.index(name) for name in scenes]
+    samples: Array = np.flatnonzero(np.isin(index.sample_scene, rows))
+    return samples
