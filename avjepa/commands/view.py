@@ -68,7 +68,7 @@ def view(
         sample = replace(sample, labels=AnnotationIndex.open(dataset, classes).labels(moment))
     detections = None
     if predictions is not None:
-        found = read_detections(predictions, sample.token, sample.global_from_ego, classes)
+        found = read_detections(predictions, sample.token, sample.global_from_level, classes)
         sure = found.scores >= minimum_score
         detections = (found.boxes[sure], found.scores[sure], found.class_index[sure])
     draw_sample(sample, out, detections, classes.classes)

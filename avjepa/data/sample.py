@@ -1,4 +1,12 @@
-"""What one moment of driving looks like in memory, before and after batching. Shapes are part of the types."""
+"""What one moment of driving looks like in memory, before and after batching. Shapes are part of the types.
+
+Frames. A moment's *level frame* has the origin and the heading of the ego pose at its reference time and its z axis up
+in the world (x forward, y left, ground near z = 0): the vehicle's pitch and roll, some degrees when it brakes or stands
+in a bend, are left out. Annotated boxes are upright in the world, so in this frame, and in no frame that pitches with
+the vehicle, a box of nine numbers holds just the points that it holds in the world. The *BEV frame* of a sample is the
+level frame after the augmentation that ``bev_from_level`` tells of. Points, boxes, velocities and camera poses are
+brought into it from each sensor's own pose at its own time, pitch and roll included.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
@@ -63,9 +71,9 @@ class Sample:
     """Microseconds, of the reference sweep."""
     seed: int
     """Random number of this draw: the next epoch draws the sample with another one, a resumed run with the same."""
-    global_from_ego: Float64[Tensor, "4 4"]
-    """Ego pose at the reference time."""
-    bev_from_ego: Float[Tensor, "4 4"]
+    global_from_level: Float64[Tensor, "4 4"]
+    """Pose of the level frame in the world: see above."""
+    bev_from_level: Float[Tensor, "4 4"]
     """Identity without augmentation; otherwise the flip, rotation and scale that were applied."""
     lidar: Float[Tensor, "point 6"] | None = None
     """Columns: ``data.fields.LIDAR_FIELDS``."""
@@ -151,8 +159,9 @@ class Batch(_Movable):
     seeds: Int64[Tensor, "batch"]
     """``Sample.seed``: masks and input drop-out are drawn from it, per sample, so that they do not depend on how
     samples are spread over processes, nor on whether the run was interrupted."""
-    global_from_ego: Float64[Tensor, "batch 4 4"]
-    bev_from_ego: Float[Tensor, "batch 4 4"]
+    global_from_level: Float64[Tensor, "batch 4 4"]
+    """Pose of each sample's level frame."""
+    bev_from_level: Float[Tensor, "batch 4 4"]
     lidar: Points | None = None
     radar: Points | None = None
     cameras: Cameras | None = None
@@ -167,7 +176,7 @@ class PretrainBatch(_Movable):
     """Two views of the same moments. Neither carries labels.
 
     ``context`` holds what the sensors of that moment gave; ``target`` may know more (sweeps before and after, ego
-    motion compensated) or be augmented differently (see ``bev_from_ego`` of both). By default they are one object.
+    motion compensated) or be augmented differently (see ``bev_from_level`` of both). By default they are one object.
     """
 
     context: Batch

@@ -36,7 +36,9 @@ def predict_split(module: FinetuneModule, datamodule: DetectionDataModule, out: 
         present = {"lidar": batch.lidar, "radar": batch.radar, "camera": batch.cameras}
         sensors |= {name for name, data in present.items() if data is not None}
         predictions = module.model.predict(batch.to(module.device))[head]
-        for token, global_from_ego, detections in zip(batch.tokens, batch.global_from_ego, predictions, strict=True):
-            results[token] = official_boxes(token, detections, global_from_ego)
+        for token, global_from_level, detections in zip(
+            batch.tokens, batch.global_from_level, predictions, strict=True
+        ):
+            results[token] = official_boxes(token, detections, global_from_level)
     write_predictions(out, results, list(results), sorted(sensors))
     return out

@@ -27,9 +27,9 @@ MOST_DRAWS = 16
 Key: TypeAlias = tuple[str, bytes]
 
 
-def key_of(token: str, bev_from_ego: Float[Tensor, "4 4"]) -> Key:
+def key_of(token: str, bev_from_level: Float[Tensor, "4 4"]) -> Key:
     """What tells one map of a backbone from another: the moment, and the frame it is seen in."""
-    return token, (bev_from_ego + 0.0).cpu().numpy().tobytes()  # -0.0 becomes 0.0
+    return token, (bev_from_level + 0.0).cpu().numpy().tobytes()  # -0.0 becomes 0.0
 
 
 def keyframe_loader(
@@ -111,7 +111,7 @@ class FeatureCache:
                 features = self.encoder(batch.to(device)).features.permute(0, 2, 3, 1).to("cpu", torch.float16)
             if not torch.isfinite(features).all():
                 raise UserError("frozen features exceed the range of half precision; normalise the backbone's output")
-            for token, transform, bev in zip(batch.tokens, batch.bev_from_ego, features, strict=True):
+            for token, transform, bev in zip(batch.tokens, batch.bev_from_level, features, strict=True):
                 self._file.seek(len(self._rows) * size)
                 self._file.write(bev.contiguous().numpy().tobytes())
                 self._rows[key_of(token, transform)] = len(self._rows)
@@ -121,7 +121,7 @@ class FeatureCache:
 
     def maps(self, batch: Batch) -> Float[Tensor, "batch channel y x"]:
         """The maps of a batch's samples, augmented as they are, in single precision, on the CPU."""
-        rows = [self._rows[key_of(*sample)] for sample in zip(batch.tokens, batch.bev_from_ego, strict=True)]
+        rows = [self._rows[key_of(*sample)] for sample in zip(batch.tokens, batch.bev_from_level, strict=True)]
         stacked = np.stack([self._maps[row] for row in rows]).astype(np.float32)
         return torch.from_numpy(stacked).permute(0, 3, 1, 2)
 

@@ -34,7 +34,7 @@ def backbone_measures(encoder: SensorEncoder, batches: BatchLoader[Batch]) -> di
     for batch in batches:
         batch = batch.to(device)
         occupied = encoder.observed(batch)
-        masked = masks.sample(occupied, batch.seeds, encoder.token_grid, batch.bev_from_ego[:, :2, 3])
+        masked = masks.sample(occupied, batch.seeds, encoder.token_grid, batch.bev_from_level[:, :2, 3])
         masked = encoder.realisable_mask(batch, masked)
         features: Tensor = encoder(batch, masked).features.float()
         queue.push(cells_of(features, occupied & ~masked, PER_BATCH))

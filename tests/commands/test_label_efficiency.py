@@ -183,13 +183,13 @@ def test_cached_features_are_those_of_the_encoder(study: Path, dataset: Path, tm
     with torch.no_grad():
         augmented = {}
         for batch in keyframe_loader(run.data, run.data.train_scenes(), few):
-            for token, pose, features in zip(batch.tokens, batch.bev_from_ego, encoder(batch).features, strict=True):
+            for token, pose, features in zip(batch.tokens, batch.bev_from_level, encoder(batch).features, strict=True):
                 augmented[key_of(token, pose)] = features
     read_labels_alone(run.data, few)
     batch = next(iter(run.data.train_dataloader()))
     assert batch.lidar is None and batch.labels is not None
-    assert not any(torch.equal(pose, torch.eye(4)) for pose in batch.bev_from_ego)
-    keys = [key_of(token, pose) for token, pose in zip(batch.tokens, batch.bev_from_ego, strict=True)]
+    assert not any(torch.equal(pose, torch.eye(4)) for pose in batch.bev_from_level)
+    keys = [key_of(token, pose) for token, pose in zip(batch.tokens, batch.bev_from_level, strict=True)]
     stacked = torch.stack([augmented[key] for key in keys])
     torch.testing.assert_close(cached(batch).features, stacked, rtol=2e-3, atol=1e-4)
     assert not list((tmp_path / "features").iterdir()), "the file vanishes with the process"

@@ -85,8 +85,8 @@ def toy_batch(seed: int, size: int = 2, cars: int = 2) -> Batch:
         tokens=tuple(f"{seed}-{i}" for i in range(size)),
         scenes=("scene",) * size,
         seeds=torch.arange(size),
-        global_from_ego=pose.double(),
-        bev_from_ego=pose,
+        global_from_level=pose.double(),
+        bev_from_level=pose,
         lidar=Points(
             torch.cat(clouds), torch.arange(size).repeat_interleave(10 * cars), torch.ones(size, dtype=torch.bool)
         ),

@@ -44,8 +44,8 @@ def toy_batch(seeds: Sequence[int], points: int = 30) -> PretrainBatch:
         tokens=tuple(str(seed) for seed in seeds),
         scenes=("scene",) * size,
         seeds=torch.tensor(seeds, dtype=torch.int64),
-        global_from_ego=pose.double(),
-        bev_from_ego=pose,
+        global_from_level=pose.double(),
+        bev_from_level=pose,
         lidar=Points(torch.cat(clouds), index, torch.ones(size, dtype=torch.bool)),
     )
     return PretrainBatch(batch, batch)

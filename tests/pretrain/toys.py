@@ -33,17 +33,17 @@ def scene(seed: int, things: int = 10) -> Tensor:
     return torch.tensor(points, dtype=torch.float32).reshape(-1, 6)
 
 
-def batch_of(clouds: list[Tensor], seeds: list[int], bev_from_ego: Tensor | None = None) -> Batch:
+def batch_of(clouds: list[Tensor], seeds: list[int], bev_from_level: Tensor | None = None) -> Batch:
     """Clouds stacked into a batch."""
     size = len(clouds)
-    pose = torch.eye(4).repeat(size, 1, 1) if bev_from_ego is None else bev_from_ego
+    pose = torch.eye(4).repeat(size, 1, 1) if bev_from_level is None else bev_from_level
     index = torch.repeat_interleave(torch.arange(size), torch.tensor([len(cloud) for cloud in clouds]))
     return Batch(
         tokens=tuple(str(seed) for seed in seeds),
         scenes=("scene",) * size,
         seeds=torch.tensor(seeds, dtype=torch.int64),
-        global_from_ego=torch.eye(4, dtype=torch.float64).repeat(size, 1, 1),
-        bev_from_ego=pose,
+        global_from_level=torch.eye(4, dtype=torch.float64).repeat(size, 1, 1),
+        bev_from_level=pose,
         lidar=Points(torch.cat(clouds), index, torch.ones(size, dtype=torch.bool)),
     )
 

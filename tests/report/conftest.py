@@ -30,7 +30,7 @@ def labels_of(rows: list[list[float]], classes: list[str], lidar_points: int = 5
 def empty_sample() -> Sample:
     return Sample(
         token="token <b>", scene="scene-0001", timestamp=1_500_000, seed=0,
-        global_from_ego=torch.eye(4, dtype=torch.float64), bev_from_ego=torch.eye(4),
+        global_from_level=torch.eye(4, dtype=torch.float64), bev_from_level=torch.eye(4),
     )  # fmt: skip
 
 
@@ -58,7 +58,7 @@ def hand_made() -> Sample:
     )
     base = empty_sample()
     return Sample(
-        base.token, base.scene, base.timestamp, base.seed, base.global_from_ego, base.bev_from_ego,
+        base.token, base.scene, base.timestamp, base.seed, base.global_from_level, base.bev_from_level,
         lidar, radar, cameras, labels,
     )  # fmt: skip
 

@@ -28,8 +28,8 @@ def lidar_batch(data: Path | None, batch_size: int, device: torch.device) -> Bat
         tokens=tuple(str(i) for i in range(batch_size)),
         scenes=("benchmark",) * batch_size,
         seeds=torch.arange(batch_size),
-        global_from_ego=torch.eye(4, dtype=torch.float64).repeat(batch_size, 1, 1),
-        bev_from_ego=torch.eye(4).repeat(batch_size, 1, 1),
+        global_from_level=torch.eye(4, dtype=torch.float64).repeat(batch_size, 1, 1),
+        bev_from_level=torch.eye(4).repeat(batch_size, 1, 1),
         lidar=Points(torch.cat(clouds), index, torch.ones(batch_size, dtype=torch.bool)),
     ).to(device)
 

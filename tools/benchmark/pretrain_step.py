@@ -44,7 +44,7 @@ def parts(cli: PretrainCLI, device: torch.device, precision: str) -> tuple[objec
 
     def masks() -> torch.Tensor:
         seen = encoder.observed(view)
-        drawn = objective.masks.sample(seen, view.seeds, encoder.token_grid, view.bev_from_ego[:, :2, 3])
+        drawn = objective.masks.sample(seen, view.seeds, encoder.token_grid, view.bev_from_level[:, :2, 3])
         return encoder.realisable_mask(view, drawn)
 
     masked = masks()

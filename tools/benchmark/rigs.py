@@ -50,8 +50,8 @@ def _batch(size: int, cameras: Cameras | None = None, radar: Points | None = Non
         tokens=tuple(f"sample-{i}" for i in range(size)),
         scenes=("scene",) * size,
         seeds=torch.arange(size),
-        global_from_ego=torch.eye(4, dtype=torch.float64).repeat(size, 1, 1),
-        bev_from_ego=torch.eye(4).repeat(size, 1, 1),
+        global_from_level=torch.eye(4, dtype=torch.float64).repeat(size, 1, 1),
+        bev_from_level=torch.eye(4).repeat(size, 1, 1),
         cameras=cameras,
         radar=radar,
     )

@@ -41,7 +41,7 @@ class BEVAugmentation:
         require_range("augmentation.scale", self.scale, above=0)
 
     def drawn(self, seed: int, stream: int = 0) -> Float[Tensor, "4 4"]:
-        """``bev_from_ego``, a function of the two numbers only."""
+        """``bev_from_level``, a function of the two numbers only."""
         random = np.random.default_rng((seed, stream, 0xA46))
         angle = random.uniform(-self.rotation, self.rotation)
         flips = random.random(2) < 0.5
@@ -49,12 +49,12 @@ class BEVAugmentation:
         shift = random.normal(0.0, self.translation, 3)
         sign_x, sign_y = -1.0 if flips[0] and self.flip_x else 1.0, -1.0 if flips[1] and self.flip_y else 1.0
         cos, sin = np.cos(angle), np.sin(angle)
-        bev_from_ego = torch.eye(4, dtype=torch.float64)
-        bev_from_ego[:3, :3] = factor * torch.tensor(
+        bev_from_level = torch.eye(4, dtype=torch.float64)
+        bev_from_level[:3, :3] = factor * torch.tensor(
             [[cos * sign_x, -sin * sign_y, 0.0], [sin * sign_x, cos * sign_y, 0.0], [0.0, 0.0, 1.0]]
         )
-        bev_from_ego[:3, 3] = torch.from_numpy(shift)
-        return bev_from_ego.float()
+        bev_from_level[:3, 3] = torch.from_numpy(shift)
+        return bev_from_level.float()
 
     def applied(self, sample: Sample, stream: int = 0) -> Sample:
         """The sample in a BEV frame drawn from ``sample.seed``; another ``stream`` gives an independent draw."""
@@ -77,7 +77,7 @@ class FiniteAugmentations(BEVAugmentation):
         return cls(**asdict(augmentation), draws=draws)
 
     def draw_of(self, token: str, number: int) -> Float[Tensor, "4 4"]:
-        """``bev_from_ego`` of one of the draws of the moment with this token."""
+        """``bev_from_level`` of one of the draws of the moment with this token."""
         return self.drawn((zlib.crc32(token.encode()) << 16) + number % self.draws)
 
     def applied(self, sample: Sample, stream: int = 0) -> Sample:
@@ -98,7 +98,7 @@ def moved(sample: Sample, new_from_old: Float[Tensor, "4 4"]) -> Sample:
         labels = replace(labels, boxes=transform_boxes(new_from_old, labels.boxes))
     return replace(
         sample,
-        bev_from_ego=new_from_old @ sample.bev_from_ego,
+        bev_from_level=new_from_old @ sample.bev_from_level,
         lidar=lidar,
         radar=radar,
         cameras=cameras,

@@ -19,7 +19,7 @@ from avjepa.geometry.boxes import indices_in_boxes
 
 @dataclass(frozen=True)
 class ObjectCrop:
-    """An object and the points in its box, where they were seen: in the ego frame of its own keyframe."""
+    """An object and the points in its box, where they were seen: in the level frame of its own keyframe."""
 
     labels: Labels
     """One box; its numbers of points are those below, its instance names the keyframe too: it is a copy."""

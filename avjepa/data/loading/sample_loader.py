@@ -152,8 +152,8 @@ class SampleLoader:
             scene=self.index.scene_names[self.index.scene_of(reference)],
             timestamp=int(self.index.record_timestamp[reference]),
             seed=seed,
-            global_from_ego=self.index.global_from_ego(np.array([reference]))[0],
-            bev_from_ego=torch.eye(4),
+            global_from_level=self.index.global_from_level(reference),
+            bev_from_level=torch.eye(4),
             lidar=sample.lidar if sample and view.lidar == other.lidar else self._lidar(moment, view.lidar),
             radar=sample.radar if sample and view.radar == other.radar else self._radar(moment, view.radar),
             cameras=sample.cameras if sample and view.camera == other.camera else self._cameras(moment, view.camera),
@@ -218,6 +218,6 @@ class SampleLoader:
     def _chain(self, records: Int64[Array, "record"], moment: int) -> list[tuple[int, Tensor, float]]:
         """Every record with its ``bev_from_sensor`` and its age in seconds."""
         reference = int(self.index.moment_record[moment])
-        transforms = self.index.reference_from_sensor(records, reference)
+        transforms = self.index.level_from_sensor(records, reference)
         lags = (self.index.record_timestamp[reference] - self.index.record_timestamp[records]) * 1e-6
         return list(zip(records.tolist(), transforms.unbind(), lags.tolist(), strict=True))

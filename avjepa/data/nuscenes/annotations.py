@@ -104,12 +104,12 @@ class AnnotationIndex:
         return token
 
     def labels(self, moment: int) -> Labels:
-        """Boxes of the taxonomy's classes at a keyframe, in the ego frame at the moment's reference time."""
+        """Boxes of the taxonomy's classes at a keyframe, in the level frame of the moment."""
         record = int(self._index.moment_record[moment])
         rows = np.asarray(self.of_sample(int(self._index.record_sample[record])))
         rows = rows[self.class_index[rows] >= 0] if len(rows) else np.zeros(0, np.int64)
-        bev_from_global = inverse(self._index.global_from_ego(np.array([record]))[0])
-        boxes = transform_boxes(bev_from_global, torch.from_numpy(self.boxes[rows]))
+        level_from_global = inverse(self._index.global_from_level(record))
+        boxes = transform_boxes(level_from_global, torch.from_numpy(self.boxes[rows]))
         return Labels(
             boxes=boxes.float(),
             class_index=torch.from_numpy(self.class_index[rows].astype(np.int64)),

@@ -19,7 +19,7 @@ from avjepa.data.nuscenes.progress import reading_progress
 from avjepa.data.nuscenes.splits import splits_of
 from avjepa.data.nuscenes.tables import stop_at_problem, version_folder
 from avjepa.errors import UserError
-from avjepa.geometry.transforms import inverse, transform_from
+from avjepa.geometry.transforms import inverse, levelled, transform_from
 
 
 class DatasetIndex:
@@ -232,13 +232,17 @@ class DatasetIndex:
         """Pose of each record's sensor on the vehicle."""
         return self._calibrations[torch.from_numpy(self.record_calibration[records]).long()]
 
-    def reference_from_sensor(self, records: Int64[Array, "record"], reference: int) -> Float64[Tensor, "record 4 4"]:
-        """The ego frame at the time of the record ``reference`` from each record's sensor frame.
+    def global_from_level(self, reference: int) -> Float64[Tensor, "4 4"]:
+        """The level frame of a moment whose record is ``reference``: origin and heading of the ego pose, z up."""
+        return levelled(self.global_from_ego(np.array([reference]))[0])
 
-        The chain is ego(reference) <- global <- ego(record) <- sensor, with each record's own ego pose.
+    def level_from_sensor(self, records: Int64[Array, "record"], reference: int) -> Float64[Tensor, "record 4 4"]:
+        """The level frame of the record ``reference`` from each record's sensor frame.
+
+        The chain is level(reference) <- global <- ego(record) <- sensor, with each record's own ego pose.
         """
-        global_from_ego = self.global_from_ego(np.append(records, reference))
-        chain: Tensor = inverse(global_from_ego[-1]) @ global_from_ego[:-1] @ self.ego_from_sensor(records)
+        level_from_global = inverse(self.global_from_level(reference))
+        chain: Tensor = level_from_global @ self.global_from_ego(records) @ self.ego_from_sensor(records)
         return chain
 
     @cached_property

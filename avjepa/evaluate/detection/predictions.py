@@ -34,12 +34,12 @@ def attribute_of(class_name: str, speed: float) -> str:
     return (_WHEN_MOVING if speed > MOVING_SPEED else _WHEN_STILL).get(class_name, "")
 
 
-def official_boxes(token: str, detections: Detections, global_from_ego: Float[Tensor, "4 4"]) -> list[dict[str, Any]]:
+def official_boxes(token: str, detections: Detections, global_from_level: Float[Tensor, "4 4"]) -> list[dict[str, Any]]:
     """Detections of one sample as entries of the result file: global frame, size as width, length, height.
 
     The rotation is a yaw in the global frame, as in the annotations: the pitch and roll of the ego pose do not enter.
     """
-    boxes = transform_boxes(global_from_ego.cpu().double(), detections.boxes.cpu().double())
+    boxes = transform_boxes(global_from_level.cpu().double(), detections.boxes.cpu().double())
     entries = []
     for box, score, index in zip(
         boxes.tolist(), detections.scores.tolist(), detections.class_index.tolist(), strict=True

@@ -14,8 +14,8 @@ from avjepa.geometry.transforms import inverse
 from avjepa.heads.detection.detections import Detections
 
 
-def read_detections(path: Path, token: str, global_from_ego: Float[Tensor, "4 4"], taxonomy: Taxonomy) -> Detections:
-    """The detections of one sample from an official result file, in the sample's ego frame, best first.
+def read_detections(path: Path, token: str, global_from_level: Float[Tensor, "4 4"], taxonomy: Taxonomy) -> Detections:
+    """The detections of one sample from an official result file, in the sample's level frame, best first.
 
     Raises:
         UserError: the file is no result file (``read_result_file``), or does not list the sample.
@@ -25,7 +25,7 @@ def read_detections(path: Path, token: str, global_from_ego: Float[Tensor, "4 4"
     columns = (found.translation, length_width_height, found.yaw[:, None], found.velocity)
     boxes = torch.from_numpy(np.concatenate(columns, axis=1))
     return Detections(
-        transform_boxes(inverse(global_from_ego.double()), boxes).float(),
+        transform_boxes(inverse(global_from_level.double()), boxes).float(),
         torch.from_numpy(found.score).float(),
         torch.from_numpy(found.class_index),
     )

@@ -21,9 +21,9 @@ class DetectionWriter(PredictionWriter[Detections]):
     def entries(self, batch: Batch, predictions: Sequence[Detections]) -> dict[str, Any]:
         """Boxes in the global frame, by sample token."""
         return {
-            token: official_boxes(token, detections, global_from_ego)
-            for token, global_from_ego, detections in zip(
-                batch.tokens, batch.global_from_ego, predictions, strict=True
+            token: official_boxes(token, detections, global_from_level)
+            for token, global_from_level, detections in zip(
+                batch.tokens, batch.global_from_level, predictions, strict=True
             )
         }  # fmt: skip
 

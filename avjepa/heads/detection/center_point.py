@@ -165,13 +165,13 @@ class CenterPointHead(Head[Detections]):
             for (heatmap, code), group in zip(self(bev), self.groups, strict=True)
         ]  # fmt: skip
         result = []
-        for index, bev_from_ego in enumerate(batch.bev_from_ego):
+        for index, bev_from_level in enumerate(batch.bev_from_level):
             boxes, scores, class_index = (
                 torch.cat(parts) for parts in zip(*(g[index] for g in per_group), strict=True)
             )
             best = scores.argsort(descending=True, stable=True)[: self.options.boxes_per_sample]
-            in_ego = transform_boxes(inverse(bev_from_ego.to(boxes)), boxes[best])
-            result.append(Detections(in_ego, scores[best], class_index[best]))
+            level = transform_boxes(inverse(bev_from_level.to(boxes)), boxes[best])
+            result.append(Detections(level, scores[best], class_index[best]))
         return tuple(result)
 
     def _decode(

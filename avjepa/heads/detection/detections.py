@@ -8,7 +8,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Detections:
-    """Boxes in the ego frame of the sample (the BEV frame with any augmentation undone), best first."""
+    """Boxes in the level frame of the sample (the BEV frame with any augmentation undone), best first."""
 
     boxes: Float[Tensor, "box 9"]
     """Columns: ``geometry.boxes.BOX_FIELDS``."""

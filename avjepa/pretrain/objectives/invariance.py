@@ -62,7 +62,7 @@ class Invariance(Objective):
             UserError: the two views are the same, so there is nothing to be invariant to.
         """
         encoder, view, other = self.encoder, batch.context, batch.target
-        if self.input_dropout == 0 and torch.equal(view.bev_from_ego, other.bev_from_ego):
+        if self.input_dropout == 0 and torch.equal(view.bev_from_level, other.bev_from_level):
             raise UserError(
                 "Invariance: both views are the same; augment the target view differently or set input_dropout > 0"
             )
@@ -70,7 +70,7 @@ class Invariance(Objective):
         if self.masks is None:
             masked = torch.zeros_like(seen)
         else:
-            drawn = self.masks.sample(seen, view.seeds, encoder.token_grid, view.bev_from_ego[:, :2, 3])
+            drawn = self.masks.sample(seen, view.seeds, encoder.token_grid, view.bev_from_level[:, :2, 3])
             masked = encoder.realisable_mask(view, drawn)
         other = replace(other, seeds=other.seeds ^ _OTHER_DRAW)
 
@@ -78,7 +78,7 @@ class Invariance(Objective):
         second = aligned(
             encoder(encoder.drop_input(other, self.input_dropout)),
             encoder.token_grid,
-            other.bev_from_ego @ inverse(view.bev_from_ego),
+            other.bev_from_level @ inverse(view.bev_from_level),
         )
 
         with torch.autocast(seen.device.type, enabled=False):  # small variances need fp32

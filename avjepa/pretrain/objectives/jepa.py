@@ -92,7 +92,7 @@ class JEPA(Objective):
         require_equal_frames(batch, "JEPA")
         encoder, view = self.encoder, batch.context
         seen = encoder.observed(view)
-        sensor_xy = view.bev_from_ego[:, :2, 3]
+        sensor_xy = view.bev_from_level[:, :2, 3]
         masked = encoder.realisable_mask(view, self.masks.sample(seen, view.seeds, encoder.token_grid, sensor_xy))
 
         context = encoder(encoder.drop_input(view, self.input_dropout), masked)

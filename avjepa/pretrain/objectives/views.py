@@ -16,7 +16,7 @@ def require_equal_frames(batch: PretrainBatch, objective: str) -> None:
     Raises:
         UserError: they are.
     """
-    if not torch.equal(batch.context.bev_from_ego, batch.target.bev_from_ego):
+    if not torch.equal(batch.context.bev_from_level, batch.target.bev_from_level):
         raise UserError(
             f"{objective}: context and target are augmented differently, so that their cells are other places; "
             "set data.independent_views to false"

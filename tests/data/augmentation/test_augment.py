@@ -47,7 +47,7 @@ def test_everything_moves_as_one(sample: Sample, seed: int) -> None:
     torch.testing.assert_close(moved.lidar[:, 3:], sample.lidar[:, 3:])
 
     homogeneous = torch.cat((sample.lidar[:, :3], torch.ones(len(sample.lidar), 1)), dim=1)
-    torch.testing.assert_close((homogeneous @ moved.bev_from_ego.T)[:, :3], moved.lidar[:, :3], atol=1e-3, rtol=1e-4)
+    torch.testing.assert_close((homogeneous @ moved.bev_from_level.T)[:, :3], moved.lidar[:, :3], atol=1e-3, rtol=1e-4)
     for old, new, intrinsic in zip(
         sample.cameras.bev_from_camera, moved.cameras.bev_from_camera, sample.cameras.intrinsics, strict=True
     ):
@@ -66,7 +66,7 @@ def test_everything_moves_as_one(sample: Sample, seed: int) -> None:
     column = RADAR_FIELDS.index("vx_comp")
     velocity = torch.cat((sample.radar[:, column : column + 2], torch.zeros(len(sample.radar), 1)), dim=1)
     later = sample.radar[:, :3] + velocity * 0.7
-    expected = later @ moved.bev_from_ego[:3, :3].T + moved.bev_from_ego[:3, 3]
+    expected = later @ moved.bev_from_level[:3, :3].T + moved.bev_from_level[:3, 3]
     torch.testing.assert_close(
         moved.radar[:, :2] + moved.radar[:, column : column + 2] * 0.7, expected[:, :2], atol=1e-3, rtol=1e-4
     )
@@ -118,7 +118,7 @@ def test_bad_options(wrong: dict) -> None:
 
 def test_few_augmentations_are_the_same_ones_again_and_those_of_fewer_are_among_them(sample: Sample) -> None:
     few = FiniteAugmentations.of(BEVAugmentation(), 3)
-    drawn = {few.applied(replace(sample, seed=seed)).bev_from_ego.numpy().tobytes() for seed in range(50)}
+    drawn = {few.applied(replace(sample, seed=seed)).bev_from_level.numpy().tobytes() for seed in range(50)}
     assert drawn == {few.draw_of(sample.token, number).numpy().tobytes() for number in range(3)}
     assert len(drawn) == 3
     fewer = FiniteAugmentations.of(BEVAugmentation(), 2)

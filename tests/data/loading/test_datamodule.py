@@ -113,7 +113,7 @@ def test_privileged_target_holds_the_context_and_more(tiny: Path) -> None:
     batch = next(iter(module.train_dataloader()))
     context, target = batch.context.lidar, batch.target.lidar
     assert context is not None and target is not None
-    assert torch.equal(batch.context.bev_from_ego, batch.target.bev_from_ego)
+    assert torch.equal(batch.context.bev_from_level, batch.target.bev_from_level)
     now = target.features[:, 4] == 0
     torch.testing.assert_close(target.features[now], context.features)
     assert target.features[:, 4].min() < -0.05 and target.features[:, 4].max() > 0.05
@@ -122,12 +122,12 @@ def test_privileged_target_holds_the_context_and_more(tiny: Path) -> None:
 def test_independent_views_differ_by_their_augmentation_only(tiny: Path) -> None:
     module = pretrain(tiny, independent_views=True, augmentation=BEVAugmentation(rotation=1.0))
     batch = next(iter(module.train_dataloader()))
-    assert not torch.allclose(batch.context.bev_from_ego, batch.target.bev_from_ego)
+    assert not torch.allclose(batch.context.bev_from_level, batch.target.bev_from_level)
     for view in (batch.context, batch.target):
         assert view.lidar is not None
     points = [
         torch.cat((view.lidar.xyz, torch.ones(len(view.lidar.xyz), 1)), 1)[:, None]
-        @ torch.linalg.inv(view.bev_from_ego).mT[view.lidar.batch_index]
+        @ torch.linalg.inv(view.bev_from_level).mT[view.lidar.batch_index]
         for view in (batch.context, batch.target)
         if view.lidar is not None
     ]

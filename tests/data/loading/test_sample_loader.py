@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from nuscenes import NuScenes
+from nuscenes.eval.common.utils import quaternion_yaw
 from nuscenes.utils.data_classes import LidarPointCloud, RadarPointCloud
 from nuscenes.utils.geometry_utils import transform_matrix
 from PIL import Image
@@ -28,16 +29,23 @@ def load(root: Path, token: str, view: SensorInputs, version: str = VERSION) -> 
     return SampleLoader(index).load(moment, view)
 
 
-def in_ego(points: np.ndarray, seconds: float) -> np.ndarray:
-    position, heading = ego_pose(seconds)
-    return (points - position) @ heading.rotation_matrix
+def heading_of(rotation: Quaternion) -> Quaternion:
+    """The part of an ego pose's rotation that the level frame keeps."""
+    return Quaternion(axis=[0, 0, 1], radians=quaternion_yaw(rotation))
 
 
-def devkit_in_ego(devkit: NuScenes, cloud: LidarPointCloud | RadarPointCloud, sample_token: str) -> np.ndarray:
-    """The devkit merges sweeps in the frame of the reference LiDAR; bring them into the ego frame of that time."""
+def in_level(points: np.ndarray, seconds: float) -> np.ndarray:
+    position, rotation = ego_pose(seconds)
+    return (points - position) @ heading_of(rotation).rotation_matrix
+
+
+def devkit_in_level(devkit: NuScenes, cloud: LidarPointCloud | RadarPointCloud, sample_token: str) -> np.ndarray:
+    """The devkit merges sweeps in the frame of the reference LiDAR; bring them into the level frame of that time."""
     lidar = devkit.get("sample_data", devkit.get("sample", sample_token)["data"]["LIDAR_TOP"])
     calibration = devkit.get("calibrated_sensor", lidar["calibrated_sensor_token"])
     cloud.transform(transform_matrix(calibration["translation"], Quaternion(calibration["rotation"])))
+    rotation = Quaternion(devkit.get("ego_pose", lidar["ego_pose_token"])["rotation"])
+    cloud.rotate((heading_of(rotation).inverse * rotation).rotation_matrix)
     return cloud.points.T
 
 
@@ -48,7 +56,7 @@ def devkit_in_ego(devkit: NuScenes, cloud: LidarPointCloud | RadarPointCloud, sa
 def test_sweeps_equal_the_devkits(tiny: Path, devkit: NuScenes, token: str, sweeps: int) -> None:
     sample = devkit.get("sample", token)
     cloud, times = LidarPointCloud.from_file_multisweep(devkit, sample, "LIDAR_TOP", "LIDAR_TOP", sweeps, 1.0)
-    theirs = devkit_in_ego(devkit, cloud, token)
+    theirs = devkit_in_level(devkit, cloud, token)
     ours = load(tiny, token, SensorInputs(lidar=LidarSweeps(sweeps))).lidar
     assert ours is not None
     np.testing.assert_allclose(ours[:, :3], theirs[:, :3], atol=2e-5)
@@ -62,7 +70,7 @@ def test_real_cloud_equals_the_devkits(real_keyframe: Path) -> None:
     cloud, _ = LidarPointCloud.from_file_multisweep(devkit, devkit.sample[0], "LIDAR_TOP", "LIDAR_TOP", 1, 1.0)
     ours = load(real_keyframe, token, SensorInputs(lidar=LidarSweeps(1)), "v1.0-mini").lidar
     assert ours is not None
-    np.testing.assert_allclose(ours[:, :3], devkit_in_ego(devkit, cloud, token)[:, :3], atol=5e-5)
+    np.testing.assert_allclose(ours[:, :3], devkit_in_level(devkit, cloud, token)[:, :3], atol=5e-5)
     assert float(ours[:, 3].max()) <= 1.0
     assert ours[:, 5].unique().tolist() == list(range(32))
 
@@ -73,7 +81,7 @@ def test_resting_points_coincide_over_sweeps_before_and_after(tiny: Path, token:
     seconds = 1.0 if token == "sample-0-2" else 0.7
     cloud = load(tiny, token, SensorInputs(lidar=LidarSweeps(sweeps=2, before=2, after=2, stride=3))).lidar
     assert cloud is not None
-    truth = in_ego(landmarks(), seconds)
+    truth = in_level(landmarks(), seconds)
     lags = cloud[:, 4].unique().tolist()
     np.testing.assert_allclose(lags, [-0.6, -0.3, 0.0, 0.1, 0.4, 0.7], atol=1e-6)
     for lag in lags:
@@ -136,7 +144,7 @@ def test_radar_positions_equal_the_devkits(tiny: Path, devkit: NuScenes) -> None
         ]
     finally:
         RadarPointCloud.default_filters()
-    points = np.concatenate([devkit_in_ego(devkit, cloud, "sample-0-2") for cloud, _ in theirs])
+    points = np.concatenate([devkit_in_level(devkit, cloud, "sample-0-2") for cloud, _ in theirs])
     np.testing.assert_allclose(seen, points[:, :2], atol=1e-4)
     np.testing.assert_allclose(ours[:, 2], points[:, 2], atol=1e-4)
     np.testing.assert_allclose(ours[:, 3], np.concatenate([times[0] for _, times in theirs]), atol=1e-6)
@@ -156,9 +164,9 @@ def test_moving_target_is_where_it_is_at_the_reference_time(tiny: Path, view: Ra
     assert (points[:, 3] < -0.1).any() == (view.after > 0)
     target = points[points[:, RADAR_FIELDS.index("dyn_prop")] == 0]
     assert len(target) == 12
-    truth = in_ego((TARGET_START + TARGET_VELOCITY * 1.0)[None], 1.0)[0]
-    _, heading = ego_pose(1.0)
-    velocity = heading.inverse.rotate(TARGET_VELOCITY)
+    truth = in_level((TARGET_START + TARGET_VELOCITY * 1.0)[None], 1.0)[0]
+    _, rotation = ego_pose(1.0)
+    velocity = heading_of(rotation).inverse.rotate(TARGET_VELOCITY)
     np.testing.assert_allclose(target[:, :2], np.tile(truth[:2], (12, 1)), atol=5e-3)
     np.testing.assert_allclose(target[:, 5:7], np.tile(velocity[:2], (12, 1)), atol=5e-3)
 
@@ -184,10 +192,10 @@ def test_radar_filters_equal_the_devkits_on_a_real_file(realdata: Path) -> None:
 @pytest.mark.parametrize("augmented", [False, True])
 def test_landmarks_are_where_the_cameras_show_them(tiny: Path, height: int, width: int, augmented: bool) -> None:
     sample = load(tiny, "sample-0-1", SensorInputs(camera=ImageTransform(height, width)))
-    points = torch.from_numpy(in_ego(landmarks(), 0.5)).float()
+    points = torch.from_numpy(in_level(landmarks(), 0.5)).float()
     if augmented:
         sample = BEVAugmentation(translation=1.0).applied(sample)
-        points = points @ sample.bev_from_ego[:3, :3].T + sample.bev_from_ego[:3, 3]
+        points = points @ sample.bev_from_level[:3, :3].T + sample.bev_from_level[:3, 3]
     cameras = sample.cameras
     assert cameras is not None
     assert cameras.channels == ("CAM_FRONT", "CAM_BACK")
@@ -252,9 +260,9 @@ def test_sample_of_a_keyframe_and_of_a_sweep(tiny: Path) -> None:
     keyframe, sweep = load(tiny, "sample-1-1", view), load(tiny, "data-1-LIDAR_TOP-7", view)
     assert keyframe.scene == sweep.scene == "scene-0001"
     assert sweep.timestamp - keyframe.timestamp == 200_000
-    position, heading = ego_pose(0.7)
-    np.testing.assert_allclose(sweep.global_from_ego[:3, 3], position, atol=1e-6)
-    np.testing.assert_allclose(sweep.global_from_ego[:3, :3], heading.rotation_matrix, atol=1e-9)
+    position, rotation = ego_pose(0.7)
+    np.testing.assert_allclose(sweep.global_from_level[:3, 3], position, atol=1e-6)
+    np.testing.assert_allclose(sweep.global_from_level[:3, :3], heading_of(rotation).rotation_matrix, atol=1e-9)
     assert keyframe.cameras is not None and sweep.cameras is None  # no camera within .1 s
     assert sweep.lidar is not None and sweep.radar is not None and sweep.labels is None
 

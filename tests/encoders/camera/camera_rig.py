@@ -67,8 +67,8 @@ def batch_of(cameras: Cameras | None, seeds: tuple[int, ...] = (11,)) -> Batch:
         tokens=tuple(f"token-{i}" for i in range(count)),
         scenes=("scene",) * count,
         seeds=torch.tensor(seeds),
-        global_from_ego=torch.eye(4, dtype=torch.float64).repeat(count, 1, 1),
-        bev_from_ego=torch.eye(4).repeat(count, 1, 1),
+        global_from_level=torch.eye(4, dtype=torch.float64).repeat(count, 1, 1),
+        bev_from_level=torch.eye(4).repeat(count, 1, 1),
         cameras=cameras,
     )
 

@@ -57,10 +57,10 @@ def blob(pixel: Array, height: int, width: int, sigma: float = 1.2) -> Array:
 @pytest.mark.parametrize("augmented", [False, True])
 @pytest.mark.parametrize("view", range(6))
 def test_bilinear_lift_finds_marked_points(view: int, augmented: bool) -> None:
-    bev_from_ego = AUGMENTATION if augmented else np.eye(4)
-    pose, matrix = bev_from_ego @ bev_from_camera(view), intrinsics(view)
+    bev_from_level = AUGMENTATION if augmented else np.eye(4)
+    pose, matrix = bev_from_level @ bev_from_camera(view), intrinsics(view)
     cameras = rig()
-    cameras = replace(cameras, bev_from_camera=torch.from_numpy(bev_from_ego).float() @ cameras.bev_from_camera)
+    cameras = replace(cameras, bev_from_camera=torch.from_numpy(bev_from_level).float() @ cameras.bev_from_camera)
     lift = BilinearLift(1, GRID, BilinearLiftOptions(heights=(MARKED_HEIGHT,)))
     for point in marked_points(pose, matrix, (HEIGHT, WIDTH), GRID, far=9.0):
         pixel = projected(point[None], pose, matrix)[0][0]
@@ -144,9 +144,9 @@ def test_bilinear_lift_averages_only_the_cameras_that_see_the_voxel() -> None:
 @pytest.mark.parametrize("stride", [4, 8])
 @pytest.mark.parametrize("view", range(6))
 def test_depth_lift_puts_a_pixel_where_its_depth_says(view: int, stride: int, augmented: bool) -> None:
-    bev_from_ego = AUGMENTATION if augmented else np.eye(4)
+    bev_from_level = AUGMENTATION if augmented else np.eye(4)
     cameras = rig()
-    cameras = replace(cameras, bev_from_camera=torch.from_numpy(bev_from_ego).float() @ cameras.bev_from_camera)
+    cameras = replace(cameras, bev_from_camera=torch.from_numpy(bev_from_level).float() @ cameras.bev_from_camera)
     options = DepthLiftOptions(nearest=2.0, farthest=14.0, bins=24, context_channels=2)
     lift = DepthLift(4, GRID, options)
     random = np.random.default_rng(view)
@@ -162,7 +162,7 @@ def test_depth_lift_puts_a_pixel_where_its_depth_says(view: int, stride: int, au
 
         pixel = np.array([(column + 0.5) * stride, (row + 0.5) * stride, 1.0])
         in_camera = np.linalg.inv(intrinsics(view)) @ pixel * (2.25 + 0.5 * depth_bin)
-        point = (bev_from_ego @ bev_from_camera(view) @ np.array([*in_camera, 1.0]))[:3]
+        point = (bev_from_level @ bev_from_camera(view) @ np.array([*in_camera, 1.0]))[:3]
         inside = GRID.x_min <= point[0] < GRID.x_max and GRID.y_min <= point[1] < GRID.y_max and -3 <= point[2] < 5
         expected = torch.zeros(2, *GRID.shape)
         if inside:

@@ -49,11 +49,11 @@ def in_imagenet_units(colour: tuple[int, int, int]) -> Array:
 @pytest.mark.parametrize("cropped", [False, True])
 def test_a_coloured_square_is_found_in_the_bins_that_project_to_it(augmented: bool, cropped: bool) -> None:
     """One camera shows a coloured square, all else is grey; every bin of every cell is looked up by hand."""
-    bev_from_ego = AUGMENTATION if augmented else np.eye(4)
+    bev_from_level = AUGMENTATION if augmented else np.eye(4)
     target = PillarPixels(z_min=-0.2, z_max=1.4, height_bins=2, stride=2, normalised=False)
     heights, marked, side = (0.2, 1.0), 4, 14
-    place = np.array([[-1.4, 8.2, 0.2]]) @ bev_from_ego[:3, :3].T + bev_from_ego[:3, 3]  # left of the vehicle
-    poses = [bev_from_ego @ bev_from_camera(view) for view in range(6)]
+    place = np.array([[-1.4, 8.2, 0.2]]) @ bev_from_level[:3, :3].T + bev_from_level[:3, 3]  # left of the vehicle
+    poses = [bev_from_level @ bev_from_camera(view) for view in range(6)]
     middle = projected(place, poses[marked], intrinsics(marked))[0][0].round()
     images = np.empty((6, 3, HEIGHT, WIDTH), dtype=np.uint8)
     images[:] = np.array(GREY)[:, None, None]

@@ -49,8 +49,8 @@ def batch_of(*clouds: Tensor | None, seeds: list[int] | None = None) -> Batch:
         tokens=tuple(f"token{i}" for i in range(size)),
         scenes=("scene",) * size,
         seeds=torch.tensor(seeds or list(range(size))),
-        global_from_ego=torch.eye(4, dtype=torch.float64).repeat(size, 1, 1),
-        bev_from_ego=torch.eye(4).repeat(size, 1, 1),
+        global_from_level=torch.eye(4, dtype=torch.float64).repeat(size, 1, 1),
+        bev_from_level=torch.eye(4).repeat(size, 1, 1),
         lidar=Points(torch.cat(rows), index, present),
     )
 
@@ -279,7 +279,7 @@ class TestInputDropout:
 
 def without_lidar() -> Batch:
     batch = batch_of(POINT)
-    return Batch(batch.tokens, batch.scenes, batch.seeds, batch.global_from_ego, batch.bev_from_ego)
+    return Batch(batch.tokens, batch.scenes, batch.seeds, batch.global_from_level, batch.bev_from_level)
 
 
 @pytest.mark.parametrize(

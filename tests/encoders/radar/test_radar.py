@@ -44,8 +44,8 @@ def batch_of(*clouds: Tensor, seeds: tuple[int, ...] | None = None) -> Batch:
         tokens=tuple(f"token-{i}" for i in range(size)),
         scenes=("scene",) * size,
         seeds=torch.tensor(seeds or tuple(range(size))),
-        global_from_ego=torch.eye(4, dtype=torch.float64).repeat(size, 1, 1),
-        bev_from_ego=torch.eye(4).repeat(size, 1, 1),
+        global_from_level=torch.eye(4, dtype=torch.float64).repeat(size, 1, 1),
+        bev_from_level=torch.eye(4).repeat(size, 1, 1),
         radar=Points(torch.cat(clouds), torch.repeat_interleave(torch.arange(size), counts), torch.ones(size).bool()),
     )
 

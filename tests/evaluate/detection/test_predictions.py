@@ -80,11 +80,11 @@ def test_boxes_in_the_ego_frame_become_the_devkits_boxes_in_the_global_frame(rea
         classes.append(CLASSES.index(str(category_to_detection_name(box.name))))
     assert len(rows) > 40
     detections = Detections(torch.tensor(rows).double(), torch.ones(len(rows)), torch.tensor(classes))
-    global_from_ego = transform_from(
+    global_from_level = transform_from(
         torch.tensor(pose["rotation"]).double(), torch.tensor(pose["translation"]).double()
     )
 
-    entries = official_boxes(sample["token"], detections, global_from_ego)
+    entries = official_boxes(sample["token"], detections, global_from_level)
     for entry, box in zip(entries, globally, strict=True):
         np.testing.assert_allclose(entry["translation"], box.center, atol=1e-4)
         np.testing.assert_allclose(entry["size"], box.wlh, rtol=1e-6)

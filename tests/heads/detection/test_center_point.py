@@ -22,14 +22,14 @@ def make_labels(boxes: Tensor, class_index: Tensor, points: int = 5) -> Labels:
     return Labels(boxes, class_index, counts, zeros, zeros, tuple(map(str, range(n))))
 
 
-def make_batch(*labels: Labels, bev_from_ego: Tensor | None = None) -> Batch:
+def make_batch(*labels: Labels, bev_from_level: Tensor | None = None) -> Batch:
     n = len(labels)
     return Batch(
         tokens=tuple(f"token{i}" for i in range(n)),
         scenes=("scene",) * n,
         seeds=torch.arange(n),
-        global_from_ego=torch.eye(4, dtype=torch.float64).repeat(n, 1, 1),
-        bev_from_ego=torch.eye(4).repeat(n, 1, 1) if bev_from_ego is None else bev_from_ego,
+        global_from_level=torch.eye(4, dtype=torch.float64).repeat(n, 1, 1),
+        bev_from_level=torch.eye(4).repeat(n, 1, 1) if bev_from_level is None else bev_from_level,
         labels=labels,
     )
 
@@ -76,18 +76,18 @@ def test_decoding_the_targets_gives_the_boxes_back(upsample: int) -> None:
 def test_augmentation_is_undone() -> None:
     # a flip of y, a turn of 30 degrees, a scale of 1.05
     turn = torch.tensor([[math.cos(0.5), -math.sin(0.5), 0], [math.sin(0.5), math.cos(0.5), 0], [0, 0, 1]])
-    bev_from_ego = torch.eye(4)
-    bev_from_ego[:3, :3] = 1.05 * turn @ torch.diag(torch.tensor([1.0, -1.0, 1.0]))
-    in_ego = objects_apart(0)
-    in_bev = make_labels(transform_boxes(bev_from_ego, in_ego.boxes), in_ego.class_index)
+    bev_from_level = torch.eye(4)
+    bev_from_level[:3, :3] = 1.05 * turn @ torch.diag(torch.tensor([1.0, -1.0, 1.0]))
+    level = objects_apart(0)
+    in_bev = make_labels(transform_boxes(bev_from_level, level.boxes), level.class_index)
     head = CenterPointOptions(score_threshold=0.9).build(4, BEVGrid(-60.0, 60.0, -50.0, 50.0, 1.0))
     answering(head, (in_bev,))
-    (found,) = head.predict(torch.zeros(1, 4, 100, 120), make_batch(in_bev, bev_from_ego=bev_from_ego[None]))
+    (found,) = head.predict(torch.zeros(1, 4, 100, 120), make_batch(in_bev, bev_from_level=bev_from_level[None]))
     order = found.class_index.argsort()
     without_yaw = [0, 1, 2, 3, 4, 5, 7, 8]
-    torch.testing.assert_close(found.boxes[order][:, without_yaw], in_ego.boxes[:, without_yaw], rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(found.boxes[order][:, 6].cos(), in_ego.boxes[:, 6].cos(), rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(found.boxes[order][:, 6].sin(), in_ego.boxes[:, 6].sin(), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(found.boxes[order][:, without_yaw], level.boxes[:, without_yaw], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(found.boxes[order][:, 6].cos(), level.boxes[:, 6].cos(), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(found.boxes[order][:, 6].sin(), level.boxes[:, 6].sin(), rtol=1e-4, atol=1e-4)
 
 
 def test_the_peak_of_an_object_is_on_its_class_and_its_cell() -> None:

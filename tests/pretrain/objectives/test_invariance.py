@@ -20,7 +20,7 @@ from tests.pretrain.toys import GRID, ToyEncoder, batch_of, scene, toy_batch
 
 
 def augmentation(yaw: float = 0.0, scale: float = 1.0, flip: bool = False) -> Tensor:
-    """``bev_from_ego`` of a flip along y, a rotation and a scaling."""
+    """``bev_from_level`` of a flip along y, a rotation and a scaling."""
     matrix = torch.eye(4)
     cos, sin = math.cos(yaw) * scale, math.sin(yaw) * scale
     matrix[:2, :2] = torch.tensor([[cos, -sin], [sin, cos]]) @ torch.diag(torch.tensor([1.0, -1.0 if flip else 1.0]))

@@ -111,7 +111,7 @@ def test_raw_content_is_a_depth_of_the_target() -> None:
     for name in names:
         torch.testing.assert_close(output.terms[name], plain(batch).terms[name])
     content = PillarPoints("lidar").of(batch.target, GRID)
-    masked, sensor_xy = output.embeddings.masked, batch.context.bev_from_ego[:, :2, 3]
+    masked, sensor_xy = output.embeddings.masked, batch.context.bev_from_level[:, :2, 3]
     context = joined.encoder(joined.encoder.drop_input(batch.context, joined.input_dropout), masked)
     logits = joined.reconstruction_head(joined.predictor.refined(context, masked, sensor_xy)).permute(0, 3, 1, 2)
     cells = masked & content.occupied
