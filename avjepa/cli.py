@@ -1,7 +1,6 @@
 """The command line: ``avjepa COMMAND [OPTIONS]``."""
 
 import difflib
-import errno
 import importlib
 import os
 import sys
@@ -10,7 +9,7 @@ from collections.abc import Sequence
 
 from avjepa import __version__
 from avjepa.bundle import TRUSTED
-from avjepa.errors import UserError
+from avjepa.errors import UserError, one_line
 
 COMMANDS = {
     "synth": "make a synthetic street world, written as a nuScenes dataset",
@@ -62,26 +61,6 @@ def run_command(name: str, arguments: Sequence[str]) -> None:
         raise UserError(f"unknown command '{name}'; {hint}")
     module = importlib.import_module(f"avjepa.commands.{name.replace('-', '_')}")
     module.run([underscored(argument) for argument in arguments])
-
-
-def one_line(error: BaseException) -> str | None:
-    """The line for an error that the user can mend; ``None`` for a defect of the program (its traceback is shown)."""
-    if isinstance(error, UserError):
-        return " ".join(str(error).split())
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return f"{error.filename or 'output'}: no space left to write; free some and run the same command again"
-    if isinstance(error, PermissionError):
-        return f"{error.filename}: permission denied; choose another place or change its permissions"
-    if isinstance(error, OSError) and error.filename is not None and error.strerror:
-        return f"{error.filename}: {error.strerror.lower()}; give another path, or mend what is there"
-    if isinstance(error, MemoryError | RuntimeError) and _is_memory(error):
-        return "out of memory; choose a smaller batch, image, grid or network"
-    return None
-
-
-def _is_memory(error: MemoryError | RuntimeError) -> bool:
-    said = ("can't allocate memory", "out of memory")  # PyTorch's allocators of CPU and GPU
-    return isinstance(error, MemoryError) or any(words in str(error) for words in said)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,5 +1,7 @@
 """The one exception a user is meant to read."""
 
+import errno
+
 
 class UserError(Exception):
     """Something the user can mend: a bad file, table, option or checkpoint.
@@ -23,3 +25,23 @@ class BadFileError(UserError):
 
     def __str__(self) -> str:
         return f"{self.path}: {self.problem}; {self.remedy}"
+
+
+def one_line(error: BaseException) -> str | None:
+    """The line for an error that the user can mend; ``None`` for a defect of the program (its traceback is shown)."""
+    if isinstance(error, UserError):
+        return " ".join(str(error).split())
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return f"{error.filename or 'output'}: no space left to write; free some and run the same command again"
+    if isinstance(error, PermissionError):
+        return f"{error.filename}: permission denied; choose another place or change its permissions"
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror.lower()}; give another path, or mend what is there"
+    if isinstance(error, MemoryError | RuntimeError) and _is_memory(error):
+        return "out of memory; choose a smaller batch, image, grid or network"
+    return None
+
+
+def _is_memory(error: MemoryError | RuntimeError) -> bool:
+    said = ("can't allocate memory", "out of memory")  # PyTorch's allocators of CPU and GPU
+    return isinstance(error, MemoryError) or any(words in str(error) for words in said)

@@ -10,10 +10,8 @@ from typing import Any
 
 import yaml
 
+from avjepa.bounded_yaml import LARGEST, require_bounded
 from avjepa.errors import UserError
-
-MOST_VALUES = 100_000
-"""In one configuration, the files that it names included: no real one comes near."""
 
 
 def load_config(path: str | Path) -> Any:
@@ -43,17 +41,11 @@ def read_yaml(path: Path) -> Any:
         UserError: it cannot be read, or is larger than any configuration.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        require_bounded(text)
+        return yaml.safe_load(text)
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise UserError(f"{path}: cannot be read as YAML ({' '.join(str(error).split())[:300]})") from error
-    values, left = 0, [content]
-    while left:
-        value = left.pop()
-        left += value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-        values += 1
-        if values > MOST_VALUES:
-            raise _too_large(path)
-    return content
 
 
 class _Inliner:
@@ -81,8 +73,8 @@ class _Inliner:
 
     def value(self, value: Any, path: Path) -> Any:
         self._values += 1
-        if self._values > MOST_VALUES:
-            raise _too_large(path)
+        if self._values > LARGEST:
+            raise UserError(f"{path}: more than {LARGEST} values with the files that it names written out")
         match value:
             case dict():
                 return {name: self.value(item, path) for name, item in value.items()}
@@ -91,12 +83,6 @@ class _Inliner:
             case str() if value.endswith(".yaml") and os.path.isfile(path.parent / value):
                 return self.file(path.parent / value)
         return value
-
-
-def _too_large(path: Path) -> UserError:
-    return UserError(
-        f"{path}: holds more than {MOST_VALUES} values once anchors and files are put in place; look for repetitions"
-    )
 
 
 def merged(base: Any, changes: Any) -> Any:

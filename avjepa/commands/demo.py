@@ -1,69 +1,97 @@
 """``avjepa demo``: the project's own commands on a small synthetic world, ending in one page."""
 
+import os
+import threading
 from collections.abc import Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+from avjepa.commands.demo_jobs import CONFIGS, SENSORS, DemoTask, demo_jobs
 from avjepa.commands.parsing import run_function
-from avjepa.commands.steps import Step, StepRunner
 from avjepa.errors import UserError
+from avjepa.study.own_process import run_in_own_process
+from avjepa.study.runner import Job, Runner
+from avjepa.study.screen import JobLines
+from avjepa.study.store import Store
 
-SENSORS = ("lidar", "camera", "radar")
-CONFIGS = Path(__file__).resolve().parents[2] / "configs"
-VERSION = "v1.0-synth"
-
-SCENES, KEYFRAMES = 30, 8
-LABELLED_SCENES = 8
-PRETRAIN_STEPS = {"lidar": 120, "camera": 80, "radar": 120}
-FINETUNE_STEPS = 150
-METHODS = ("jepa", "scratch")
+SLOTS = 2
+"""How many jobs run at a time."""
 
 
-def demo_steps(out: Path, seed: int, sensors: Sequence[str]) -> list[Step]:
-    """The commands of the demo: one synthetic world; per sensor one pre-training and two equal fine-tunings."""
-    data = out / "data"
-    source = ("--data", str(data), "--version", VERSION, "--seed", str(seed))
-    synth = Step(
-        "synth",
-        ("synth", "--out", str(data), "--scenes", str(SCENES), "--keyframes", str(KEYFRAMES), "--seed", str(seed)),
-    )
-    steps = [synth]
-    for sensor in sensors:
-        config = str(CONFIGS / "pretrain" / f"{sensor}_tiny.yaml")
-        length = ("--steps", str(PRETRAIN_STEPS[sensor]))
-        folder = pretrain_folder(out, sensor)
-        pretrain = ("pretrain", "--config", config, *source, *length, "--out", str(folder), "--ckpt_path", "last")
-        steps.append(Step(f"pretrain-{sensor}", pretrain, needs=("synth",)))
-    for sensor in sensors:
-        config = str(CONFIGS / "finetune" / f"{sensor}_tiny.yaml")
-        for method in METHODS:
-            arguments: tuple[str, ...] = (
-                "finetune", "--config", config, *source, "--steps", str(FINETUNE_STEPS),
-                "--data.scenes", str(LABELLED_SCENES), "--out", str(finetune_folder(out, sensor, method)),
-                "--ckpt_path", "last",
-            )  # fmt: skip
-            needs: tuple[str, ...] = ("synth",)
-            if method == "jepa":
-                arguments += ("--bundle", str(pretrain_folder(out, sensor) / "backbone"))
-                needs = (f"pretrain-{sensor}",)
-            steps.append(Step(f"finetune-{sensor}-{method}", arguments, needs))
-    return steps
+class DemoRunner(Runner[DemoTask]):
+    """Does each job in a process of its own; the first failure stops all runners that share ``stop``.
+
+    Args:
+        jobs: of the demo.
+        store: of its records.
+        lines: shows what is done.
+        slot: number of this runner among those of the demo: which device its jobs get.
+        stop: shared by the runners.
+    """
+
+    def __init__(
+        self, jobs: Sequence[Job[DemoTask]], store: Store, lines: JobLines, slot: int, stop: threading.Event
+    ) -> None:
+        super().__init__(jobs, store, lines.tell, wait=0.5, stop=stop)
+        self.lines, self.slot = lines, slot
+
+    def do(self, job: Job[DemoTask], folder: Path) -> dict[str, Any]:
+        """Run and measure it; what it prints goes to ``logs/JOB.log``."""
+        threads = max(1, (os.cpu_count() or 1) // SLOTS)
+        log = self.store.folder / "logs" / f"{job.name}.log"
+        peak = run_in_own_process(partial(job.task.run, self.slot), log, threads, self.stop)
+        return {"task": asdict(job.task), "peak_mebibytes": peak}
+
+    def begun(self, name: str) -> None:
+        """On the job's line."""
+        self.lines.begin(name)
+
+    def done(self, name: str, record: dict[str, Any]) -> None:
+        """On the job's line."""
+        self.lines.end(name)
+
+    def failed(self, name: str, reason: str) -> None:
+        """The others stop."""
+        self.stop.set()
 
 
-def pretrain_folder(out: Path, sensor: str) -> Path:
-    """Where a sensor's pre-training leaves its results."""
-    return out / "pretrain" / sensor
+def run_demo(jobs: Sequence[Job[DemoTask]], folder: Path) -> list[dict[str, Any]]:
+    """Do what is not done yet, several at a time; the records of all jobs, in their order.
 
-
-def finetune_folder(out: Path, sensor: str, method: str) -> Path:
-    """Where a fine-tuning leaves its results."""
-    return out / "finetune" / f"{sensor}-{method}"
+    Raises:
+        UserError: a job failed.
+    """
+    store, stop = Store(folder), threading.Event()
+    store.forget_failures()
+    changed: set[str] = set()
+    for job in jobs:  # one that was done otherwise, or after one that was, is done again
+        record = store.record(job.name)
+        if record is None or record.get("task") != asdict(job.task) or not changed.isdisjoint(job.needs):
+            changed.add(job.name)
+            store.forget(job.name)
+    with JobLines([job.name for job in jobs], done=store.finished()) as lines, ThreadPoolExecutor(SLOTS) as pool:
+        futures = [pool.submit(DemoRunner(jobs, store, lines, slot, stop).run) for slot in range(SLOTS)]
+        try:
+            wait(futures, return_when=FIRST_EXCEPTION)
+        finally:
+            stop.set()
+    for job in jobs:
+        if failure := store.failure(job.name):
+            raise UserError(f"step '{job.name}' failed: {failure['reason']}")
+    for future in futures:
+        future.result()
+    records = [store.record(job.name) for job in jobs]
+    return [record for record in records if record is not None]
 
 
 def demo(out: Path = Path("demo"), seed: int = 0, sensors: list[str] = list(SENSORS)) -> None:  # noqa: B006
     """Make a synthetic world, pre-train and fine-tune every sensor's backbone on it, score, and write report.html.
 
-    Runs the same commands that a real job uses; OUT/steps lists them. An interrupted demo continues when it is
-    started again.
+    Does what the commands of a real job do; OUT/records lists it. An interrupted demo continues when it is started
+    again.
 
     Args:
         out: folder of everything the demo makes.
@@ -75,7 +103,7 @@ def demo(out: Path = Path("demo"), seed: int = 0, sensors: list[str] = list(SENS
         raise UserError(f"--sensors {sensors}: must name some of {', '.join(SENSORS)}")
     if not CONFIGS.is_dir():
         raise UserError(f"{CONFIGS}: no such folder; the demo needs a clone of the project with its configs/")
-    records = StepRunner(out, slots=2).run(demo_steps(out, seed, sensors))
+    records = run_demo(demo_jobs(out, seed, sensors), out)
     from avjepa.commands.demo_report import write_report
 
     print(write_report(out, seed, sensors, records))

@@ -1,14 +1,15 @@
 """The demo's page, gathered from what the commands left on disk."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from avjepa.bundle.construction import build
-from avjepa.commands.demo import (
+from avjepa.commands.demo_jobs import (
     FINETUNE_STEPS,
     KEYFRAMES,
     LABELLED_SCENES,
@@ -18,7 +19,6 @@ from avjepa.commands.demo import (
     finetune_folder,
     pretrain_folder,
 )
-from avjepa.commands.steps import StepRecord
 from avjepa.data.files.images import ImageTransform
 from avjepa.data.loading.collate import collate
 from avjepa.data.loading.sample_loader import LidarSweeps, RadarSweeps, SampleLoader, SensorInputs
@@ -37,7 +37,7 @@ from avjepa.training.metrics import read_curves
 from avjepa.training.provenance import read_provenance
 
 
-def write_report(out: Path, seed: int, sensors: Sequence[str], records: Sequence[StepRecord]) -> Path:
+def write_report(out: Path, seed: int, sensors: Sequence[str], records: Sequence[Mapping[str, Any]]) -> Path:
     """Write ``report.html`` into ``out`` and return its path."""
     dataset = DatasetIndex.open(out / "data", VERSION)
     keyframes = dataset.moments(dataset.scenes_of("val"), keyframes_only=True).tolist()
@@ -56,7 +56,7 @@ def write_report(out: Path, seed: int, sensors: Sequence[str], records: Sequence
     write_demo_report(
         path,
         facts=facts,
-        timings=[(record.name, record.seconds, record.peak_mebibytes) for record in records],
+        timings=[(record["job"], record["seconds"], record["peak_mebibytes"]) for record in records],
         pretraining=pretraining,
         scores=[gathered_score(out, sensor, method, seed) for sensor in sensors for method in METHODS],
         scenes=[gathered_scene(out, sensors[0], dataset, moment) for moment in shown],

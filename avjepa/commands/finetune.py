@@ -1,6 +1,6 @@
 """``avjepa finetune``."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jsonargparse import ArgumentError, ArgumentParser
@@ -67,7 +67,7 @@ class FinetuneCLI(TrainingCLI):
         self.config.model.backbone = backbone
 
 
-def run(arguments: Sequence[str]) -> None:
+def run(arguments: Sequence[str] | Mapping[str, Any]) -> None:
     """Train a detector; then score it on ``data.eval_split``."""
     cli = FinetuneCLI("finetune", FinetuneModule, DetectionDataModule, arguments)
     with cli.folder_held():

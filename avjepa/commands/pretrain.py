@@ -1,6 +1,7 @@
 """``avjepa pretrain``."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from lightning import Callback
 from lightning.pytorch.cli import LightningArgumentParser
@@ -49,7 +50,7 @@ class PretrainCLI(TrainingCLI):
         return export_backbone(checkpoint, self.out / BUNDLE, self.provenance(), self.config.export, finish)
 
 
-def run(arguments: Sequence[str]) -> None:
+def run(arguments: Sequence[str] | Mapping[str, Any]) -> None:
     """Pre-train an encoder and write it as a backbone bundle."""
     cli = PretrainCLI("pretrain", PretrainModule, PretrainDataModule, arguments)
     with cli.folder_held():

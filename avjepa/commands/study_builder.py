@@ -16,7 +16,7 @@ from avjepa.commands.parsing import readable
 from avjepa.commands.pretrain import BUNDLE, PretrainCLI
 from avjepa.commands.study import StudyConfig
 from avjepa.data.loading.datamodule import DetectionDataModule, PretrainDataModule
-from avjepa.encoders.base import SensorEncoder
+from avjepa.encoders.base import BEVBackbone
 from avjepa.errors import UserError
 from avjepa.finetune.lightning_model import FinetuneModule
 from avjepa.pretrain.lightning_model import PretrainModule
@@ -104,7 +104,7 @@ class ConfiguredBuilder(Builder):
     def _save_random_backbone(self, seed: int, folder: Path) -> None:
         backbone = self._finetune["model"]["backbone"]
         seed_everything(seed, workers=True, verbose=False)
-        encoder = build(SensorEncoder, backbone, self.config.finetune)  # type: ignore[type-abstract]
+        encoder = build(BEVBackbone, backbone, self.config.finetune)  # type: ignore[type-abstract]
         save_bundle(encoder, folder, provenance("label-efficiency", {"backbone": backbone}, seed=seed, data={}))
 
     def _pretraining(self, job: Pretraining, folder: Path) -> PretrainCLI:

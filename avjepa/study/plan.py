@@ -160,7 +160,7 @@ class Trial:
         return f"tune-{self.cell.name}-{rates}"
 
 
-Job = Pretraining | Trial | Run
+StudyJob = Pretraining | Trial | Run
 
 
 @dataclass(frozen=True)
@@ -258,14 +258,14 @@ class Study:
     def _backbone_seed(self, place: int) -> int:
         return self.pretrain_seeds[place % len(self.pretrain_seeds)]
 
-    def jobs(self) -> list[Job]:
+    def jobs(self) -> list[StudyJob]:
         """Everything there is to do, in a good order: what others need comes first."""
         cells = self.runs()
         trials = [trial for method in self.methods for mode in method.modes for trial in self.trials(method.name, mode)]
         backbones = dict.fromkeys([*(trial.cell.backbone for trial in trials), *(cell.backbone for cell in cells)])
         return [*backbones, *trials, *cells]
 
-    def needs(self, job: Job) -> list[Job]:
+    def needs(self, job: StudyJob) -> list[StudyJob]:
         """What has to be done before."""
         match job:
             case Pretraining():
@@ -276,7 +276,7 @@ class Study:
                 return [job.backbone, *self.trials(job.backbone.method, job.mode)]
 
 
-def backbone_of(job: Job) -> Pretraining:
+def backbone_of(job: StudyJob) -> Pretraining:
     """The backbone that a job makes or uses."""
     match job:
         case Pretraining():

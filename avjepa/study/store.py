@@ -65,6 +65,10 @@ class Store:
         write_json(self.folder / "records" / f"{job}.json", record)
         (self.folder / "failures" / f"{job}.json").unlink(missing_ok=True)
 
+    def forget(self, job: str) -> None:
+        """Have a job done again."""
+        (self.folder / "records" / f"{job}.json").unlink(missing_ok=True)
+
     def fail(self, job: str, reason: str, traceback: str) -> None:
         """Note why a job could not be done."""
         write_json(

@@ -1,15 +1,13 @@
-"""A worker: takes jobs of a study one after the other, until none is left."""
+"""What a study's jobs do: train backbones and detectors, and score these."""
 
 import contextlib
-import errno
 import os
 import shutil
 import statistics
 import time
-import traceback
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,8 +30,9 @@ from avjepa.study.features import (
     read_labels_alone,
 )
 from avjepa.study.last_loss import LastLoss
-from avjepa.study.plan import Job, Mode, Pretraining, Run, Setting, Study, Trial, backbone_of
+from avjepa.study.plan import Mode, Pretraining, Run, Setting, Study, StudyJob, Trial, backbone_of
 from avjepa.study.probes import backbone_measures
+from avjepa.study.runner import Job, Runner, duration
 from avjepa.study.store import Store
 from avjepa.study.tuning import best_setting, trial_scores
 from avjepa.training.checkpoints import LAST
@@ -76,7 +75,7 @@ class Builder(ABC):
         """
 
 
-class Worker:
+class Worker(Runner[StudyJob]):
     """Does the jobs of a study that nobody else does.
 
     Args:
@@ -104,87 +103,41 @@ class Worker:
         tell: Callable[[str], None],
         wait: float = 5.0,
     ) -> None:
-        self.study, self.store, self.builder = study, store, builder
+        jobs = [Job(job.name, job, tuple(need.name for need in study.needs(job))) for job in study.jobs()]
+        super().__init__(jobs, store, tell, wait)
+        self.study, self.builder = study, builder
         self.validation, self.test, self.hardware, self.device = validation, test, hardware, device
-        self.tell, self.wait = tell, wait
-        self.jobs = {job.name: job for job in study.jobs()}
-        self._needs = {name: [need.name for need in study.needs(job)] for name, job in self.jobs.items()}
         self._cache: tuple[Pretraining, FeatureCache] | None = None
         self._scorers: dict[str, FastDetectionEval] = {}
 
     def run(self) -> None:
-        """Work until every job is done, has failed, or needs one that has failed.
-
-        Raises:
-            UserError: the disk is full: what is done stays, and the same command goes on later.
-        """
-        said: set[str] = set()
-        while (candidates := self._candidates()) is not None:
-            if any(self._try(name) for name in candidates):
-                said = set()
-            else:
-                said = self._say_what_is_waited_for(said)
-                time.sleep(self.wait)
+        """See ``Runner``."""
+        super().run()
         self._cache = None
 
-    def _say_what_is_waited_for(self, said: set[str]) -> set[str]:
-        """One line a job that another worker does, unless that was said; the jobs."""
-        held = {name: holder for name, holder in self.store.running().items() if name in self.jobs}
-        for name in sorted(held.keys() - said):
-            self.tell(f"waiting for {name} ({held[name]})")
-        return set(held)
-
-    def _candidates(self) -> list[str] | None:
-        """Jobs that could be done now, best first; empty if others have to finish theirs; ``None`` if none is left."""
-        finished, failed = self.store.finished(), self.store.failed()
-        blocked = set(failed)
-        for name in self.jobs:  # in an order in which needs come first
-            if name not in finished and any(need in blocked for need in self._needs[name]):
-                blocked.add(name)
-        left = [name for name in self.jobs if name not in finished and name not in blocked]
-        if not left:
-            return None
-        running = self.store.running()
-        ready = [n for n in left if n not in running and all(need in finished for need in self._needs[n])]
-        # features of a frozen backbone are computed once by a worker that keeps to it, while others do other backbones
+    def order(self, ready: Sequence[str], running: Sequence[str]) -> list[str]:
+        """Features of a frozen backbone are computed once by a worker that keeps to it, while others do other ones."""
         held = self._cache and self._cache[0]
-        busy = {backbone_of(self.jobs[name]) for name in running if name in self.jobs}
-        order = list(self.jobs)
+        busy = {backbone_of(self.jobs[name].task) for name in running}
 
-        def cost(name: str) -> tuple[bool, bool, int]:
-            backbone = backbone_of(self.jobs[name])
-            return backbone != held, backbone in busy, order.index(name)
+        def cost(name: str) -> tuple[bool, bool]:
+            backbone = backbone_of(self.jobs[name].task)
+            return backbone != held, backbone in busy
 
         return sorted(ready, key=cost)
 
-    def _try(self, name: str) -> bool:
-        """Do a job unless another worker has it; whether it was done, or failed."""
-        with self.store.held(name) as mine:
-            if not mine:
-                return False
-            folder = self.store.folder / "work" / name
-            folder.mkdir(parents=True, exist_ok=True)
-            self.tell(f"{name}")
-            started = time.monotonic()
-            try:
-                # what trainings say goes into a file: many of them would drown the progress of the study
-                with (folder / "log.txt").open("a", encoding="utf-8") as log, contextlib.redirect_stderr(log):
-                    record = self._done(self.jobs[name], folder)
-            except Exception as error:
-                if disk_is_full(error):
-                    raise
-                reason = " ".join(str(error).split()) or type(error).__name__
-                self.store.fail(name, reason, traceback.format_exc())
-                self.tell(f"{name} failed: {reason}")
-                return True
-            record |= {"seconds": round(time.monotonic() - started, 2), "hardware": self.hardware}
-            self.store.finish(name, {"job": name, **record})
-            if not isinstance(self.jobs[name], Pretraining):
-                shutil.rmtree(folder, ignore_errors=True)
-            self.tell(f"{name} {self._outcome(record)}; {self.progress()}")
-            return True
+    def keeps(self, job: Job[StudyJob]) -> bool:
+        """The backbones."""
+        return isinstance(job.task, Pretraining)
 
-    def _done(self, job: Job, folder: Path) -> dict[str, Any]:
+    def do(self, job: Job[StudyJob], folder: Path) -> dict[str, Any]:
+        """Train, and score what is a detector."""
+        folder.mkdir(parents=True, exist_ok=True)
+        # what trainings say goes into a file: many of them would drown the progress of the study
+        with (folder / "log.txt").open("a", encoding="utf-8") as log, contextlib.redirect_stderr(log):
+            return {**self._trained(job.task, folder), "hardware": self.hardware}
+
+    def _trained(self, job: StudyJob, folder: Path) -> dict[str, Any]:
         match job:
             case Pretraining():
                 return self._pretrained(job, folder)
@@ -282,11 +235,11 @@ class Worker:
             self._scorers[split] = FastDetectionEval(nusc, split)
         return self._scorers[split]
 
-    def _outcome(self, record: dict[str, Any]) -> str:
+    def done(self, name: str, record: dict[str, Any]) -> None:
+        """With the scores of a detector, and how much is left."""
         taken = duration(record["seconds"])
-        if "mAP" in record:
-            return f"mAP {100 * record['mAP']:.1f} NDS {100 * record['NDS']:.1f} in {taken}"
-        return f"in {taken}"
+        scores = f"mAP {100 * record['mAP']:.1f} NDS {100 * record['NDS']:.1f} " if "mAP" in record else ""
+        self.tell(f"{name} {scores}in {taken}; {self.progress()}")
 
     def progress(self) -> str:
         """How much is done, and an estimate of what remains from the jobs of each kind that are done."""
@@ -295,8 +248,9 @@ class Worker:
         for name in finished:
             record = self.store.record(name)
             if record is not None:
-                rates[_kind(self.jobs[name])].append(record["seconds"] / _size(self.jobs[name], self.study))
-        left = [job for name, job in self.jobs.items() if name not in finished]
+                job = self.jobs[name].task
+                rates[_kind(job)].append(record["seconds"] / _size(job, self.study))
+        left = [job.task for name, job in self.jobs.items() if name not in finished]
         known = [job for job in left if _kind(job) in rates]
         workers = max(1, len({name for name in self.store.running() if name in self.jobs}))
         seconds = sum(statistics.median(rates[_kind(job)]) * _size(job, self.study) for job in known) / workers
@@ -304,16 +258,7 @@ class Worker:
         return f"{len(finished)} of {len(self.jobs)} jobs done, {remaining} to go" if left else "all jobs done"
 
 
-def disk_is_full(error: BaseException | None) -> bool:
-    """Whether an error, or what led to it, is that nothing more can be written: no fault of the job."""
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
-
-
-def _kind(job: Job) -> tuple[str, ...]:
+def _kind(job: StudyJob) -> tuple[str, ...]:
     """Jobs of one kind take a time in proportion to their size."""
     match job:
         case Pretraining():
@@ -324,7 +269,7 @@ def _kind(job: Job) -> tuple[str, ...]:
             return ("detector", job.mode)
 
 
-def _size(job: Job, study: Study) -> int:
+def _size(job: StudyJob, study: Study) -> int:
     match job:
         case Pretraining():
             return max(1, job.steps)
@@ -332,11 +277,3 @@ def _size(job: Job, study: Study) -> int:
             return job.steps or study.steps
         case Trial():
             return study.steps
-
-
-def duration(seconds: float) -> str:
-    """``41 s``, ``12 min``, ``2 h 05 min``."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"

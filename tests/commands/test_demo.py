@@ -1,32 +1,119 @@
-"""The demo's plan: equal terms for both methods, and nothing that starts before what it needs."""
+"""The demo: equal terms for both methods, every job once and after what it needs, also when it is killed."""
 
+import copy
+import os
+import threading
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from avjepa.commands.demo import SENSORS, demo_steps
+import pytest
+
+from avjepa.commands.demo import run_demo
+from avjepa.commands.demo_jobs import SENSORS, DemoTask, FinetuneTask, PretrainTask, demo_jobs
+from avjepa.errors import UserError
+from avjepa.study.runner import Job
+from tests.commands.demo_tasks import Note
+from tests.living import Marked, wait_until
+
+
+def configuration(job: Job[DemoTask]) -> dict[str, Any]:
+    assert isinstance(job.task, PretrainTask | FinetuneTask)
+    return copy.deepcopy(job.task.configuration)
 
 
 def test_methods_differ_in_the_pretrained_weights_alone(tmp_path: Path) -> None:
-    steps = {step.name: step for step in demo_steps(tmp_path, 3, SENSORS)}
+    jobs = {job.name: job for job in demo_jobs(tmp_path, 3, SENSORS)}
     for sensor in SENSORS:
-        jepa = list(steps[f"finetune-{sensor}-jepa"].arguments)
-        scratch = list(steps[f"finetune-{sensor}-scratch"].arguments)
-        weights = jepa.index("--bundle")
-        assert jepa[weights + 1] == str(tmp_path / "pretrain" / sensor / "backbone")
-        del jepa[weights : weights + 2]
-        jepa[jepa.index("--out") + 1] = scratch[scratch.index("--out") + 1] = "anywhere"
+        jepa, scratch = (configuration(jobs[f"finetune-{sensor}-{method}"]) for method in ("jepa", "scratch"))
+        assert jepa["model"].pop("bundle") == str(tmp_path / "pretrain" / sensor / "backbone")
+        assert jepa.pop("out") != scratch.pop("out")
         assert jepa == scratch
 
 
-def test_every_step_waits_for_what_it_reads(tmp_path: Path) -> None:
-    steps = demo_steps(tmp_path, 0, ["lidar"])
+def test_every_job_waits_for_what_it_reads(tmp_path: Path) -> None:
+    jobs = demo_jobs(tmp_path, 0, ["lidar"])
     done: set[str] = set()
-    for step in steps:
-        assert set(step.needs) <= done
-        done.add(step.name)
-    assert {step.name: step.needs for step in steps}["finetune-lidar-jepa"] == ("pretrain-lidar",)
+    for job in jobs:
+        assert set(job.needs) <= done
+        done.add(job.name)
+    assert {job.name: job.needs for job in jobs}["finetune-lidar-jepa"] == ("pretrain-lidar",)
 
 
 def test_pretraining_gets_no_label_option(tmp_path: Path) -> None:
-    for step in demo_steps(tmp_path, 0, SENSORS):
-        if step.arguments[0] == "pretrain":
-            assert "--data.scenes" not in step.arguments, "all training scenes, unlabelled"
+    pretrainings = [job for job in demo_jobs(tmp_path, 0, SENSORS) if isinstance(job.task, PretrainTask)]
+    assert len(pretrainings) == 3
+    assert all("scenes" not in configuration(job)["data"] for job in pretrainings), "all training scenes, unlabelled"
+
+
+def two_jobs(folder: Path, **changes: Any) -> list[Job[DemoTask]]:
+    path = str(folder / "notes.txt")
+    folder.mkdir(exist_ok=True)
+    first = replace(Note(path, "first"), **changes)
+    return [Job("first", first), Job("second", Note(path, "second"), needs=("first",))]
+
+
+def notes(folder: Path) -> list[str]:
+    return (folder / "notes.txt").read_text().splitlines()
+
+
+def test_jobs_run_once_in_order_in_their_own_processes_and_are_measured(tmp_path: Path) -> None:
+    records = run_demo(two_jobs(tmp_path), tmp_path)
+    assert notes(tmp_path) == ["first", "second"]
+    assert [record["job"] for record in records] == ["first", "second"]
+    assert all(record["peak_mebibytes"] > 5 and record["seconds"] > 0 for record in records)
+    assert (tmp_path / "logs" / "first.log").read_text() == "noted first\n"
+    assert run_demo(two_jobs(tmp_path), tmp_path) == records
+    assert notes(tmp_path) == ["first", "second"], "nothing is done twice"
+
+
+def test_a_job_with_other_values_is_done_again_and_so_is_what_needs_it(tmp_path: Path) -> None:
+    run_demo(two_jobs(tmp_path), tmp_path)
+    records = run_demo(two_jobs(tmp_path, line="changed"), tmp_path)
+    assert notes(tmp_path) == ["first", "second", "changed", "second"]
+    assert records[0]["task"]["line"] == "changed"
+
+
+def test_a_failure_names_job_reason_and_log_and_stops_the_others(tmp_path: Path) -> None:
+    jobs = [*two_jobs(tmp_path, fails=True), Job("long", Note(str(tmp_path / "notes.txt"), "long", seconds=600))]
+    with pytest.raises(UserError, match=r"step 'first' failed: .*table without rows.*first\.log"):
+        run_demo(jobs, tmp_path)
+    assert not list((tmp_path / "records").iterdir())
+    run_demo(two_jobs(tmp_path), tmp_path)
+    assert notes(tmp_path)[-2:] == ["first", "second"], "the next start tries again"
+
+
+def killed_demo(folder: Path) -> Marked:
+    """A demo in another process, in the midst of its first job."""
+    two_jobs(folder)
+    marked = Marked(
+        "from pathlib import Path; from avjepa.commands.demo import run_demo; from tests.commands import test_demo\n"
+        f"folder = Path({str(folder)!r})\n"
+        "if __name__ == '__main__': run_demo(test_demo.two_jobs(folder, seconds=600), folder)"
+    )
+    assert wait_until(lambda: (folder / "notes.txt").is_file())
+    return marked
+
+
+def test_a_killed_demo_takes_its_jobs_along_and_the_next_one_does_them_at_once(tmp_path: Path) -> None:
+    marked = killed_demo(tmp_path)
+    assert len(marked.living()) >= 2
+    marked.kill()
+    assert wait_until(lambda: not marked.living(), 10), marked.living()
+    run_demo(two_jobs(tmp_path), tmp_path)
+    assert notes(tmp_path) == ["first", "first", "second"]
+
+
+def test_a_second_demo_in_a_folder_says_that_it_waits_for_the_first(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    marked = killed_demo(tmp_path)
+    thread = threading.Thread(target=run_demo, args=(two_jobs(tmp_path), tmp_path))
+    thread.start()
+    threading.Event().wait(1.5)
+    assert notes(tmp_path) == ["first"], "it is not done by both"
+    marked.kill()
+    thread.join(60)
+    assert notes(tmp_path) == ["first", "first", "second"]
+    assert f"waiting for first ({os.uname().nodename} process {marked.process.pid}" in capfd.readouterr().out

@@ -58,7 +58,7 @@ def test_no_worker_outlives_a_killed_study(arguments: list[str], tmp_path: Path)
     out = tmp_path / "out"
     marked = Marked(
         "import time; from avjepa import cli; from avjepa.study.worker import Worker\n"
-        "Worker._done = lambda *a: time.sleep(600)\n"
+        "Worker._trained = lambda *a: time.sleep(600)\n"
         f"if __name__ == '__main__': cli.main({[*arguments, '--out', str(out), '--processes', '2']!r})"
     )
     assert wait_until(lambda: len(marked.living()) >= 2 and len(list((out / "leases").glob("*.0"))) == 1)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from avjepa.data.loading.datamodule import DetectionDataModule
-from avjepa.study.plan import Job, Method, Mode, Pretraining, Run, Setting, Study, Trial, Tuning
+from avjepa.study.plan import Method, Mode, Pretraining, Run, Setting, Study, StudyJob, Trial, Tuning
 from avjepa.study.store import Store
 from avjepa.study.summary import Row
 from avjepa.study.worker import Builder, DetectorRun, Worker
@@ -53,7 +53,7 @@ class PretendingWorker(Worker):
         )
         self.seconds = seconds
 
-    def _done(self, job: Job, folder: Path) -> dict[str, Any]:
+    def _trained(self, job: StudyJob, folder: Path) -> dict[str, Any]:
         with (self.store.folder / "done.txt").open("a") as file:
             file.write(f"{job.name} {os.getpid()}\n")
         time.sleep(self.seconds)

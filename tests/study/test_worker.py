@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from avjepa.errors import UserError
-from avjepa.study.plan import Job
+from avjepa.study import leases
+from avjepa.study.plan import StudyJob
+from avjepa.study.runner import duration
 from avjepa.study.store import Store
-from avjepa.study.worker import duration
 from tests.study.studies import PretendingWorker, done, small_study
 
 FORK = multiprocessing.get_context("fork")
@@ -61,10 +62,10 @@ def test_the_setting_that_is_best_on_validation_scenes_is_used(tmp_path: Path) -
 class FailingWorker(PretendingWorker):
     failing = True
 
-    def _done(self, job: Job, folder: Path) -> dict[str, Any]:
+    def _trained(self, job: StudyJob, folder: Path) -> dict[str, Any]:
         if self.failing and job.name == "pretrain-jepa-p1-20":
             raise RuntimeError("out of\nmemory")
-        return super()._done(job, folder)
+        return super()._trained(job, folder)
 
 
 def test_a_failure_is_recorded_the_rest_is_done_and_a_retry_completes_the_study(tmp_path: Path) -> None:
@@ -83,13 +84,13 @@ def test_a_failure_is_recorded_the_rest_is_done_and_a_retry_completes_the_study(
 
 
 class FullDisk(PretendingWorker):
-    def _done(self, job: Job, folder: Path) -> dict[str, Any]:
+    def _trained(self, job: StudyJob, folder: Path) -> dict[str, Any]:
         if job.name == "pretrain-jepa-p1-20":
             try:
                 raise OSError(errno.ENOSPC, "No space left on device", "backbone.safetensors")
             except OSError as error:
                 raise UserError("backbone.safetensors: no space left") from error
-        return super()._done(job, folder)
+        return super()._trained(job, folder)
 
 
 def test_a_full_disk_stops_the_study_and_is_no_failure_of_the_job(tmp_path: Path) -> None:
@@ -101,7 +102,8 @@ def test_a_full_disk_stops_the_study_and_is_no_failure_of_the_job(tmp_path: Path
     assert store.finished() == {job.name for job in study.jobs()}, "the same command goes on later"
 
 
-def test_a_wait_for_another_worker_is_said_once(tmp_path: Path) -> None:
+def test_a_wait_for_another_process_is_said_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases, "this_process", lambda: "elsewhere process 1")
     study = small_study(seeds=(0,), pretrain_seeds=(0,), methods=small_study().methods[:1])
     store, other = Store(tmp_path), Store(tmp_path)
     job = study.jobs()[0].name
@@ -114,7 +116,7 @@ def test_a_wait_for_another_worker_is_said_once(tmp_path: Path) -> None:
         time.sleep(0.3)
     thread.join()
     waits = [line for line in said if line.startswith("waiting")]
-    assert len(waits) == 1 and job in waits[0] and "last sign of life" in waits[0]
+    assert len(waits) == 1 and f"{job} (elsewhere process 1, last sign of life" in waits[0]
     assert store.finished() == {job.name for job in study.jobs()}
 
 
