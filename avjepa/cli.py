@@ -22,6 +22,12 @@ COMMANDS = {
     "demo": "all of it on a small synthetic world, ending in report.html",
 }
 
+RESUMPTION = {
+    **dict.fromkeys(("synth", "label-efficiency", "demo"), "; the same command goes on where it stopped"),
+    **dict.fromkeys(("pretrain", "finetune"), "; --ckpt_path last goes on from the last checkpoint"),
+}
+"""What an interrupted user is told of the commands that do not have to begin anew."""
+
 
 def overview() -> str:
     """The text of ``avjepa --help``."""
@@ -80,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             os.environ[TRUSTED] = ",".join(trusted)
         run_command(arguments[0], arguments[1:])
     except KeyboardInterrupt:
-        print("avjepa: interrupted; the same command resumes where it stopped", file=sys.stderr)
+        print(f"avjepa: interrupted{RESUMPTION.get(arguments[0], '')}", file=sys.stderr)
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

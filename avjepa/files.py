@@ -11,21 +11,36 @@ from typing import Any
 
 
 @contextlib.contextmanager
+def naming(path: str | os.PathLike[str], *aliases: str) -> Iterator[None]:
+    """Give an error of writing the name of the file, which a full disk's error lacks, instead of none or an alias."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename in (None, *aliases):
+            error.filename = str(path)
+        raise
+
+
+@contextlib.contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``; on success it replaces ``path``, on any error it is removed."""
+    """Yield a temporary path beside ``path``; on success it replaces ``path``, on any error it is removed.
+
+    An error of writing (``OSError``) names ``path``.
+    """
     final = Path(path)
     final.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{final.name}.", suffix=".part", dir=final.parent)
     os.close(handle)
     temporary = Path(name)
     try:
-        yield temporary
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        temporary.replace(final)
+        with naming(final, name):
+            yield temporary
+            with temporary.open("rb") as written:
+                os.fsync(written.fileno())
+            umask = os.umask(0)
+            os.umask(umask)
+            temporary.chmod(0o666 & ~umask)
+            temporary.replace(final)
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -89,7 +89,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         """Write a checkpoint atomically.
 
         Raises:
-            UserError: it could not be written; the previous checkpoint is untouched.
+            UserError: it could not be written; the previous checkpoint, if there is one, is untouched.
         """
         try:
             with replacing(path) as temporary:
@@ -97,9 +97,12 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         except (OSError, RuntimeError) as error:
             # torch's zip writer turns a failed write into a RuntimeError of several lines
             reason = error.strerror if isinstance(error, OSError) and error.strerror else "writing failed (disk full?)"
-            raise UserError(
-                f"checkpoint {path}: {reason}; the previous checkpoint is intact: free some space and resume"
-            ) from error
+            remedy = (
+                "the previous checkpoint is intact: free some space and resume with --ckpt_path last"
+                if Path(path).is_file()
+                else "there is no earlier one: free some space and start again"
+            )
+            raise UserError(f"checkpoint {path}: {reason}; {remedy}") from error
 
     def load_checkpoint(
         self, path: str | Path, map_location: Any = None, weights_only: bool | None = None

@@ -3,10 +3,11 @@
 from pathlib import Path
 
 from lightning import Callback
-from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from lightning.pytorch.loggers import Logger
 
 from avjepa.training.batch_norm import SynchroniseBatchNorms
 from avjepa.training.checkpoints import AtomicCheckpointIO, TrainingCheckpoint
+from avjepa.training.event_files import EventFiles
 from avjepa.training.metrics import MetricsFile
 from avjepa.training.progress import StepProgress
 from avjepa.training.throughput import Throughput
@@ -26,8 +27,7 @@ def default_callbacks(run_directory: str | Path, checkpoint_every_n_steps: int =
 
 def default_loggers(run_directory: str | Path) -> list[Logger]:
     """``metrics.csv`` and TensorBoard event files, both continued by a resumed run."""
-    tensorboard = TensorBoardLogger(str(run_directory), name="tensorboard", version="", default_hp_metric=False)
-    return [MetricsFile(str(run_directory)), tensorboard]
+    return [MetricsFile(str(run_directory)), EventFiles(str(run_directory))]
 
 
 def default_plugins() -> list[AtomicCheckpointIO]:

@@ -40,6 +40,6 @@ def require_finite_weights(module: nn.Module, step: int) -> None:
     for name, tensor in module.state_dict().items():
         if isinstance(tensor, Tensor) and tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise NonFiniteError(
-                f"weight {name} is not finite after step {step}, so no checkpoint was written and the previous one "
-                "stays; lower the learning rate or clip gradients (trainer.gradient_clip_val)"
+                f"weight {name} is not finite after step {step}, so no checkpoint of it was "
+                "written; lower the learning rate or clip gradients (trainer.gradient_clip_val)"
             )

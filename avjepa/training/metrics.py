@@ -11,7 +11,7 @@ from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
 from avjepa.errors import UserError
-from avjepa.files import replacing
+from avjepa.files import naming, replacing
 
 FILE_NAME = "metrics.csv"
 
@@ -65,7 +65,7 @@ class MetricsFile(Logger):
         assert self._columns is not None
         if not row.keys() <= set(self._columns):
             self._rewrite(read_rows(self.path), [name for name in row if name not in self._columns])
-        with self.path.open("a", newline="", encoding="utf-8") as file:
+        with naming(self.path), self.path.open("a", newline="", encoding="utf-8") as file:
             csv.DictWriter(file, self._columns, restval="").writerow({"step": step, **row})
 
     def _rewrite(self, rows: list[dict[str, float]], new_columns: list[str] | None = None) -> None:

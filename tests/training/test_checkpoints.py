@@ -88,6 +88,18 @@ def write_with_little_space(path: Path, limit: int, said: Path) -> None:
         said.write_text(str(error))
 
 
+def test_a_full_disk_before_the_first_checkpoint_promises_none(tmp_path: Path) -> None:
+    said = tmp_path / "said"
+    process = multiprocessing.get_context("fork").Process(
+        target=write_with_little_space, args=(tmp_path / "run" / "last.ckpt", 4096, said)
+    )
+    process.start()
+    process.join(60)
+    assert "last.ckpt" in said.read_text() and "there is no earlier one" in said.read_text()
+    assert "intact" not in said.read_text()
+    assert list((tmp_path / "run").iterdir()) == []
+
+
 @pytest.mark.parametrize("limit", [4096, 200_000])
 def test_a_full_disk_leaves_the_previous_checkpoint(tmp_path: Path, limit: int) -> None:
     path = tmp_path / "run" / "last.ckpt"
