@@ -9,10 +9,11 @@ import torch
 from avjepa.commands.parsing import run_function
 from avjepa.data.loading.datamodule import DetectionDataModule
 from avjepa.errors import UserError
-from avjepa.evaluate.detection.devkit import evaluate_detection
+from avjepa.evaluate.detection.scoring import evaluate_detection
 from avjepa.evaluate.predict import predict_split
 from avjepa.files import write_json
 from avjepa.finetune.lightning_model import FinetuneModule
+from avjepa.heads.task import ScoredSplit
 
 
 def score(model: FinetuneModule, data: DetectionDataModule, run: Path, provenance: Mapping[str, Any]) -> None:
@@ -20,7 +21,8 @@ def score(model: FinetuneModule, data: DetectionDataModule, run: Path, provenanc
     folder = run / "evaluation" / data.eval_split
     model.to(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     predictions = predict_split(model, data, folder / "predictions.json")
-    evaluate_detection(predictions, Path(data.dataroot), data.version, data.eval_split, folder)
+    assert data.index is not None  # it was set up to predict
+    evaluate_detection(predictions, ScoredSplit(data.index, data.taxonomy, data.eval_split), folder)
     write_json(folder / "provenance.json", provenance)
     print(folder / "metrics.json")
 

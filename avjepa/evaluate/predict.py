@@ -30,6 +30,7 @@ def predict_split(module: FinetuneModule, datamodule: DetectionDataModule, out: 
     module.eval()
     datamodule.setup("predict")
     loader = datamodule.predict_dataloader()
+    taxonomy = datamodule.taxonomy
     results = {}
     sensors: set[str] = set()
     for batch in track(loader, "predicting", total=len(loader), console=Console(stderr=True), transient=True):
@@ -39,6 +40,6 @@ def predict_split(module: FinetuneModule, datamodule: DetectionDataModule, out: 
         for token, global_from_level, detections in zip(
             batch.tokens, batch.global_from_level, predictions, strict=True
         ):
-            results[token] = official_boxes(token, detections, global_from_level)
+            results[token] = official_boxes(token, detections, global_from_level, taxonomy)
     write_predictions(out, results, list(results), sorted(sensors))
     return out

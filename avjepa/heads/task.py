@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic
 
+from avjepa.data.nuscenes.index import DatasetIndex
 from avjepa.data.sample import Batch
+from avjepa.data.taxonomy import Taxonomy
 from avjepa.geometry.grid import BEVGrid
 from avjepa.heads.base import Head, Prediction
 
@@ -44,17 +46,28 @@ class PredictionWriter(ABC, Generic[Prediction]):
 class ScoredSplit:
     """What predictions are scored on."""
 
-    dataroot: Path
-    version: str
+    index: DatasetIndex
+    taxonomy: Taxonomy
     split: str
+    without_input: tuple[str, ...] = ()
+    """Samples for which none of the model's sensors had data; their predictions are empty, which the scorer says."""
 
 
 class Scorer(ABC):
     """Scores a task's official file against the annotations of a split."""
 
     @abstractmethod
-    def score(self, predictions: Path, split: ScoredSplit, out: Path) -> None:
-        """Print the scores and write ``metrics.json`` into ``out``.
+    def score(self, predictions: Path, split: ScoredSplit, out: Path, fast: bool = False) -> Path | None:
+        """Print the scores and write ``metrics.json`` into ``out``; where nothing is annotated, say so and write none.
+
+        Args:
+            predictions: the official file.
+            split: what it is scored on.
+            out: folder for ``metrics.json``.
+            fast: score with code of our own that gives the official program's numbers, rather than with that program.
+
+        Returns:
+            The path of ``metrics.json``, or ``None``.
 
         Raises:
             UserError: a file is missing or not in its format, or the samples are not those of the split.
@@ -75,8 +88,8 @@ class Task(ABC, Generic[Prediction]):
         """The head for a map of so many channels on a grid, with new weights."""
 
     @abstractmethod
-    def writer(self) -> PredictionWriter[Prediction]:
-        """Of the official file."""
+    def writer(self, taxonomy: Taxonomy) -> PredictionWriter[Prediction]:
+        """Of the official file, with the classes' names."""
 
     @abstractmethod
     def scorer(self) -> Scorer:

@@ -1,7 +1,6 @@
 """What a study's jobs do: train backbones and detectors, and score these."""
 
 import contextlib
-import os
 import shutil
 import statistics
 import time
@@ -16,10 +15,12 @@ import torch
 from lightning import Trainer
 
 from avjepa.data.loading.datamodule import DetectionDataModule
+from avjepa.data.nuscenes.annotations import AnnotationIndex
 from avjepa.encoders.bundled import load_encoder
 from avjepa.errors import UserError
-from avjepa.evaluate.detection.devkit import load_nuscenes
 from avjepa.evaluate.detection.fast import FastDetectionEval
+from avjepa.evaluate.detection.ground_truth import GroundTruth
+from avjepa.evaluate.detection.result_file import read_result_file
 from avjepa.evaluate.predict import predict_split
 from avjepa.finetune.lightning_model import FinetuneModule
 from avjepa.study.features import (
@@ -200,7 +201,7 @@ class Worker(Runner[StudyJob]):
             run.module.to(self.device)
             predictions = predict_split(run.module, run.data, folder / "predictions.json")
             stack.callback(predictions.unlink)
-            scores = self._scorer(run.data, split).evaluate(predictions)
+            scores = self._scorer(run.data, split).evaluate(read_result_file(predictions, run.data.taxonomy))
         return {
             "sensor": self.study.sensor,
             "method": cell.backbone.method,
@@ -230,9 +231,10 @@ class Worker(Runner[StudyJob]):
 
     def _scorer(self, data: DetectionDataModule, split: str) -> FastDetectionEval:
         if split not in self._scorers:
-            with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
-                nusc = load_nuscenes(Path(data.dataroot), data.version)
-            self._scorers[split] = FastDetectionEval(nusc, split)
+            assert data.index is not None, "it was set up to predict"
+            annotations = AnnotationIndex.open(data.index, data.taxonomy)
+            truth = GroundTruth.of_split(data.index, annotations, data.taxonomy, split)
+            self._scorers[split] = FastDetectionEval(truth, data.taxonomy)
         return self._scorers[split]
 
     def done(self, name: str, record: dict[str, Any]) -> None:

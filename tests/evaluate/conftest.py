@@ -1,3 +1,5 @@
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,7 +10,7 @@ from nuscenes import NuScenes
 from nuscenes.eval.detection.utils import category_to_detection_name, detection_name_to_rel_attributes
 from PIL import Image
 
-from avjepa.data.nuscenes.schema import CLASSES
+from avjepa.data.taxonomy import load_taxonomy
 from avjepa.files import write_json
 
 TABLES = (
@@ -19,24 +21,43 @@ META = {"use_camera": False, "use_lidar": True, "use_radar": False, "use_map": F
 
 
 @pytest.fixture(scope="session")
-def minival(realdata: Path) -> NuScenes:
-    """All 81 keyframes of mini_val, with attributes and bicycle racks, which the recordings lack, drawn at random."""
-    nusc = NuScenes("v1.0-mini", str(realdata / "nuscenes_minival_metadata"), verbose=False)
+def minival(realdata: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Root of all 81 keyframes of mini_val; attributes and bicycle racks, which the recordings lack, are drawn."""
+    root, version = tmp_path_factory.mktemp("minival"), "v1.0-mini"
+    shutil.copytree(realdata / "nuscenes_minival_metadata" / version, root / version, copy_function=shutil.copyfile)
+    (root / version).chmod(0o755)
+    (root / "maps").symlink_to(realdata / "nuscenes_minival_metadata" / "maps")
+    tables = {
+        name: json.loads((root / version / f"{name}.json").read_text())
+        for name in ("category", "attribute", "instance", "sample_annotation")
+    }
     rng = np.random.default_rng(0)
-    attributes = {row["name"]: row["token"] for row in nusc.attribute}
-    for row in nusc.sample_annotation:
-        name = category_to_detection_name(row["category_name"])
-        if name is None:
-            continue
-        choices = detection_name_to_rel_attributes(name)
-        if choices and rng.random() < 0.9:
-            row["attribute_tokens"] = [attributes[rng.choice(choices)]]
-    cycles = [
-        row for row in nusc.sample_annotation if row["category_name"] in ("vehicle.bicycle", "vehicle.motorcycle")
-    ]
-    for row in rng.choice(cycles, 6, replace=False):
-        row["category_name"], row["size"] = "static_object.bicycle_rack", [4.0, 6.0, 2.0]
-    return nusc
+    attributes = {row["name"]: row["token"] for row in tables["attribute"]}
+    category_of = {row["token"]: row["name"] for row in tables["category"]}
+    instances = {row["token"]: row for row in tables["instance"]}
+    cycles = sorted(
+        token
+        for token, row in instances.items()
+        if category_of[row["category_token"]] in ("vehicle.bicycle", "vehicle.motorcycle")
+    )
+    racks = set(rng.choice(cycles, 4, replace=False))
+    (rack,) = (token for token, name in category_of.items() if name == "static_object.bicycle_rack")
+    for token in racks:
+        instances[token]["category_token"] = rack
+    for row in tables["sample_annotation"]:
+        name = category_to_detection_name(category_of[instances[row["instance_token"]]["category_token"]])
+        choices = detection_name_to_rel_attributes(name) if name else []
+        row["attribute_tokens"] = [attributes[rng.choice(choices)]] if choices and rng.random() < 0.9 else []
+        if row["instance_token"] in racks:
+            row["size"] = [4.0, 6.0, 2.0]
+    for name in ("instance", "sample_annotation"):
+        write_json(root / version / f"{name}.json", tables[name])
+    return root
+
+
+@pytest.fixture(scope="session")
+def minival_devkit(minival: Path) -> NuScenes:
+    return NuScenes("v1.0-mini", str(minival), verbose=False)
 
 
 def annotations_as_predictions(nusc: NuScenes, noise: float = 0.0, seed: int = 0) -> dict[str, list[dict[str, Any]]]:
@@ -67,7 +88,10 @@ def annotations_as_predictions(nusc: NuScenes, noise: float = 0.0, seed: int = 0
             }
             entries.append(entry)
             if noise and rng.random() < 0.3:
-                false = entry | {"detection_name": str(rng.choice(CLASSES)), "attribute_name": "vehicle.moving"}
+                false = entry | {
+                    "detection_name": str(rng.choice(load_taxonomy("nuscenes").classes)),
+                    "attribute_name": "vehicle.moving",
+                }
                 false["translation"] = (np.array(row["translation"]) + 3 * rng.normal(size=3)).tolist()
                 entries.append(false)
         results[sample["token"]] = entries
@@ -91,7 +115,8 @@ def write_tiny_dataset(root: Path, version: str, splits: dict[str, list[str]], o
         root: data root.
         version: name of the version.
         splits: scenes by split, for ``splits.json``.
-        objects: category, attribute, xy relative to the ego vehicle, size, velocity, points; all in every scene.
+        objects: category, attribute, xy relative to the ego vehicle, size, velocity, points, rotation (none without);
+            all in every scene.
     """
     tables: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
     tables["sensor"] = [{"token": "lidar", "channel": "LIDAR_TOP", "modality": "lidar"}]
@@ -101,7 +126,10 @@ def write_tiny_dataset(root: Path, version: str, splits: dict[str, list[str]], o
     ]
     (root / "maps").mkdir(parents=True, exist_ok=True)
     Image.new("L", (1, 1)).save(root / "maps" / "mask.png")
-    tables["map"] = [{"token": "map", "log_tokens": [], "category": "semantic_prior", "filename": "maps/mask.png"}]
+    tables["map"] = [{"token": "map", "log_tokens": ["log"], "category": "semantic_prior", "filename": "maps/mask.png"}]
+    tables["log"] = [
+        {"token": "log", "logfile": "", "vehicle": "", "date_captured": "2026-01-01", "location": "singapore-onenorth"}
+    ]
     attributes = sorted({o["attribute"] for o in objects} - {""})
     tables["attribute"] = [{"token": name, "name": name, "description": ""} for name in attributes]
     categories = sorted({o["category"] for o in objects})
@@ -110,7 +138,7 @@ def write_tiny_dataset(root: Path, version: str, splits: dict[str, list[str]], o
         tokens = [f"{scene}-{time}" for time in range(3)]
         tables["scene"].append(
             {
-                "token": scene, "name": scene, "description": "", "log_token": "", "nbr_samples": 3,
+                "token": scene, "name": scene, "description": "", "log_token": "log", "nbr_samples": 3,
                 "first_sample_token": tokens[0], "last_sample_token": tokens[-1],
             }
         )  # fmt: skip
@@ -131,13 +159,14 @@ def write_tiny_dataset(root: Path, version: str, splits: dict[str, list[str]], o
         for number, thing in enumerate(objects):
             tables["instance"].append({"token": f"{scene}-{number}", "category_token": thing["category"]})
             names = [f"{token}-{number}" for token in tokens]
+            turn = {name: value for name, value in thing.items() if name == "rotation"}
             for time, token in enumerate(tokens):
                 x, y = np.array([100.0, 200.0]) + thing["xy"] + 0.5 * time * np.array(thing["velocity"])
                 tables["sample_annotation"].append(
                     {
                         "token": names[time], "sample_token": token, "instance_token": f"{scene}-{number}",
                         "visibility_token": "", "attribute_tokens": [thing["attribute"]] if thing["attribute"] else [],
-                        "translation": [x, y, 1.0], "size": thing["size"], "rotation": [1.0, 0.0, 0.0, 0.0],
+                        "translation": [x, y, 1.0], "size": thing["size"], **pose, **turn,
                         "prev": "" if time == 0 else names[time - 1], "next": "" if time == 2 else names[time + 1],
                         "num_lidar_pts": thing["points"], "num_radar_pts": 0,
                     }

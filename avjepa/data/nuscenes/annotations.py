@@ -1,13 +1,14 @@
 """The annotated boxes of a dataset. Only labelled use opens this; pre-training never does."""
 
 from collections.abc import Callable
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float64, Int32
+from jaxtyping import Float64, Int32, Int64
 
 from avjepa.data.arrays import Array
 from avjepa.data.nuscenes.cache import Cached, cached
@@ -93,6 +94,11 @@ class AnnotationIndex:
     def fingerprint(self) -> str:
         """SHA-256 of all boxes, their classes, points and instances: see ``DatasetIndex.fingerprint``."""
         return self._contents.fingerprint()
+
+    @cached_property
+    def sample(self) -> Int64[Array, "box"]:
+        """Sample (keyframe) of every annotation, ascending."""
+        return np.repeat(np.arange(len(self._sample_start) - 1), np.diff(self._sample_start))
 
     def of_sample(self, sample: int) -> range:
         """Rows of the annotations of a sample (keyframe)."""

@@ -136,6 +136,12 @@ class DatasetIndex:
             raise UserError(f"split {split!r}: {self.folder} holds none of its scenes; choose another split")
         return self.splits[split]
 
+    def samples(self, scenes: list[str] | None = None) -> Int64[Array, "chosen"]:
+        """Rows of the samples (keyframes) in some scenes (all for ``None``), recorded or not, by scene and time."""
+        if scenes is None:
+            return np.arange(len(self.sample_scene))
+        return np.flatnonzero(np.isin(self.sample_scene, [self.scene_names.index(name) for name in scenes]))
+
     # -- moments
 
     def moments(self, scenes: list[str] | None = None, keyframes_only: bool = False) -> Int64[Array, "chosen"]:

@@ -20,9 +20,3 @@ CLASSES = (
     "barrier", "motorcycle", "bicycle", "pedestrian", "traffic_cone",
 )  # fmt: skip
 """The ten classes of the nuScenes detection task, in the order of the devkit's class groups."""
-
-ATTRIBUTES = (
-    "pedestrian.moving", "pedestrian.sitting_lying_down", "pedestrian.standing", "cycle.with_rider",
-    "cycle.without_rider", "vehicle.moving", "vehicle.parked", "vehicle.stopped",
-)  # fmt: skip
-"""The attributes of the nuScenes detection task, in the order of the devkit."""

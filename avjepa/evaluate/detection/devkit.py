@@ -1,8 +1,9 @@
-"""Official nuScenes detection scores, on any split of any dataset in the schema."""
+"""The devkit's own nuScenes detection scores, on any split of a dataset whose tables it can load."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from nuscenes import NuScenes
 from nuscenes.eval.common.config import config_factory
 from nuscenes.eval.common.data_classes import EvalBoxes
 from nuscenes.eval.common.loaders import (
@@ -13,18 +14,15 @@ from nuscenes.eval.common.loaders import (
 )
 from nuscenes.eval.detection.data_classes import DetectionBox, DetectionConfig
 from nuscenes.eval.detection.evaluate import DetectionEval
-from rich.console import Console
 
-from avjepa.data.nuscenes.splits import official_splits, splits_of
-from avjepa.errors import UserError
-from avjepa.evaluate.detection.result_file import read_result_file
 from avjepa.evaluate.detection.scores import DetectionScores
-
-if TYPE_CHECKING:
-    from nuscenes import NuScenes
 
 CONFIG = "detection_cvpr_2019"
 """The devkit's configuration of the detection task, the one of the leaderboard."""
+
+
+class DevkitError(Exception):
+    """Why the devkit cannot score, in a few words."""
 
 
 class SplitDetectionEval(DetectionEval):  # type: ignore[misc]
@@ -40,7 +38,7 @@ class SplitDetectionEval(DetectionEval):  # type: ignore[misc]
         sample_tokens: the samples to score.
     """
 
-    def __init__(self, nusc: "NuScenes", config: DetectionConfig, predictions: Path, sample_tokens: list[str]) -> None:
+    def __init__(self, nusc: NuScenes, config: DetectionConfig, predictions: Path, sample_tokens: list[str]) -> None:
         self.nusc, self.cfg, self.verbose = nusc, config, False
         self.pred_boxes, self.meta = load_prediction(str(predictions), config.max_boxes_per_sample, DetectionBox)
         self.gt_boxes = self._filtered(load_gt_of_sample_tokens(nusc, sample_tokens, DetectionBox))
@@ -53,72 +51,25 @@ class SplitDetectionEval(DetectionEval):  # type: ignore[misc]
         return filter_eval_boxes(self.nusc, add_center_dist(self.nusc, boxes), self.cfg.class_range)
 
 
-def split_sample_tokens(nusc: "NuScenes", split: str) -> list[str]:
-    """Samples of a split, in the order of the sample table.
-
-    Raises:
-        UserError: neither the devkit nor ``splits.json`` knows the split for this version, or it has no samples.
-    """
-    splits = splits_of(Path(nusc.dataroot) / nusc.version, official_splits(nusc.version))
-    if split not in splits:
-        raise UserError(f"split '{split}' does not exist in {nusc.version}; choose one of {sorted(splits)}")
-    scenes = set(splits[split])
-    wanted = {scene["token"] for scene in nusc.scene if scene["name"] in scenes}
-    tokens = [sample["token"] for sample in nusc.sample if sample["scene_token"] in wanted]
-    if not tokens:
-        raise UserError(f"split '{split}': {nusc.version} holds none of its scenes; choose another split")
-    return tokens
-
-
-def load_nuscenes(dataroot: Path, version: str) -> "NuScenes":
-    """The devkit's view of a dataset.
-
-    Raises:
-        UserError: there is no such version, or its tables cannot be loaded.
-    """
-    from nuscenes import NuScenes
-
-    if not (dataroot / version).is_dir():
-        raise UserError(f"{dataroot / version}: no such folder; check the data root and the version")
-    try:
-        return NuScenes(version=version, dataroot=str(dataroot), verbose=False)
-    except (AssertionError, OSError, ValueError, KeyError) as error:
-        raise UserError(f"{dataroot / version}: the devkit cannot load it ({error}); run avjepa inspect") from error
-
-
-def evaluate_detection(
-    predictions: Path, dataroot: Path, version: str, split: str, out_dir: Path, nusc: "NuScenes | None" = None
+def devkit_scores(
+    predictions: Path, dataroot: Path, version: str, sample_tokens: Sequence[str], classes: Sequence[str]
 ) -> DetectionScores:
-    """Score an official result file; print a table and write ``metrics.json`` into ``out_dir``.
+    """Scores by the devkit, which loads the whole dataset: 8 GB for nuScenes trainval.
 
     Args:
-        predictions: JSON in the format of the nuScenes detection task; every sample of the split has an entry.
+        predictions: an official result file that lists exactly the samples of ``sample_tokens``, already checked.
         dataroot: folder of the dataset.
         version: e.g. ``v1.0-trainval``.
-        split: a split of the devkit's or of the version's ``splits.json``.
-        out_dir: created if need be.
-        nusc: the dataset, if it is loaded already.
+        sample_tokens: the samples to score.
+        classes: in the order of the table.
 
     Raises:
-        UserError: a file is missing or not in its format, or the samples are not those of the split.
+        DevkitError: the devkit cannot load the tables, or cannot score on them.
     """
-    result = read_result_file(predictions)
-    nusc = nusc or load_nuscenes(dataroot, version)
-    tokens = split_sample_tokens(nusc, split)
-    config = config_factory(CONFIG)
-    result.arranged(tokens, config.max_boxes_per_sample)
     try:
-        evaluation = SplitDetectionEval(nusc, config, predictions, tokens)
+        nusc = NuScenes(version=version, dataroot=str(dataroot), verbose=False)
+        evaluation = SplitDetectionEval(nusc, config_factory(CONFIG), predictions, list(sample_tokens))
         metrics, _ = evaluation.evaluate()
-    except (AssertionError, KeyError, TypeError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"{dataroot / version}: the devkit cannot score it ({reason}); run avjepa inspect") from error
-    scores = DetectionScores.from_devkit(metrics)
-    scores.save(
-        out_dir / "metrics.json", version=version, split=split, samples=len(tokens), predictions=predictions.name,
-        evaluator=f"nuscenes-devkit {CONFIG}", seconds=round(metrics.eval_time, 3), sensors=evaluation.meta,
-    )  # fmt: skip
-    console = Console()
-    # narrower than this, names and figures are cut
-    console.print(scores.table(f"{version} {split}: {len(tokens)} samples"), width=max(console.width, 96))
-    return scores
+    except Exception as error:  # the devkit checks nothing: a table that it does not expect raises anything
+        raise DevkitError(" ".join(str(error).split()) or type(error).__name__) from error
+    return DetectionScores.from_devkit(metrics, classes)

@@ -8,43 +8,32 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
-from avjepa.data.nuscenes.schema import CLASSES
+from avjepa.data.taxonomy import Taxonomy
+from avjepa.errors import UserError
 from avjepa.files import write_json
 from avjepa.geometry.boxes import transform_boxes
 from avjepa.heads.detection.detections import Detections
 
-MOVING_SPEED = 0.2
-"""m/s above which an object counts as moving (CenterPoint)."""
 
-_WHEN_MOVING = {
-    **dict.fromkeys(("car", "truck", "construction_vehicle", "bus", "trailer"), "vehicle.moving"),
-    **dict.fromkeys(("motorcycle", "bicycle"), "cycle.with_rider"),
-    "pedestrian": "pedestrian.moving",
-}
-_WHEN_STILL = {
-    **dict.fromkeys(("car", "truck", "construction_vehicle", "trailer"), "vehicle.parked"),
-    "bus": "vehicle.stopped",
-    **dict.fromkeys(("motorcycle", "bicycle"), "cycle.without_rider"),
-    "pedestrian": "pedestrian.standing",
-}
-
-
-def attribute_of(class_name: str, speed: float) -> str:
-    """The likeliest attribute of a class at a speed (m/s), as CenterPoint chooses it; empty for cones and barriers."""
-    return (_WHEN_MOVING if speed > MOVING_SPEED else _WHEN_STILL).get(class_name, "")
-
-
-def official_boxes(token: str, detections: Detections, global_from_level: Float[Tensor, "4 4"]) -> list[dict[str, Any]]:
+def official_boxes(
+    token: str, detections: Detections, global_from_level: Float[Tensor, "4 4"], taxonomy: Taxonomy
+) -> list[dict[str, Any]]:
     """Detections of one sample as entries of the result file: global frame, size as width, length, height.
 
     The rotation is a yaw in the global frame, as in the annotations: the pitch and roll of the ego pose do not enter.
+
+    Raises:
+        UserError: a box or a score is not finite.
     """
+    if not (detections.boxes.isfinite().all() and detections.scores.isfinite().all()):
+        raise UserError(f"sample {token}: the detector finds boxes that are NaN or infinite; its weights are spoilt")
     boxes = transform_boxes(global_from_level.cpu().double(), detections.boxes.cpu().double())
     entries = []
     for box, score, index in zip(
         boxes.tolist(), detections.scores.tolist(), detections.class_index.tolist(), strict=True
     ):
         x, y, z, length, width, height, yaw, velocity_x, velocity_y = box
+        name = taxonomy.classes[index]
         entries.append(
             {
                 "sample_token": token,
@@ -52,9 +41,9 @@ def official_boxes(token: str, detections: Detections, global_from_level: Float[
                 "size": [width, length, height],
                 "rotation": [math.cos(yaw / 2), 0.0, 0.0, math.sin(yaw / 2)],
                 "velocity": [velocity_x, velocity_y],
-                "detection_name": CLASSES[index],
+                "detection_name": name,
                 "detection_score": score,
-                "attribute_name": attribute_of(CLASSES[index], math.hypot(velocity_x, velocity_y)),
+                "attribute_name": taxonomy.attribute_of(name, math.hypot(velocity_x, velocity_y)),
             }
         )
     return entries

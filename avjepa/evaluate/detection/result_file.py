@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
-from jaxtyping import Bool, Int64
+from jaxtyping import Bool, Float64, Int64
 
 from avjepa.data.arrays import Array
-from avjepa.data.nuscenes.schema import ATTRIBUTES, CLASSES
+from avjepa.data.taxonomy import Taxonomy
 from avjepa.errors import UserError
-from avjepa.evaluate.detection.box_table import NO_ATTRIBUTE, BoxTable, yaw_of
+from avjepa.evaluate.detection.box_table import NO_ATTRIBUTE, BoxTable
 from avjepa.files import read_json
 
 SENSORS = ("camera", "lidar", "radar", "map", "external")
@@ -76,15 +76,12 @@ class ResultFile:
         return self.boxes.with_samples(place[self.boxes.sample])
 
 
-def read_result_file(
-    path: Path, classes: Sequence[str] = CLASSES, attributes: Sequence[str] = ATTRIBUTES
-) -> ResultFile:
+def read_result_file(path: Path, taxonomy: Taxonomy) -> ResultFile:
     """Read and check a result file of the detection task.
 
     Args:
         path: the file.
-        classes: what ``detection_name`` may be.
-        attributes: what ``attribute_name`` may be, beside nothing.
+        taxonomy: says which classes and attributes there are.
 
     Raises:
         UserError: there is no such file, it is no JSON, an object has a key twice, a field is missing or of the wrong
@@ -92,7 +89,7 @@ def read_result_file(
     """
     if not path.is_file():
         raise UserError(f"{path}: no such file; predict the split first")
-    parsed = _Parsed(path, classes, attributes)
+    parsed = _Parsed(path, taxonomy)
     try:
         content = read_json(path, parsed.taken)
     except (OSError, ValueError) as error:
@@ -116,10 +113,10 @@ class _Row(int):
 class _Parsed:
     """Takes boxes out of the file while it is parsed: as Python objects, those of a large split fill the memory."""
 
-    def __init__(self, path: Path, classes: Sequence[str], attributes: Sequence[str]) -> None:
+    def __init__(self, path: Path, taxonomy: Taxonomy) -> None:
         self.path = path
-        self.classes = {name: index for index, name in enumerate(classes)}
-        self.attributes = {"": NO_ATTRIBUTE} | {name: index for index, name in enumerate(attributes)}
+        self.classes = {name: index for index, name in enumerate(taxonomy.classes)}
+        self.attributes = {"": NO_ATTRIBUTE} | {name: index for index, name in enumerate(taxonomy.attribute_names())}
         self.tokens: list[object] = []
         self.names = array("q")
         self.numbers = array("d")
@@ -182,7 +179,7 @@ class _Parsed:
         names = np.array(self.names, np.int64).reshape(-1, 2)[row]
         return BoxTable(
             sample=np.array(samples, np.int64), class_index=names[:, 0], translation=numbers[:, :3], size=size,
-            yaw=yaw_of(rotation), velocity=numbers[:, 10:12], attribute=names[:, 1], score=numbers[:, 12],
+            yaw=_yaw(rotation), velocity=numbers[:, 10:12], attribute=names[:, 1], score=numbers[:, 12],
         )  # fmt: skip
 
     def _check(self, holds: Bool[Array, "box"], row: Int64[Array, "box"], problem: str) -> None:
@@ -191,6 +188,11 @@ class _Parsed:
 
     def _refuse(self, token: object, problem: str) -> NoReturn:
         raise UserError(f"{self.path}: sample {_shown(token)}: {problem}; {_REMEDY}")
+
+
+def _yaw(wxyz: Float64[Array, "box 4"]) -> Float64[Array, "box"]:
+    w, x, y, z = (wxyz / np.linalg.norm(wxyz, axis=1, keepdims=True)).T
+    return np.asarray(np.arctan2(2 * (x * y + w * z), 1 - 2 * (y * y + z * z)))
 
 
 def _are_numbers(values: Iterable[object]) -> bool:

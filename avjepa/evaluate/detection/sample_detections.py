@@ -20,7 +20,7 @@ def read_detections(path: Path, token: str, global_from_level: Float[Tensor, "4 
     Raises:
         UserError: the file is no result file (``read_result_file``), or does not list the sample.
     """
-    found = read_result_file(path, taxonomy.classes, taxonomy.attribute_names()).of_sample(token)
+    found = read_result_file(path, taxonomy).of_sample(token)
     length_width_height = found.size[:, [1, 0, 2]]
     columns = (found.translation, length_width_height, found.yaw[:, None], found.velocity)
     boxes = torch.from_numpy(np.concatenate(columns, axis=1))

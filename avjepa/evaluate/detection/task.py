@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from avjepa.data.sample import Batch
+from avjepa.data.taxonomy import Taxonomy
 from avjepa.errors import UserError
 from avjepa.evaluate.detection.predictions import official_boxes, write_predictions
+from avjepa.evaluate.detection.scoring import METRICS, evaluate_detection
 from avjepa.geometry.grid import BEVGrid
 from avjepa.heads.base import Head, HeadOptions
 from avjepa.heads.detection.detections import Detections
@@ -18,10 +20,13 @@ class DetectionWriter(PredictionWriter[Detections]):
 
     file_name = "predictions.json"
 
+    def __init__(self, taxonomy: Taxonomy) -> None:
+        self.taxonomy = taxonomy
+
     def entries(self, batch: Batch, predictions: Sequence[Detections]) -> dict[str, Any]:
         """Boxes in the global frame, by sample token."""
         return {
-            token: official_boxes(token, detections, global_from_level)
+            token: official_boxes(token, detections, global_from_level, self.taxonomy)
             for token, global_from_level, detections in zip(
                 batch.tokens, batch.global_from_level, predictions, strict=True
             )
@@ -35,11 +40,10 @@ class DetectionWriter(PredictionWriter[Detections]):
 class DetectionScorer(Scorer):
     """The nuScenes detection metrics."""
 
-    def score(self, predictions: Path, split: ScoredSplit, out: Path) -> None:
+    def score(self, predictions: Path, split: ScoredSplit, out: Path, fast: bool = False) -> Path | None:
         """See ``Scorer.score``."""
-        from avjepa.evaluate.detection.devkit import evaluate_detection  # loads the devkit, which takes seconds
-
-        evaluate_detection(predictions, split.dataroot, split.version, split.split, out)
+        scores = evaluate_detection(predictions, split, out, fast)
+        return None if scores is None else out / METRICS
 
 
 class DetectionTask(Task[Detections]):
@@ -59,9 +63,9 @@ class DetectionTask(Task[Detections]):
         """See ``Task.build_head``."""
         return self.head.build(channels, grid)
 
-    def writer(self) -> DetectionWriter:
+    def writer(self, taxonomy: Taxonomy) -> DetectionWriter:
         """See ``Task.writer``."""
-        return DetectionWriter()
+        return DetectionWriter(taxonomy)
 
     def scorer(self) -> DetectionScorer:
         """See ``Task.scorer``."""

@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,19 +15,21 @@ from pyquaternion import Quaternion
 from torch import Tensor, nn
 
 from avjepa.data.loading.datamodule import DetectionDataModule
-from avjepa.data.nuscenes.schema import CLASSES
 from avjepa.data.sample import Batch
+from avjepa.data.taxonomy import load_taxonomy
 from avjepa.encoders.base import BEVMap, SensorEncoder
 from avjepa.errors import UserError
-from avjepa.evaluate.detection.predictions import attribute_of, official_boxes, write_predictions
+from avjepa.evaluate.detection.predictions import official_boxes, write_predictions
+from avjepa.evaluate.detection.task import DetectionTask
 from avjepa.evaluate.predict import predict_split
 from avjepa.finetune.lightning_model import FinetuneModule
 from avjepa.geometry.grid import BEVGrid
 from avjepa.geometry.transforms import transform_from
 from avjepa.heads.detection.center_point import CenterPointOptions
 from avjepa.heads.detection.detections import Detections
-from avjepa.model.neck import SecondFPN
+from avjepa.model.neck import SecondFPNOptions
 
+NUSCENES = load_taxonomy("nuscenes")
 GRID = BEVGrid(-32.0, 32.0, -24.0, 24.0, 2.0)
 
 
@@ -59,8 +62,9 @@ class Heights(SensorEncoder):
 
 def make_module() -> FinetuneModule:
     torch.manual_seed(0)
-    head = CenterPointOptions(shared_channels=4, channels=4, score_threshold=0.0, boxes_per_group=10).build(4, GRID)
-    return FinetuneModule(Heights(), SecondFPN(4, (4,), 1, 4), {"detection": head})
+    head = CenterPointOptions(shared_channels=4, channels=4, score_threshold=0.0, boxes_per_group=10)
+    neck = SecondFPNOptions(channels=(4,), layers=1, out_channels=4)
+    return FinetuneModule(neck, {"detection": DetectionTask(head)}, Heights())
 
 
 def test_boxes_in_the_ego_frame_become_the_devkits_boxes_in_the_global_frame(realdata: Path) -> None:
@@ -77,14 +81,14 @@ def test_boxes_in_the_ego_frame_become_the_devkits_boxes_in_the_global_frame(rea
         heading = box.rotation_matrix[:, 0]
         width, length, height = box.wlh
         rows.append([*box.center, length, width, height, math.atan2(heading[1], heading[0]), *velocity[:2]])
-        classes.append(CLASSES.index(str(category_to_detection_name(box.name))))
+        classes.append(NUSCENES.classes.index(str(category_to_detection_name(box.name))))
     assert len(rows) > 40
     detections = Detections(torch.tensor(rows).double(), torch.ones(len(rows)), torch.tensor(classes))
     global_from_level = transform_from(
         torch.tensor(pose["rotation"]).double(), torch.tensor(pose["translation"]).double()
     )
 
-    entries = official_boxes(sample["token"], detections, global_from_level)
+    entries = official_boxes(sample["token"], detections, global_from_level, NUSCENES)
     for entry, box in zip(entries, globally, strict=True):
         np.testing.assert_allclose(entry["translation"], box.center, atol=1e-4)
         np.testing.assert_allclose(entry["size"], box.wlh, rtol=1e-6)
@@ -96,20 +100,13 @@ def test_boxes_in_the_ego_frame_become_the_devkits_boxes_in_the_global_frame(rea
         assert entry["sample_token"] == sample["token"]
 
 
-@pytest.mark.parametrize(
-    ("name", "moving", "still"),
-    [
-        ("car", "vehicle.moving", "vehicle.parked"),
-        ("trailer", "vehicle.moving", "vehicle.parked"),
-        ("bus", "vehicle.moving", "vehicle.stopped"),
-        ("motorcycle", "cycle.with_rider", "cycle.without_rider"),
-        ("pedestrian", "pedestrian.moving", "pedestrian.standing"),
-        ("traffic_cone", "", ""),
-        ("barrier", "", ""),
-    ],
-)
-def test_attributes_follow_class_and_speed(name: str, moving: str, still: str) -> None:
-    assert (attribute_of(name, 1.0), attribute_of(name, 0.1)) == (moving, still)
+@pytest.mark.parametrize("spoilt", ["boxes", "scores"])
+def test_a_detector_with_spoilt_weights_writes_no_file(spoilt: str) -> None:
+    detections = Detections(torch.ones(1, 9), torch.ones(1), torch.zeros(1, dtype=torch.int64))
+    spoilt_ones = replace(detections, **{spoilt: getattr(detections, spoilt) * float("nan")})
+    assert len(official_boxes("a", detections, torch.eye(4), NUSCENES)) == 1
+    with pytest.raises(UserError, match="sample a: the detector finds boxes that are NaN"):
+        official_boxes("a", spoilt_ones, torch.eye(4), NUSCENES)
 
 
 def test_the_file_lists_samples_without_boxes_and_says_what_it_was_made_from(tmp_path: Path) -> None:

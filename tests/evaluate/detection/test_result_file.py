@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from nuscenes.eval.detection.constants import ATTRIBUTE_NAMES, DETECTION_NAMES
 
-from avjepa.data.nuscenes.schema import ATTRIBUTES, CLASSES
+from avjepa.data.taxonomy import load_taxonomy
 from avjepa.errors import UserError
 from avjepa.evaluate.detection.box_table import NO_ATTRIBUTE
 from avjepa.evaluate.detection.result_file import read_result_file
 
+NUSCENES = load_taxonomy("nuscenes")
 META = {"use_camera": True, "use_lidar": False, "use_radar": True, "use_map": False, "use_external": False}
 
 
@@ -32,24 +32,19 @@ def written(tmp_path: Path, content: Any) -> Path:
     return path
 
 
-def test_names_are_the_devkits() -> None:
-    assert list(ATTRIBUTES) == ATTRIBUTE_NAMES
-    assert sorted(CLASSES) == sorted(DETECTION_NAMES)
-
-
 def test_boxes_are_read_in_the_files_order(tmp_path: Path) -> None:
     later = box(sample_token="b", detection_name="barrier", attribute_name="", detection_score=1, rotation=[0, 0, 0, 2])
     # as the devkit's own serialisation writes them
     first = box(detection_score=0.25, num_pts=-1, ego_translation=[0.0, 0.0, 0.0])
     result = read_result_file(
-        written(tmp_path, {"meta": META, "results": {"b": [later], "c": [], "a": [first, box()]}})
+        written(tmp_path, {"meta": META, "results": {"b": [later], "c": [], "a": [first, box()]}}), NUSCENES
     )
     assert result.sample_tokens == ("b", "c", "a")
     assert result.sensors == ("camera", "radar")
     boxes = result.boxes
     assert boxes.sample.tolist() == [0, 2, 2]
-    assert [CLASSES[index] for index in boxes.class_index] == ["barrier", "bus", "bus"]
-    assert boxes.attribute.tolist() == [NO_ATTRIBUTE, ATTRIBUTES.index("vehicle.moving"), 5]
+    assert [NUSCENES.classes[index] for index in boxes.class_index] == ["barrier", "bus", "bus"]
+    assert boxes.attribute.tolist() == [NO_ATTRIBUTE, *2 * [NUSCENES.attribute_names().index("vehicle.moving")]]
     assert boxes.score.tolist() == [1.0, 0.25, 0.5]
     np.testing.assert_allclose(boxes.yaw % (2 * np.pi), [np.pi, *2 * [2 * np.arctan2(0.6, 0.8)]])
     assert boxes.size[1].tolist() == [2.0, 4.5, 1.5]
@@ -66,7 +61,7 @@ def test_boxes_are_read_in_the_files_order(tmp_path: Path) -> None:
         *(({k: v for k, v in box().items() if k != field}, rf"'{field}' is missing") for field in box()),
         (box(detection_name="tram"), "detection_name 'tram' is none of car, truck"),
         (box(detection_name=["car"]), r"detection_name \['car'\] is none of"),
-        (box(attribute_name=None), "attribute_name None is none of pedestrian.moving"),
+        (box(attribute_name=None), "attribute_name None is none of vehicle.moving"),
         (box(attribute_name="flying"), "attribute_name 'flying' is none of"),
         (box(sample_token="b"), "lists a box whose sample_token is 'b'"),
         (box(sample_token=7), "lists a box whose sample_token is 7"),
@@ -96,7 +91,7 @@ def test_boxes_are_read_in_the_files_order(tmp_path: Path) -> None:
 def test_a_bad_box_is_refused_in_one_line(entry: Any, problem: str, tmp_path: Path) -> None:
     path = written(tmp_path, {"meta": META, "results": {"a": [box(), entry]}})
     with pytest.raises(UserError, match=problem) as refusal:
-        read_result_file(path)
+        read_result_file(path, NUSCENES)
     message = str(refusal.value)
     assert message.startswith(f"{path}: ")
     assert message.isprintable()
@@ -124,7 +119,7 @@ def test_a_bad_box_is_refused_in_one_line(entry: Any, problem: str, tmp_path: Pa
 def test_a_file_that_is_no_result_is_refused_in_one_line(content: Any, problem: str, tmp_path: Path) -> None:
     path = written(tmp_path, content)
     with pytest.raises(UserError, match=problem) as refusal:
-        read_result_file(path)
+        read_result_file(path, NUSCENES)
     assert str(refusal.value).isprintable()
 
 
@@ -132,11 +127,11 @@ def test_a_file_that_is_no_result_is_refused_in_one_line(content: Any, problem: 
 def test_what_is_no_file_is_not_waited_for(make: Callable[[Path], None], tmp_path: Path) -> None:
     make(tmp_path / "predictions.json")
     with pytest.raises(UserError, match=r"predictions\.json: no such file"):
-        read_result_file(tmp_path / "predictions.json")
+        read_result_file(tmp_path / "predictions.json", NUSCENES)
 
 
 def test_bytes_that_are_no_text(tmp_path: Path) -> None:
     path = tmp_path / "predictions.json"
     path.write_bytes(b'\xff\xfe{"results": {}}')
     with pytest.raises(UserError, match="not a nuScenes detection result"):
-        read_result_file(path)
+        read_result_file(path, NUSCENES)

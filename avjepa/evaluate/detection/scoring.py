@@ -1,0 +1,131 @@
+"""Scoring a result file of the detection task: by the devkit where it can, else by the equal evaluator of our own."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from avjepa.data.nuscenes.annotations import AnnotationIndex
+from avjepa.data.nuscenes.index import DatasetIndex
+from avjepa.data.taxonomy import Taxonomy, load_taxonomy
+from avjepa.evaluate.detection.fast import MAXIMUM_BOXES, FastDetectionEval
+from avjepa.evaluate.detection.ground_truth import GroundTruth
+from avjepa.evaluate.detection.result_file import ResultFile, read_result_file
+from avjepa.evaluate.detection.scores import DetectionScores
+from avjepa.heads.task import ScoredSplit
+
+METRICS = "metrics.json"
+
+_DEVKIT_TABLES = (
+    "category", "attribute", "visibility", "instance", "sensor", "calibrated_sensor", "ego_pose", "log", "scene",
+    "sample", "sample_data", "sample_annotation", "map",
+)  # fmt: skip
+_DEVKIT_REFERENCE = "LIDAR_TOP"
+
+
+def evaluate_detection(predictions: Path, scored: ScoredSplit, out: Path, fast: bool = False) -> DetectionScores | None:
+    """Score an official result file; print a table and write ``metrics.json``, which says by which evaluator.
+
+    Args:
+        predictions: JSON in the format of the nuScenes detection task; every sample of the split has an entry.
+        scored: dataset, classes and split; samples without input are scored with what the file says, and counted.
+        out: folder of ``metrics.json``; created if need be.
+        fast: use our own evaluator even where the devkit can score.
+
+    Returns:
+        ``None`` where there is nothing to score: no annotated box counts. Then no ``metrics.json`` is left in ``out``.
+
+    Raises:
+        UserError: a file is missing or not in its format, or the samples are not those of the split.
+    """
+    index, taxonomy, split = scored.index, scored.taxonomy, scored.split
+    result = read_result_file(predictions, taxonomy)
+    tokens = [index.sample_token(int(row)) for row in index.samples(index.scenes_of(split))]
+    result.arranged(tokens, MAXIMUM_BOXES)
+    console = Console()
+    if not AnnotationIndex.is_there(index):
+        _say_nothing_to_score(console, out, split, "the dataset has no annotations")
+        return None
+    truth = GroundTruth.of_split(index, AnnotationIndex.open(index, taxonomy), taxonomy, split)
+    if not len(truth.boxes):
+        _say_nothing_to_score(console, out, split, _what_is_annotated(truth))
+        return None
+    started = time.monotonic()
+    scores, evaluator = _scored(result, truth, index, taxonomy, split, fast)
+    notes = []
+    if without := len(scored.without_input):
+        notes.append(
+            f"the score stands on {len(tokens) - without} of {len(tokens)} samples: {without} have no sensor data"
+        )
+    if not truth.knows_attributes:
+        notes.append("attributes are unknown, so NDS is without their error")
+    about = {
+        "version": index.version,
+        "split": split,
+        "samples": len(tokens),
+        "samples_without_input": len(scored.without_input),
+        "boxes": len(truth.boxes),
+        "predictions": predictions.name,
+        "evaluator": evaluator,
+        "notes": notes,
+        "seconds": round(time.monotonic() - started, 3),
+        "sensors": list(result.sensors),
+    }
+    scores.save(out / METRICS, **about)
+    # narrower than this, names and figures are cut
+    width = max(console.width, 96)
+    console.print(scores.table(f"{index.version} {split}: {len(tokens)} samples"), width=width)
+    for note in (f"scored by {evaluator}", *notes):
+        console.print(note, markup=False, highlight=False, soft_wrap=True)
+    return scores
+
+
+def _what_is_annotated(truth: GroundTruth) -> str:
+    if not truth.annotations:
+        return "it has no annotations"
+    return f"of {truth.annotations} annotated boxes none is of a class, in range and hit by a LiDAR or radar point"
+
+
+def _say_nothing_to_score(console: Console, out: Path, split: str, reason: str) -> None:
+    (out / METRICS).unlink(missing_ok=True)  # of predictions that are no longer there
+    console.print(f"split {split}: nothing to score: {reason}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _scored(
+    result: ResultFile, truth: GroundTruth, index: DatasetIndex, taxonomy: Taxonomy, split: str, fast: bool
+) -> tuple[DetectionScores, str]:
+    """The scores, and by what and why."""
+    if fast:
+        reason = "as was asked"
+    elif not (reason := _unfit_for_devkit(index, taxonomy, split)):
+        from avjepa.evaluate.detection.devkit import CONFIG, DevkitError, devkit_scores  # takes seconds to load
+
+        try:
+            scores = devkit_scores(result.path, index.dataroot, index.version, truth.sample_tokens, taxonomy.classes)
+        except DevkitError as error:
+            reason = f"the devkit cannot: {error}"
+        else:
+            return scores, f"nuscenes-devkit {CONFIG}"
+    return FastDetectionEval(truth, taxonomy).evaluate(result), f"avjepa's own evaluator ({reason})"
+
+
+def _unfit_for_devkit(index: DatasetIndex, taxonomy: Taxonomy, split: str) -> str:
+    """Why the devkit cannot score this; empty if nothing is known against it."""
+    if taxonomy != load_taxonomy("nuscenes"):
+        return "the devkit knows nuScenes' classes alone"
+    if missing := [name for name in _DEVKIT_TABLES if not (index.folder / f"{name}.json").is_file()]:
+        return f"the devkit needs {missing[0]}.json, which is not there"
+    unreferenced = _samples_without(index, _DEVKIT_REFERENCE, split)
+    if unreferenced:
+        return f"the devkit needs {_DEVKIT_REFERENCE} for every keyframe, and {unreferenced} have none"
+    return ""
+
+
+def _samples_without(index: DatasetIndex, channel: str, split: str) -> int:
+    """How many keyframes of a split a sensor did not record."""
+    scenes = index.scenes_of(split)
+    recorded = [index.records(channel, index.scene_names.index(name)) for name in scenes]
+    records = np.concatenate([np.asarray(group, np.int64) for group in recorded])
+    keyed = index.record_sample[records[index.record_is_key[records]]]
+    return int((~np.isin(index.samples(scenes), keyed)).sum())
