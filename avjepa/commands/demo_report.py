@@ -19,13 +19,12 @@ from avjepa.commands.demo_jobs import (
     finetune_folder,
     pretrain_folder,
 )
+from avjepa.data.datasets import open_dataset
 from avjepa.data.files.images import ImageTransform
 from avjepa.data.loading.collate import collate
-from avjepa.data.loading.sample_loader import LidarSweeps, RadarSweeps, SampleLoader, SensorInputs
-from avjepa.data.nuscenes.annotations import AnnotationIndex
-from avjepa.data.nuscenes.index import DatasetIndex
+from avjepa.data.protocol import DrivingDataset
 from avjepa.data.sample import Sample
-from avjepa.data.taxonomy import load_taxonomy
+from avjepa.data.sensor_inputs import LidarSweeps, RadarSweeps, SensorInputs
 from avjepa.encoders.base import SensorEncoder
 from avjepa.encoders.bundled import load_encoder, read_backbone_manifest
 from avjepa.evaluate.detection.sample_detections import read_detections
@@ -39,7 +38,7 @@ from avjepa.training.provenance import read_provenance
 
 def write_report(out: Path, seed: int, sensors: Sequence[str], records: Sequence[Mapping[str, Any]]) -> Path:
     """Write ``report.html`` into ``out`` and return its path."""
-    dataset = DatasetIndex.open(out / "data", VERSION)
+    dataset = open_dataset(out / "data", VERSION)
     keyframes = dataset.moments(dataset.scenes_of("val"), keyframes_only=True).tolist()
     shown = [keyframes[round(share * (len(keyframes) - 1))] for share in (0.2, 0.7)]
     machine, versions = hardware(), package_versions()
@@ -68,7 +67,7 @@ def write_report(out: Path, seed: int, sensors: Sequence[str], records: Sequence
     return path
 
 
-def gathered_pretraining(out: Path, sensor: str, dataset: DatasetIndex, moments: Sequence[int]) -> Pretraining:
+def gathered_pretraining(out: Path, sensor: str, dataset: DrivingDataset, moments: Sequence[int]) -> Pretraining:
     """Curves, facts and feature pictures of one sensor's pre-training."""
     run = pretrain_folder(out, sensor)
     record = read_provenance(run)
@@ -102,7 +101,7 @@ def gathered_score(out: Path, sensor: str, method: str, seed: int) -> Score:
     return Score(sensor, method, seed, FINETUNE_STEPS, LABELLED_SCENES, scores.mean_ap, scores.nd_score, present)
 
 
-def gathered_scene(out: Path, sensor: str, dataset: DatasetIndex, moment: int) -> Scene:
+def gathered_scene(out: Path, sensor: str, dataset: DrivingDataset, moment: int) -> Scene:
     """A keyframe with the predictions of the detector on the pre-trained backbone of ``sensor``."""
     sample = loaded(dataset, moment, None)
     predictions = finetune_folder(out, sensor, "jepa") / "evaluation" / "val" / "predictions.json"
@@ -111,12 +110,12 @@ def gathered_scene(out: Path, sensor: str, dataset: DatasetIndex, moment: int) -
     return Scene(f"{sample.scene}, detections of the pre-trained {sensor} detector", sample, detections)
 
 
-def loaded(dataset: DatasetIndex, moment: int, sensor: str | None) -> Sample:
+def loaded(dataset: DrivingDataset, moment: int, sensor: str | None) -> Sample:
     """A keyframe with labels, as the tiny configurations load it: one sensor, or all of them for ``None``."""
     view = SensorInputs(
         LidarSweeps() if sensor in ("lidar", None) else None,
         RadarSweeps() if sensor in ("radar", None) else None,
         ImageTransform(128, 224) if sensor == "camera" else ImageTransform(225, 400) if sensor is None else None,
     )
-    sample = SampleLoader(dataset).load(moment, view)
-    return replace(sample, labels=AnnotationIndex.open(dataset, load_taxonomy("nuscenes")).labels(moment))
+    sample = dataset.load(moment, view)
+    return replace(sample, labels=dataset.labels(moment))

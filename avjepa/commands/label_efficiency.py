@@ -107,7 +107,7 @@ def prepared(
 
     from avjepa.commands.study import StudyConfig
     from avjepa.commands.study_builder import ConfiguredBuilder
-    from avjepa.data.nuscenes.index import DatasetIndex
+    from avjepa.data.datasets import open_dataset
     from avjepa.provenance import hardware
     from avjepa.study.store import Store
     from avjepa.study.worker import Worker
@@ -117,11 +117,11 @@ def prepared(
     torch.set_num_threads(threads)
     quiet_lightning()
     read = StudyConfig.read(config)
-    index = DatasetIndex.open(data, version)
+    dataset = open_dataset(data, version)
     for name in (split, eval_split):
-        index.scenes_of(name)
+        dataset.scenes_of(name)
     finetuning = read.finetuning()
-    study = read.study(len(index.scenes_of(finetuning.get("data", {}).get("train_split", "train"))))
+    study = read.study(len(dataset.scenes_of(finetuning.get("data", {}).get("train_split", "train"))))
     _require_same_study(out, read.definition() | {"splits": [split, eval_split], "data": _about_data(data, version)})
     device = device_of_slot(slot, finetuning.get("trainer", {}).get("accelerator", "auto"))
     if device.type == "cuda":

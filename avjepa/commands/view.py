@@ -41,31 +41,29 @@ def view(
         window: also open an open3d window with the point cloud and the boxes.
     """
     from avjepa.data.channels import load_channels
+    from avjepa.data.datasets import open_dataset
     from avjepa.data.files.images import ImageTransform
-    from avjepa.data.loading.sample_loader import LidarSweeps, RadarSweeps, SampleLoader, SensorInputs
-    from avjepa.data.nuscenes.annotations import AnnotationIndex
-    from avjepa.data.nuscenes.index import DatasetIndex
-    from avjepa.data.taxonomy import load_taxonomy
+    from avjepa.data.sensor_inputs import LidarSweeps, RadarSweeps, SensorInputs
     from avjepa.evaluate.detection.sample_detections import read_detections
     from avjepa.report.view import draw_sample, show_points
 
     if out.suffix.lower() != ".png":
         raise UserError(f"--out {out}: the picture is a PNG; give a name that ends in .png")
-    dataset = DatasetIndex.open(data, version, load_channels(channels))
-    classes = load_taxonomy(taxonomy)
+    dataset = open_dataset(data, version, load_channels(channels), taxonomy)
+    classes = dataset.taxonomy
     keyframes = dataset.moments(dataset.scenes_of(split), keyframes_only=True).tolist()
     if token is not None:
-        keyframes = [moment for moment in keyframes if dataset.moment_token(moment) == token]
+        keyframes = [moment for moment in keyframes if dataset.token_of(moment) == token]
         if not keyframes:
-            raise UserError(f"--token {token}: no keyframe of {dataset.folder} has it")
+            raise UserError(f"--token {token}: no keyframe of {dataset.name} has it")
         index = 0
     if not 0 <= index < len(keyframes):
         raise UserError(f"--index {index}: there are {len(keyframes)} keyframes, numbered from 0")
     moment = keyframes[index]
     sensors = SensorInputs(LidarSweeps(lidar_sweeps), RadarSweeps(), ImageTransform(450, 800))
-    sample = SampleLoader(dataset, _name_the_keyframe).load(moment, sensors)
-    if AnnotationIndex.is_there(dataset):
-        sample = replace(sample, labels=AnnotationIndex.open(dataset, classes).labels(moment))
+    sample = dataset.load(moment, sensors, on_bad_file=_name_the_keyframe)
+    if dataset.has_labels():
+        sample = replace(sample, labels=dataset.labels(moment))
     detections = None
     if predictions is not None:
         found = read_detections(predictions, sample.token, sample.global_from_level, classes)

@@ -24,24 +24,31 @@ class Labels:
     boxes: Float[Tensor, "box 9"]
     """Columns: ``geometry.boxes.BOX_FIELDS``."""
     class_index: Int64[Tensor, "box"]
-    """Index into ``data.fields.CLASSES``; boxes of other categories are not listed."""
+    """Index into ``Taxonomy.classes``; boxes of categories without a class are not listed."""
     lidar_points: Int64[Tensor, "box"]
-    """Stored number of LiDAR points in the box."""
+    """Number of LiDAR points in the box; -1 where nobody knows."""
     radar_points: Int64[Tensor, "box"]
-    """Stored number of radar points in the box."""
+    """Number of radar points in the box; -1 where nobody knows."""
     visibility: Int64[Tensor, "box"]
-    """nuScenes visibility level 1-4; 0 where the table does not say."""
-    instances: tuple[str, ...]
-    """Instance token of every box: an object keeps its token within a scene."""
+    """nuScenes visibility level 1-4; 0 where the data set does not say."""
+    track_ids: Int64[Tensor, "box"]
+    """Which object of the data set a box is of: an object keeps its number within a scene, and no other object has it.
+    A copy that was pasted in is on no track: it has ``~t``, which is negative, if t is the number of its original."""
 
     def __len__(self) -> int:
-        return len(self.instances)
+        return len(self.track_ids)
+
+    def with_points(self, minimum: int = 1) -> Bool[Tensor, "box"]:
+        """Which boxes hold at least so many LiDAR and radar points together, or may: where nobody knows, they count."""
+        unknown = (self.lidar_points < 0) | (self.radar_points < 0)
+        points = self.lidar_points.clamp(min=0) + self.radar_points.clamp(min=0)
+        return (points >= minimum) | (unknown & (points == 0))
 
     def selected(self, keep: Bool[Tensor, "box"]) -> "Labels":
         """The boxes for which ``keep`` is true."""
         return Labels(
             self.boxes[keep], self.class_index[keep], self.lidar_points[keep], self.radar_points[keep],
-            self.visibility[keep], tuple(t for t, k in zip(self.instances, keep.tolist(), strict=True) if k),
+            self.visibility[keep], self.track_ids[keep],
         )  # fmt: skip
 
 

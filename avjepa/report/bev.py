@@ -100,7 +100,7 @@ def draw_bev(
     if sample.lidar is not None:
         _draw_lidar(axes, sample.lidar, extent)
     if sample.labels is not None:
-        unseen = (sample.labels.lidar_points + sample.labels.radar_points) == 0
+        unseen = ~sample.labels.with_points()
         outline = 0.9 if detections is None else 0.0
         for chosen, fill, line in ((~unseen, 0.42, outline), (unseen, 0.12, outline / 2)):
             labels = sample.labels.selected(chosen)

@@ -16,9 +16,9 @@ from avjepa.data.loading.batch_loader import BatchLoader
 from avjepa.data.loading.collate import collate
 from avjepa.data.loading.datamodule import DetectionDataModule
 from avjepa.data.loading.dataset import LabelledDataset
-from avjepa.data.loading.sample_loader import SensorInputs
 from avjepa.data.sample import Batch
 from avjepa.data.sampling.sampler import SampleRequest
+from avjepa.data.sensor_inputs import SensorInputs
 from avjepa.encoders.base import BEVMap, SensorEncoder
 from avjepa.errors import UserError
 
@@ -46,14 +46,14 @@ def keyframe_loader(
         augmentation: of each keyframe all draws are given; ``None`` for no augmentation.
         without: what to leave out.
     """
-    assert data.index is not None, "setup() comes first"
+    assert data.source is not None, "setup() comes first"
     dataset = LabelledDataset(
-        data.index, None, data.view, list(scenes), augmentation, on_bad_file=data.on_bad_file,
+        data.source, data.view, list(scenes), augmentation, on_bad_file=data.on_bad_file, with_labels=False,
         keep_every_keyframe=True, bad_files=data.bad_files,
     )  # fmt: skip
     draws = []
     for item, moment in enumerate(dataset.moments):
-        token = data.index.moment_token(int(moment))
+        token = data.source.token_of(int(moment))
         if augmentation is None:
             wanted = [] if without(key_of(token, torch.eye(4))) else [SampleRequest(item, item)]
         else:
@@ -162,10 +162,10 @@ def finite_augmentations(data: DetectionDataModule, draws: int) -> FiniteAugment
         data: set up.
         draws: samples that the training takes, repetitions included.
     """
-    assert data.index is not None, "setup() comes first"
+    assert data.source is not None, "setup() comes first"
     if data.augmentation is None:
         return None
-    keyframes = len(data.index.moments(data.train_scenes(), keyframes_only=True))
+    keyframes = len(data.source.moments(data.train_scenes(), keyframes_only=True))
     return FiniteAugmentations.of(data.augmentation, max(1, min(MOST_DRAWS, round(draws / max(1, keyframes)))))
 
 

@@ -154,9 +154,9 @@ class Worker(Runner[StudyJob]):
         record = {"method": job.method, "pretrain_seed": job.seed, "pretrain_steps": job.steps, **measures}
         record["pretrain_seconds"] = round(time.monotonic() - started, 2)
         data = self.builder.keyframes(self.validation)
-        assert data.index is not None
+        assert data.source is not None
         encoder = load_encoder(folder / BUNDLE).to(self.device)
-        return record | backbone_measures(encoder, keyframe_loader(data, data.index.scenes_of(self.validation)))
+        return record | backbone_measures(encoder, keyframe_loader(data, data.source.scenes_of(self.validation)))
 
     def bundle(self, backbone: Pretraining) -> Path:
         """Where a backbone lies."""
@@ -180,7 +180,7 @@ class Worker(Runner[StudyJob]):
         bundle = self.bundle(cell.backbone)
         run = self.builder.detector(cell, setting, bundle, split, folder)
         run.data.setup()
-        assert run.data.index is not None
+        assert run.data.source is not None
         scenes = run.data.train_scenes()
         with contextlib.ExitStack() as stack:
             if cell.mode == "frozen":
@@ -188,7 +188,7 @@ class Worker(Runner[StudyJob]):
                 draws = (cell.steps or self.study.steps) * run.data.batch_size
                 augmentation = finite_augmentations(run.data, draws)
                 cache.add(run.data, scenes, augmentation)
-                cache.add(run.data, run.data.index.scenes_of(split))
+                cache.add(run.data, run.data.source.scenes_of(split))
                 run.module.model.backbone = CachedBackbone(cache)
                 run.module.bundle = None
                 read_labels_alone(run.data, augmentation)

@@ -164,7 +164,7 @@ def test_cached_features_are_those_of_the_encoder(study: Path, dataset: Path, tm
     cache = FeatureCache(load_encoder(bundle), tmp_path / "features")
     cache.add(run.data, ["scene-0000"])
     assert len(cache) == 4
-    assert run.data.index is not None
+    assert run.data.source is not None
     scenes = ["scene-0000", "scene-0001"]
     cache.add(run.data, scenes)
     assert len(cache) == 8, "what is there is not computed again"

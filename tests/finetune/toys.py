@@ -79,7 +79,7 @@ def toy_batch(seed: int, size: int = 2, cars: int = 2) -> Batch:
         clouds.append(torch.cat((points, torch.zeros(len(points), 4)), dim=1))
         boxes = torch.cat((centres, torch.tensor([[0.5, 4.0, 2.0, 1.5, 0.3, 1.0, 0.0]]).expand(cars, 7)), dim=1)
         zeros = torch.zeros(cars, dtype=torch.int64)
-        labels.append(Labels(boxes, zeros, zeros + 10, zeros, zeros, tuple(map(str, range(cars)))))
+        labels.append(Labels(boxes, zeros, zeros + 10, zeros, zeros, torch.arange(cars)))
     pose = torch.eye(4).repeat(size, 1, 1)
     return Batch(
         tokens=tuple(f"{seed}-{i}" for i in range(size)),

@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from avjepa.data.files.images import ImageTransform
-from avjepa.data.loading.sample_loader import LidarSweeps, RadarSweeps, SampleLoader, SensorInputs
 from avjepa.data.nuscenes.annotations import AnnotationIndex
 from avjepa.data.nuscenes.index import DatasetIndex
+from avjepa.data.nuscenes.sample_loader import SampleLoader
 from avjepa.data.nuscenes.schema import CLASSES
 from avjepa.data.sample import CameraImages, Labels, Sample
+from avjepa.data.sensor_inputs import LidarSweeps, RadarSweeps, SensorInputs
 from avjepa.data.taxonomy import load_taxonomy
 
 
@@ -23,7 +24,7 @@ def labels_of(rows: list[list[float]], classes: list[str], lidar_points: int = 5
         lidar_points=torch.full((count,), lidar_points),
         radar_points=torch.zeros(count, dtype=torch.int64),
         visibility=torch.zeros(count, dtype=torch.int64),
-        instances=tuple(f"instance{i}" for i in range(count)),
+        track_ids=torch.arange(count),
     )
 
 

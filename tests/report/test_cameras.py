@@ -112,17 +112,19 @@ def test_real_boxes_fall_where_the_devkit_draws_them(devkit: NuScenes, real_keyf
 
     keyframe = devkit.sample[0]
     _, boxes, intrinsics = devkit.get_sample_data(keyframe["data"][channel])
+    instances = [record["token"] for record in devkit.instance]  # tracks are numbered in the order of the table
     compared = 0
     for annotated in boxes:
         token = devkit.get("sample_annotation", annotated.token)["instance_token"]
-        if token not in labels.instances:
+        track = instances.index(token)
+        if track not in labels.track_ids:
             continue  # a category outside the detection task
         corners = annotated.corners()
         pixels = view_points(corners, np.array(intrinsics), normalize=True)[:2].T
         scale = 0.5  # pixels
         if corners[2].min() < NEAR_PLANE or not ((pixels > scale) & (pixels < (1600 - scale, 900 - scale))).all():
             continue
-        ours = edges.ends[edges.box == labels.instances.index(token)][:12]
+        ours = edges.ends[edges.box == labels.track_ids.tolist().index(track)][:12]
         assert len(ours) == 12
         distance = np.linalg.norm(ours.reshape(-1, 1, 2).numpy() - pixels[None], axis=-1)
         assert distance.min(0).max() < scale and distance.min(1).max() < scale

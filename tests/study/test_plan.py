@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from avjepa.data.nuscenes.splits import chosen_scenes
+from avjepa.data.sampling.scenes import chosen_scenes
 from avjepa.errors import UserError
 from avjepa.study.plan import (
     LongerTraining,

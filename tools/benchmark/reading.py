@@ -12,9 +12,10 @@ from timing import describe, measure, print_table
 
 from avjepa.data.files.images import ImageTransform
 from avjepa.data.files.pointfiles import read_lidar, read_radar
-from avjepa.data.loading.sample_loader import LidarSweeps, RadarSweeps, SampleLoader, SensorInputs
 from avjepa.data.nuscenes.index import DatasetIndex
+from avjepa.data.nuscenes.sample_loader import SampleLoader
 from avjepa.data.nuscenes.schema import LIDAR_CHANNEL, RADAR_CHANNELS
+from avjepa.data.sensor_inputs import LidarSweeps, RadarSweeps, SensorInputs
 
 CPU = torch.device("cpu")
 

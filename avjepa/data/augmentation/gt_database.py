@@ -9,10 +9,10 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from avjepa.data.arrays import Array
-from avjepa.data.loading.sample_loader import SampleLoader, SensorInputs
-from avjepa.data.nuscenes.annotations import AnnotationIndex
-from avjepa.data.nuscenes.schema import CLASSES, LIDAR_FIELDS, RADAR_FIELDS
+from avjepa.data.nuscenes.schema import LIDAR_FIELDS, RADAR_FIELDS
+from avjepa.data.protocol import DrivingDataset
 from avjepa.data.sample import Labels, Sample
+from avjepa.data.sensor_inputs import OnBadFile, SensorInputs
 from avjepa.errors import BadFileError
 from avjepa.geometry.boxes import indices_in_boxes
 
@@ -22,7 +22,7 @@ class ObjectCrop:
     """An object and the points in its box, where they were seen: in the level frame of its own keyframe."""
 
     labels: Labels
-    """One box; its numbers of points are those below, its instance names the keyframe too: it is a copy."""
+    """One box; its numbers of points are those below. It is on no track: it is a copy."""
     lidar: Float[Tensor, "point 6"]
     """Columns: ``LIDAR_FIELDS``. Zero points where the LiDAR is not loaded."""
     radar: Float[Tensor, "radar_return 16"]
@@ -36,31 +36,32 @@ class GTDatabase:
     then all of its objects are cut out and kept in memory, in each process its own.
 
     Args:
-        loader: reads the keyframes.
-        annotations: their boxes.
+        source: the data set.
         view: what of the LiDAR and the radar to cut.
         moments: keyframes.
-        minimum_points: least number of points in a box, of the sensors of ``view`` together: of those that the tables
-            count and of those that are cut.
+        minimum_points: least number of points in a box, of the sensors of ``view`` together: of those that the data
+            set knows of and of those that are cut.
         most_per_class: so many objects of a class are kept at most, spread evenly over the moments, to bound the
             memory.
-        on_bad_file: called with a bad file of a keyframe; if it returns, the keyframe's objects are left out.
+        handler: what ``source.load`` does about a bad file.
+        on_bad_file: called with a bad file that ``handler`` raised; if it returns, the keyframe's objects are left out.
     """
 
     def __init__(
         self,
-        loader: SampleLoader,
-        annotations: AnnotationIndex,
+        source: DrivingDataset,
         view: SensorInputs,
         moments: Int64[Array, "item"],
         minimum_points: int,
         most_per_class: int,
+        handler: OnBadFile,
         on_bad_file: Callable[[BadFileError], None],
     ) -> None:
         self.view = replace(view, camera=None)
-        self._loader, self._annotations = loader, annotations
-        self._minimum_points, self._on_bad_file = minimum_points, on_bad_file
-        found: list[list[tuple[int, int]]] = [[] for _ in CLASSES]
+        self.classes = source.taxonomy.classes
+        self._source, self._handler, self._on_bad_file = source, handler, on_bad_file
+        self._minimum_points = minimum_points
+        found: list[list[tuple[int, int]]] = [[] for _ in self.classes]
         for moment, box, class_index in self._boxes_with_points(moments):
             found[class_index].append((moment, box))
         self._places = [_thinned(places, most_per_class) for places in found]
@@ -86,30 +87,26 @@ class GTDatabase:
         return self._cut[moment].get(box)
 
     def _boxes_with_points(self, moments: Int64[Array, "item"]) -> list[tuple[int, int, int]]:
-        """(moment, number among the moment's labels, class index) of the boxes with enough points in the tables."""
-        index, annotations = self._loader.index, self._annotations
-        points = np.zeros(len(annotations), np.int64)
-        if self.view.lidar is not None:
-            points += annotations.lidar_points
-        if self.view.radar is not None:
-            points += annotations.radar_points
-        result: list[tuple[int, int, int]] = []
-        for moment, sample in zip(moments, index.record_sample[index.moment_record[moments]], strict=True):
-            rows = np.asarray(annotations.of_sample(int(sample)), np.int64)
-            rows = rows[annotations.class_index[rows] >= 0]  # as ``AnnotationIndex.labels`` numbers them
-            boxes = np.flatnonzero(points[rows] >= self._minimum_points)
-            classes = annotations.class_index[rows[boxes]]
-            result += [(int(moment), int(box), int(name)) for box, name in zip(boxes, classes, strict=True)]
-        return result
+        """(moment, number among the moment's labels, class index) of the boxes with enough points, as far as known."""
+        boxes = self._source.boxes(moments)
+        points = np.zeros(len(boxes.item), np.int64)
+        unknown = np.zeros(len(boxes.item), np.bool_)
+        for part, count in ((self.view.lidar, boxes.lidar_points), (self.view.radar, boxes.radar_points)):
+            if part is not None:
+                points += np.maximum(count, 0)
+                unknown |= count < 0
+        chosen = np.flatnonzero((boxes.class_index >= 0) & (unknown | (points >= self._minimum_points)))
+        columns = moments[boxes.item[chosen]], boxes.number[chosen], boxes.class_index[chosen]
+        return list(zip(*(column.tolist() for column in columns), strict=True))
 
     def _cut_out(self, moment: int) -> dict[int, ObjectCrop]:
         try:
-            sample = self._loader.load(moment, self.view)
+            sample = self._source.load(moment, self.view, on_bad_file=self._handler)
+            labels = self._source.labels(moment)
         except BadFileError as error:
             self._on_bad_file(error)
             return {}
         numbers = self._wanted[moment]
-        labels = self._annotations.labels(moment)
         boxes = labels.boxes[numbers]
         lidar, radar = _cut_clouds(sample, boxes)
         found = {}
@@ -122,7 +119,7 @@ class GTDatabase:
                     lidar_points=torch.tensor([len(lidar[place])]),
                     radar_points=torch.tensor([len(radar[place])]),
                     visibility=labels.visibility[own],
-                    instances=(f"{labels.instances[number]}+{sample.token}",),
+                    track_ids=~labels.track_ids[own],
                 )
                 found[number] = ObjectCrop(copy, lidar[place], radar[place])
         return found

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from avjepa.data.augmentation.augment import RADAR_VELOCITY
 from avjepa.data.augmentation.gt_database import GTDatabase, ObjectCrop
-from avjepa.data.nuscenes.schema import CLASSES
 from avjepa.data.sample import Labels, Sample
+from avjepa.data.taxonomy import Taxonomy
 from avjepa.errors import UserError
 from avjepa.geometry.boxes import indices_in_boxes
 from avjepa.geometry.overlap import overlapping_from_above
@@ -50,8 +50,6 @@ class GTSampling:
     objects_per_class: int = 5000
 
     def __post_init__(self) -> None:
-        if unknown := sorted(set(self.per_class) - set(CLASSES)):
-            raise UserError(f"gt_sampling.per_class: unknown class {unknown[0]!r}; choose from {', '.join(CLASSES)}")
         if min(self.minimum_points, self.objects_per_class) < 1 or any(n < 0 for n in self.per_class.values()):
             raise UserError(
                 "gt_sampling: minimum_points and objects_per_class must be at least 1, the numbers of per_class not "
@@ -62,6 +60,12 @@ class GTSampling:
                 f"gt_sampling: turn must be from 0 to π and stop_fraction from 0 to 1; got {self.turn:g} and "
                 f"{self.stop_fraction:g}"
             )
+
+    def check(self, taxonomy: Taxonomy) -> None:
+        """Raises ``UserError`` where a class is named that a taxonomy does not have."""
+        if unknown := sorted(set(self.per_class) - set(taxonomy.classes)):
+            known = ", ".join(taxonomy.classes)
+            raise UserError(f"gt_sampling.per_class: unknown class {unknown[0]!r}; choose from {known}")
 
     def has_stopped(self, progress: float) -> bool:
         """Whether nothing is pasted any more when a share ``progress`` of the training is over."""
@@ -101,10 +105,10 @@ class GTSampling:
         self, labels: Labels, objects: GTDatabase, random: np.random.Generator
     ) -> tuple[list[ObjectCrop], Float[Tensor, "object"]]:
         """Objects of the classes that are short, in random order, and the angle by which each is moved."""
-        seen = labels.class_index[labels.lidar_points + labels.radar_points > 0]
-        present = torch.bincount(seen, minlength=len(CLASSES)).tolist()
+        seen = labels.class_index[labels.with_points()]
+        present = torch.bincount(seen, minlength=len(objects.classes)).tolist()
         found = []
-        for class_index, name in enumerate(CLASSES):
+        for class_index, name in enumerate(objects.classes):
             missing = min(self.per_class.get(name, 0) - present[class_index], objects.count(class_index))
             if missing > 0:
                 numbers = random.choice(objects.count(class_index), missing, replace=False)
@@ -169,5 +173,5 @@ def _joined(*parts: Labels) -> Labels:
         lidar_points=torch.cat([part.lidar_points for part in parts]),
         radar_points=torch.cat([part.radar_points for part in parts]),
         visibility=torch.cat([part.visibility for part in parts]),
-        instances=tuple(token for part in parts for token in part.instances),
+        track_ids=torch.cat([part.track_ids for part in parts]),
     )

@@ -9,9 +9,9 @@ from jaxtyping import Bool, Int64
 
 from avjepa.data.arrays import Array
 from avjepa.data.inspection.report import Verdict
-from avjepa.data.loading.sample_loader import TIME_TOLERANCE
 from avjepa.data.nuscenes.annotations import AnnotationIndex
 from avjepa.data.nuscenes.index import DatasetIndex
+from avjepa.data.nuscenes.sample_loader import TIME_TOLERANCE
 
 DEVKIT_TABLES = ("attribute", "visibility", "map", "log", "category", "instance")
 """Tables that the devkit opens for its evaluation and this package's own evaluation can do without, or has read."""

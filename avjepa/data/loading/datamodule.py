@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import lightning.pytorch as pl
 from jaxtyping import Int64
@@ -12,24 +12,23 @@ from jaxtyping import Int64
 from avjepa.data.arrays import Array
 from avjepa.data.augmentation.augment import BEVAugmentation
 from avjepa.data.augmentation.gt_sampling import GTSampling
-from avjepa.data.channels import NUSCENES_CHANNELS, SensorChannels
+from avjepa.data.channels import SensorChannels
+from avjepa.data.datasets import open_dataset
 from avjepa.data.files.bad_files import BadFileLog
 from avjepa.data.files.images import ImageTransform
 from avjepa.data.files.radar import KEEP_ALL_RETURNS, RadarFilter
 from avjepa.data.loading.batch_loader import BatchLoader, ResumableLoader
 from avjepa.data.loading.collate import collate, collate_pretrain
 from avjepa.data.loading.dataset import LabelledDataset, MomentDataset, OnBadFileOption, PretrainDataset
-from avjepa.data.loading.sample_loader import LidarSweeps, RadarSweeps, SensorInputs
-from avjepa.data.nuscenes.annotations import AnnotationIndex
-from avjepa.data.nuscenes.index import DatasetIndex
-from avjepa.data.nuscenes.splits import chosen_scenes
+from avjepa.data.protocol import DrivingDataset
 from avjepa.data.sample import Batch, PretrainBatch
 from avjepa.data.sampling.class_balance import ClassBalancedOrder, items_by_class
 from avjepa.data.sampling.sampler import BatchOrder, SampleRequest
+from avjepa.data.sampling.scenes import chosen_scenes
+from avjepa.data.sampling.teachable import require_something_to_teach
+from avjepa.data.sensor_inputs import LidarSweeps, RadarSweeps, Sensor, SensorInputs
 from avjepa.data.taxonomy import load_taxonomy
 from avjepa.errors import UserError
-
-Sensor = Literal["lidar", "camera", "radar"]
 
 
 def sensor_view(sensors: Sequence[str], lidar: LidarSweeps, radar: RadarSweeps, camera: ImageTransform) -> SensorInputs:
@@ -45,7 +44,7 @@ def sensor_view(sensors: Sequence[str], lidar: LidarSweeps, radar: RadarSweeps, 
 
 
 class _DataModule(pl.LightningDataModule):
-    """What both modules share: opening the index, the resumable training order, the list of bad files."""
+    """What both modules share: opening the data set, the resumable training order, the list of bad files."""
 
     def __init__(
         self,
@@ -65,7 +64,7 @@ class _DataModule(pl.LightningDataModule):
             )
         self.dataroot = dataroot
         self.version = version
-        self.channels = channels or NUSCENES_CHANNELS
+        self.channels = channels
         self.batch_size = batch_size
         self.workers = workers
         self.seed = seed
@@ -76,11 +75,14 @@ class _DataModule(pl.LightningDataModule):
 
     def prepare_data(self) -> None:
         """Build the cached index once, before the other processes of this machine open it."""
-        DatasetIndex.open(self.dataroot, self.version, self.channels)
+        self._open()
+
+    def _open(self) -> DrivingDataset:
+        return open_dataset(self.dataroot, self.version, self.channels)
 
     def fingerprints(self) -> dict[str, str]:
         """Which data this is: the fingerprint of the tables that training reads, by what they hold."""
-        return {"index": DatasetIndex.open(self.dataroot, self.version, self.channels).fingerprint()}
+        return {"index": self._open().fingerprint()}
 
     def _resumable(
         self,
@@ -194,12 +196,12 @@ class PretrainDataModule(_DataModule):
 
     def setup(self, stage: str | None = None) -> None:
         """Open the dataset. Never opens an annotation table."""
-        index = DatasetIndex.open(self.dataroot, self.version, self.channels)
+        source = self._open()
         self.dataset = PretrainDataset(
-            index,
+            source,
             self.context,
             self.target,
-            scenes=chosen_scenes(index.scenes_of(self.split), self.scenes, self.seed),
+            scenes=chosen_scenes(source.scenes_of(self.split), self.scenes, self.seed),
             keyframes_only=self.keyframes_only,
             augmentation=self.augmentation,
             independent_views=self.independent_views,
@@ -278,7 +280,7 @@ class DetectionDataModule(_DataModule):
         super().__init__(dataroot, version, channels, batch_size, workers, seed, steps)
         radar = RadarSweeps(radar_sweeps, keep=radar_filter or KEEP_ALL_RETURNS)
         self.view = sensor_view(sensors, LidarSweeps(lidar_sweeps), radar, ImageTransform(*image_size))
-        self.taxonomy = load_taxonomy(taxonomy)
+        self.taxonomy = taxonomy
         self.train_split = train_split
         self.eval_split = eval_split
         self.validation_split = validation_split
@@ -289,27 +291,31 @@ class DetectionDataModule(_DataModule):
             raise UserError(
                 "data.gt_sampling: objects cannot be pasted into pictures; leave camera out of sensors, or gt_sampling"
             )
+        if gt_sampling is not None:
+            gt_sampling.check(load_taxonomy(taxonomy))
         self.class_balanced = class_balanced
         self.on_bad_file: OnBadFileOption = on_bad_file
-        self.index: DatasetIndex | None = None
+        self.source: DrivingDataset | None = None
+
+    def _open(self) -> DrivingDataset:
+        return open_dataset(self.dataroot, self.version, self.channels, self.taxonomy)
 
     def setup(self, stage: str | None = None) -> None:
-        """Open the index; the annotations are opened by the loaders that need them."""
-        self.index = DatasetIndex.open(self.dataroot, self.version, self.channels)
+        """Open the data set; its annotations are opened by the loaders that need them."""
+        self.source = self._open()
         if self.validation_split is not None:
-            self.index.scenes_of(self.validation_split)  # an unknown one is an error now, not in mid-training
+            self.source.scenes_of(self.validation_split)  # an unknown one is an error now, not in mid-training
 
     def fingerprints(self) -> dict[str, str]:
         """Of the annotations too, where there are any."""
-        index = DatasetIndex.open(self.dataroot, self.version, self.channels)
-        labelled = (index.folder / "sample_annotation.json").is_file()
-        labels = {"annotations": AnnotationIndex.open(index, self.taxonomy).fingerprint()} if labelled else {}
-        return {"index": index.fingerprint(), **labels}
+        source = self._open()
+        labels = {"annotations": source.label_fingerprint()} if source.has_labels() else {}
+        return {"index": source.fingerprint(), **labels}
 
     def train_scenes(self) -> list[str]:
         """Names of the scenes whose labels training uses."""
-        assert self.index is not None, "setup() comes first"
-        return chosen_scenes(self.index.scenes_of(self.train_split), self.scenes, self.seed)
+        assert self.source is not None, "setup() comes first"
+        return chosen_scenes(self.source.scenes_of(self.train_split), self.scenes, self.seed)
 
     def train_dataloader(self) -> ResumableLoader[Batch]:
         """Labelled, augmented batches in a resumable order.
@@ -317,11 +323,9 @@ class DetectionDataModule(_DataModule):
         Raises:
             UserError: the chosen scenes hold no box that could be learned from.
         """
-        assert self.index is not None, "setup() comes first"
-        annotations = AnnotationIndex.open(self.index, self.taxonomy)
+        assert self.source is not None, "setup() comes first"
         dataset = LabelledDataset(
-            self.index,
-            annotations,
+            self.source,
             self.view,
             self.train_scenes(),
             self.augmentation,
@@ -329,14 +333,10 @@ class DetectionDataModule(_DataModule):
             bad_files=self.bad_files,
             gt_sampling=self.gt_sampling,
         )
-        by_class = items_by_class(self.index, annotations, dataset.moments)
-        if not by_class:
-            raise UserError(
-                f"{self.index.folder}: the {len(dataset)} keyframes of the chosen scenes hold no box of a class of "
-                "data.taxonomy with LiDAR or radar points on it, so a detector would learn nothing; "
-                "map your categories to classes there, or choose other scenes"
-            )
-        return self._resumable(dataset, collate, by_class if self.class_balanced else None)
+        boxes = self.source.boxes(dataset.moments)
+        require_something_to_teach(self.source, dataset.moments, boxes)
+        balance = items_by_class(boxes) if self.class_balanced else None
+        return self._resumable(dataset, collate, balance)
 
     def val_dataloader(self) -> BatchLoader[Batch]:
         """Every keyframe of ``validation_split`` once, with labels, spread over the processes."""
@@ -348,13 +348,13 @@ class DetectionDataModule(_DataModule):
         return self._every_keyframe(self.eval_split, with_labels=False)
 
     def _every_keyframe(self, split: str, with_labels: bool) -> BatchLoader[Batch]:
-        assert self.index is not None, "setup() comes first"
+        assert self.source is not None, "setup() comes first"
         dataset = LabelledDataset(
-            self.index,
-            AnnotationIndex.open(self.index, self.taxonomy) if with_labels else None,
+            self.source,
             self.view,
-            self.index.scenes_of(split),
+            self.source.scenes_of(split),
             on_bad_file=self.on_bad_file,
+            with_labels=with_labels,
             keep_every_keyframe=True,
             bad_files=self.bad_files,
         )

@@ -12,11 +12,10 @@ from avjepa.data.augmentation.augment import BEVAugmentation
 from avjepa.data.augmentation.gt_database import GTDatabase
 from avjepa.data.augmentation.gt_sampling import GTSampling
 from avjepa.data.files.bad_files import BadFileLog
-from avjepa.data.loading.sample_loader import TIME_TOLERANCE, SampleLoader, SensorInputs, stop_at_bad_file
-from avjepa.data.nuscenes.annotations import AnnotationIndex
-from avjepa.data.nuscenes.index import DatasetIndex
+from avjepa.data.protocol import DrivingDataset
 from avjepa.data.sample import Sample
 from avjepa.data.sampling.sampler import SampleRequest
+from avjepa.data.sensor_inputs import OnBadFile, SensorInputs, channels_of, stop_at_bad_file
 from avjepa.errors import BadFileError, UserError
 
 Item = TypeVar("Item", covariant=True)
@@ -46,7 +45,7 @@ class MomentDataset(ABC, Generic[Item]):
 
     @abstractmethod
     def load(self, moment: int, draw: SampleRequest) -> Item:
-        """The item of a moment of the index, which need not be the draw's own. Raises ``BadFileError``."""
+        """The item of a moment of the data set, which need not be the draw's own. Raises ``BadFileError``."""
 
     def __getitem__(self, draw: SampleRequest) -> Item:
         if self.on_bad_file == "stop":
@@ -85,7 +84,7 @@ class PretrainDataset(MomentDataset[tuple[Sample, Sample]]):
     """Two views of every moment, context and target, without labels. Never opens an annotation table.
 
     Args:
-        index: the dataset.
+        source: the data set.
         context: what the context encoder's side loads.
         target: what the target's side loads; equal to ``context`` by default.
         scenes: names of the scenes; all for ``None``.
@@ -100,7 +99,7 @@ class PretrainDataset(MomentDataset[tuple[Sample, Sample]]):
 
     def __init__(
         self,
-        index: DatasetIndex,
+        source: DrivingDataset,
         context: SensorInputs,
         target: SensorInputs | None = None,
         scenes: list[str] | None = None,
@@ -114,16 +113,16 @@ class PretrainDataset(MomentDataset[tuple[Sample, Sample]]):
         self.target = context if target is None else target
         self.augmentation = augmentation
         self.independent_views = independent_views
-        skipping = self._leave_out_further_sweeps if on_bad_file == "skip" else stop_at_bad_file
-        self._loader = SampleLoader(index, skipping)
-        moments = index.moments(scenes, keyframes_only)
-        wanted = self.context.channels(index.sensors) | self.target.channels(index.sensors)
-        for kind, channels in wanted.items():
-            moments = moments[index.recorded(channels, TIME_TOLERANCE)[moments]]
+        self._source = source
+        self._handler: OnBadFile = self._leave_out_further_sweeps if on_bad_file == "skip" else stop_at_bad_file
+        moments = source.moments(scenes, keyframes_only)
+        for sensor in dict.fromkeys((*self.context.sensors(), *self.target.sensors())):
+            moments = moments[source.recorded(sensor)[moments]]
             if not len(moments):
+                channels = " or ".join(channels_of(sensor, source.channels)) or sensor
                 raise UserError(
-                    f"{index.folder}: no moment of the chosen scenes has data of {' or '.join(channels) or kind}; "
-                    f"choose other sensors, or name some of {', '.join(index.channels)} under data.channels"
+                    f"{source.name}: no moment of the chosen scenes has data of {channels}; choose other sensors, or "
+                    f"name some of {', '.join(source.recorded_channels)} under data.channels"
                 )
         super().__init__(moments, on_bad_file, bad_files or BadFileLog())
 
@@ -133,15 +132,17 @@ class PretrainDataset(MomentDataset[tuple[Sample, Sample]]):
 
     def context_of(self, moment: int, draw: SampleRequest) -> Sample:
         """The context of a moment."""
-        context = self._loader.load(moment, self.context, draw.seed)
+        context = self._source.load(moment, self.context, draw.seed, on_bad_file=self._handler)
         return context if self.augmentation is None else self.augmentation.applied(context, _CONTEXT_STREAM)
 
     def load(self, moment: int, draw: SampleRequest) -> tuple[Sample, Sample]:
         """Context and target of a moment; one object if both views are equal."""
-        context = self._loader.load(moment, self.context, draw.seed)
+        context = self._source.load(moment, self.context, draw.seed, on_bad_file=self._handler)
         target = context
         if self.target != self.context:
-            target = self._loader.load(moment, self.target, draw.seed, known=(self.context, context))
+            target = self._source.load(
+                moment, self.target, draw.seed, known=(self.context, context), on_bad_file=self._handler
+            )
         if self.augmentation is None:
             return context, target
         moved_context = self.augmentation.applied(context, _CONTEXT_STREAM)
@@ -171,13 +172,13 @@ class LabelledDataset(MomentDataset[Sample]):
     """Keyframes with labels.
 
     Args:
-        index: the dataset.
-        annotations: its annotations; ``None`` gives samples without labels, for prediction.
+        source: the data set.
         view: what to load.
         scenes: names of the scenes; all for ``None``.
         augmentation: of the sample.
         on_bad_file: stop with the error or skip: take another keyframe, or with ``keep_every_keyframe`` give the same
             one without what the bad file held.
+        with_labels: false gives samples without labels, for prediction.
         keep_every_keyframe: for evaluation, which needs every keyframe exactly once.
         bad_files: where skipped files are noted.
         gt_sampling: pastes further objects into the LiDAR and the radar, cut out of these very keyframes; for training
@@ -186,40 +187,41 @@ class LabelledDataset(MomentDataset[Sample]):
 
     def __init__(
         self,
-        index: DatasetIndex,
-        annotations: AnnotationIndex | None,
+        source: DrivingDataset,
         view: SensorInputs,
         scenes: list[str] | None = None,
         augmentation: BEVAugmentation | None = None,
         on_bad_file: OnBadFileOption = "stop",
+        with_labels: bool = True,
         keep_every_keyframe: bool = False,
         bad_files: BadFileLog | None = None,
         gt_sampling: GTSampling | None = None,
     ) -> None:
-        super().__init__(index.moments(scenes, keyframes_only=True), on_bad_file, bad_files or BadFileLog())
-        self.annotations = annotations
+        super().__init__(source.moments(scenes, keyframes_only=True), on_bad_file, bad_files or BadFileLog())
+        self._source = source
+        self.with_labels = with_labels
         self.view = view
         self.augmentation = augmentation
         skipping = self._leave_out if keep_every_keyframe else self._leave_out_further_sweeps
-        self._loader = SampleLoader(index, skipping if on_bad_file == "skip" else stop_at_bad_file)
+        self._handler: OnBadFile = skipping if on_bad_file == "skip" else stop_at_bad_file
         self.gt_sampling = gt_sampling
         self._objects: GTDatabase | None = None
-        if gt_sampling is not None and annotations is not None:
+        if gt_sampling is not None and with_labels:
             self._objects = GTDatabase(
-                self._loader,
-                annotations,
+                source,
                 view,
                 self.moments,
                 gt_sampling.minimum_points,
                 gt_sampling.objects_per_class,
+                self._handler,
                 self.bad_files.add if on_bad_file == "skip" else _raise,
             )
 
     def load(self, moment: int, draw: SampleRequest) -> Sample:
         """The sample of a keyframe."""
-        sample = self._loader.load(moment, self.view, draw.seed)
-        if self.annotations is not None:
-            sample = replace(sample, labels=self.annotations.labels(moment))
+        sample = self._source.load(moment, self.view, draw.seed, on_bad_file=self._handler)
+        if self.with_labels:
+            sample = replace(sample, labels=self._source.labels(moment))
         if (
             self._objects is not None
             and self.gt_sampling is not None

@@ -91,8 +91,13 @@ class AnnotationIndex:
         """Number of annotations."""
         return len(self.boxes)
 
+    @cached_property
+    def sample(self) -> Int64[Array, "box"]:
+        """Sample (keyframe) of every annotation, ascending."""
+        return np.repeat(np.arange(len(self._sample_start) - 1), np.diff(self._sample_start))
+
     def fingerprint(self) -> str:
-        """SHA-256 of all boxes, their classes, points and instances: see ``DatasetIndex.fingerprint``."""
+        """SHA-256 of all boxes, their categories, points and instances: see ``DatasetIndex.fingerprint``."""
         return self._contents.fingerprint()
 
     @cached_property
@@ -110,7 +115,7 @@ class AnnotationIndex:
         return token
 
     def labels(self, moment: int) -> Labels:
-        """Boxes of the taxonomy's classes at a keyframe, in the level frame of the moment."""
+        """Boxes of the taxonomy's classes at a keyframe, in its level frame; numbers of points as they are stored."""
         record = int(self._index.moment_record[moment])
         rows = np.asarray(self.of_sample(int(self._index.record_sample[record])))
         rows = rows[self.class_index[rows] >= 0] if len(rows) else np.zeros(0, np.int64)
@@ -122,7 +127,7 @@ class AnnotationIndex:
             lidar_points=torch.from_numpy(self.lidar_points[rows].astype(np.int64)),
             radar_points=torch.from_numpy(self.radar_points[rows].astype(np.int64)),
             visibility=torch.from_numpy(self.visibility[rows].astype(np.int64)),
-            instances=tuple(self.instance_token(int(instance)) for instance in self.instance[rows]),
+            track_ids=torch.from_numpy(self.instance[rows].astype(np.int64)),
         )
 
 

@@ -6,29 +6,20 @@ import numpy as np
 from jaxtyping import Int64
 
 from avjepa.data.arrays import Array
-from avjepa.data.nuscenes.annotations import AnnotationIndex
-from avjepa.data.nuscenes.index import DatasetIndex
-from avjepa.data.nuscenes.schema import CLASSES
+from avjepa.data.protocol import BoxSummary
 from avjepa.data.sampling.sampler import BatchOrder, permutation
 
 _CLASS_STREAM, _FIRST_ITEM_STREAM = 2, 3  # random numbers apart from each other and from those of ``BatchOrder``
 
 
-def items_by_class(
-    index: DatasetIndex, annotations: AnnotationIndex, moments: Int64[Array, "item"]
-) -> tuple[Int64[Array, "_"], ...]:
-    """For each class that some of the keyframes hold: the positions in ``moments`` of those that do.
+def items_by_class(boxes: BoxSummary) -> tuple[Int64[Array, "_"], ...]:
+    """For each class that some moments hold: the positions of those that do, ascending.
 
     Boxes without LiDAR and radar points do not count: they are neither taught nor evaluated.
     """
-    counts = (annotations.class_index >= 0) & (annotations.lidar_points + annotations.radar_points > 0)
-    found: list[list[int]] = [[] for _ in CLASSES]
-    for item, sample in enumerate(index.record_sample[index.moment_record[moments]]):
-        rows = annotations.of_sample(int(sample))
-        own = slice(rows.start, rows.stop)
-        for present in np.unique(annotations.class_index[own][counts[own]]):
-            found[present].append(item)
-    return tuple(np.array(items, np.int64) for items in found if items)
+    counts = (boxes.class_index >= 0) & boxes.with_points()
+    classes = boxes.class_index[counts]
+    return tuple(np.unique(boxes.item[counts][classes == one]) for one in np.unique(classes))
 
 
 class ClassBalancedOrder(BatchOrder):
@@ -46,9 +37,6 @@ class ClassBalancedOrder(BatchOrder):
         seed: of the order and of all draws.
         rank: number of this process.
         world_size: number of processes.
-
-    Raises:
-        UserError: there is no class.
     """
 
     def __init__(

@@ -49,11 +49,11 @@ class CenterPointTargets:
         """Targets per group; works on the device of the labels."""
         boxes = torch.cat([one.boxes for one in labels]).float()
         class_index = torch.cat([one.class_index for one in labels])
-        points = torch.cat([one.lidar_points + one.radar_points for one in labels])
+        seen = torch.cat([one.with_points(self.minimum_points) for one in labels])
         counts = torch.tensor([len(one) for one in labels], device=boxes.device)
         sample = torch.repeat_interleave(torch.arange(len(labels), device=boxes.device), counts)
         row_column, inside = self.grid.cell_of(boxes[:, :2])
-        taught = inside & (points >= self.minimum_points)
+        taught = inside & seen
 
         rows, columns = self.grid.shape
         result = []

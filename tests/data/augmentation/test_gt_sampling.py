@@ -16,6 +16,7 @@ from torch import Tensor
 
 from avjepa.data.augmentation.augment import BEVAugmentation
 from avjepa.data.augmentation.gt_sampling import CENTERPOINT_OBJECTS, GTSampling
+from avjepa.data.datasets import open_dataset
 from avjepa.data.files.pointfiles import RADAR_FILE_FIELDS, write_lidar, write_radar
 from avjepa.data.loading.datamodule import DetectionDataModule
 from avjepa.data.nuscenes.schema import CLASSES, LIDAR_FIELDS, RADAR_FIELDS
@@ -106,7 +107,26 @@ def module(root: Path, gt_sampling: GTSampling | None = ANYWHERE, **options: Any
 
 def pasted(labels: Labels) -> Tensor:
     """Which boxes were pasted."""
-    return torch.tensor(["+" in token for token in labels.instances], dtype=torch.bool)
+    return labels.track_ids < 0
+
+
+def scenes_of(labels: Labels) -> set[int]:
+    """Scenes that the objects are of: each has four, numbered from its own times four."""
+    return set((torch.where(pasted(labels), ~labels.track_ids, labels.track_ids) // 4).tolist())
+
+
+def keyframes_of(root: Path, found: list[Any]) -> set[str]:
+    """Keyframes of the first scene that pasted objects are of: a turn leaves an object's class and distance."""
+    dataset = open_dataset(root, VERSION)
+    known = {}
+    for moment in dataset.moments(["scene-0000"], keyframes_only=True):
+        known |= dict.fromkeys(_classes_and_distances(dataset.labels(int(moment))), dataset.token_of(int(moment)))
+    return {known[key] for _, _, labels in found for key in _classes_and_distances(labels.selected(pasted(labels)))}
+
+
+def _classes_and_distances(labels: Labels) -> list[tuple[int, float]]:
+    distances = [round(distance, 2) for distance in labels.boxes[:, :2].norm(dim=1).tolist()]
+    return list(zip(labels.class_index.tolist(), distances, strict=True))
 
 
 def carries(lidar: Tensor, marker: int) -> Tensor:
@@ -137,17 +157,17 @@ def test_nothing_of_a_scene_outside_of_the_subset_can_appear(marked: Path) -> No
     for lidar, radar, labels in found:
         assert not carries(lidar, OTHER).any()
         assert not (radar[:, RCS] == OTHER).any()
-        assert all(token.startswith("instance-0-") for token in labels.instances)
+        assert scenes_of(labels) == {0}
     assert sum(int(pasted(labels).sum()) for _, _, labels in found) > 40
 
 
 def test_with_both_scenes_their_objects_mix(marked: Path) -> None:
     mixed = 0
     for lidar, radar, labels in train(marked, scenes=None):
-        scenes = {token.split("-")[1] for token in labels.instances}
+        scenes = scenes_of(labels)
         mixed += len(scenes) == 2
-        assert carries(lidar, OTHER).any() == ("1" in scenes)
-        assert (radar[:, RCS] == OTHER).any() == ("1" in scenes)
+        assert carries(lidar, OTHER).any() == (1 in scenes)
+        assert (radar[:, RCS] == OTHER).any() == (1 in scenes)
     assert mixed > 5
 
 
@@ -164,7 +184,7 @@ def test_a_pasted_box_holds_its_own_points_and_no_others(
             for scale, compared in ((1 - 1e-4, torch.le), (1 + 1e-4, torch.ge)):  # a point may lie on a face
                 assert compared(points_in_boxes(cloud[:, :3], chosen.boxes, scale).sum(1), counts).all()
         marker = points_in_boxes(lidar[:, :3], chosen.boxes) & carries(lidar, OWN)
-        number = torch.tensor([int(token.split("+")[0].split("-")[2]) for token in chosen.instances])
+        number = ~chosen.track_ids % 4
         assert torch.equal(marker.sum(1), 12 + number)
         assert (chosen.radar_points == 4).all()
     assert boxes > 10
@@ -228,7 +248,7 @@ def equal(one: list[Any], other: list[Any]) -> bool:
         torch.equal(a[0], b[0])
         and torch.equal(a[1], b[1])
         and torch.equal(a[2].boxes.nan_to_num(), b[2].boxes.nan_to_num())
-        and a[2].instances == b[2].instances
+        and torch.equal(a[2].track_ids, b[2].track_ids)
         for a, b in zip(one, other, strict=True)
     )
 
@@ -279,9 +299,7 @@ def test_a_bad_file_takes_its_objects_with_it(marked: Path, tmp_path: Path) -> N
     with pytest.raises(BadFileError):
         train(root)
     found = train(root, on_bad_file="skip", steps=20)
-    tokens = [token for _, _, labels in found for token in labels.instances]
-    assert any("+sample-0-1" in token for token in tokens)
-    assert not any("sample-0-2" in token for token in tokens)
+    assert keyframes_of(root, found) == {"sample-0-0", "sample-0-1", "sample-0-3"}
 
 
 def test_pictures_cannot_be_pasted_into(marked: Path) -> None:
@@ -293,13 +311,18 @@ def test_pictures_cannot_be_pasted_into(marked: Path) -> None:
 @pytest.mark.parametrize(
     "options",
     [
-        {"per_class": {"tram": 2}}, {"per_class": {"car": -1}}, {"minimum_points": 0}, {"turn": -0.1}, {"turn": 3.2},
+        {"per_class": {"car": -1}}, {"minimum_points": 0}, {"turn": -0.1}, {"turn": 3.2},
         {"stop_fraction": 1.1}, {"stop_fraction": -0.1}, {"objects_per_class": 0},
     ],
 )  # fmt: skip
 def test_bad_options(options: dict[str, Any]) -> None:
     with pytest.raises(UserError, match="gt_sampling"):
         GTSampling(**options)
+
+
+def test_a_class_that_the_taxonomy_does_not_have_is_refused(marked: Path) -> None:
+    with pytest.raises(UserError, match=r"gt_sampling\.per_class: unknown class 'tram'; choose from car, truck"):
+        module(marked, GTSampling({"tram": 2}))
 
 
 def test_options_come_from_yaml(marked: Path) -> None:
@@ -320,6 +343,5 @@ def test_options_come_from_yaml(marked: Path) -> None:
 
 def test_few_objects_are_kept_where_there_are_many(marked: Path) -> None:
     few = GTSampling({"car": 4}, 3, math.pi, 0.0, objects_per_class=2)
-    found = {token for _, _, labels in train(marked, few) for token in labels.instances if "+" in token}
     # of the car's four keyframes the first and the last
-    assert found == {"instance-0-0+sample-0-0", "instance-0-0+sample-0-3"}
+    assert keyframes_of(marked, train(marked, few)) == {"sample-0-0", "sample-0-3"}

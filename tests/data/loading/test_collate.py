@@ -67,7 +67,7 @@ def test_cameras_whose_images_are_all_missing() -> None:
 
 def test_labels() -> None:
     none = torch.zeros(0, dtype=torch.int64)
-    labels = Labels(torch.zeros(0, 9), none, none, none, none, ())
+    labels = Labels(torch.zeros(0, 9), none, none, none, none, none)
     assert collate([sample("a", labels=labels)]).labels == (labels,)
     assert collate([sample("a", labels=labels), sample("b")]).labels is None
 

@@ -11,10 +11,11 @@ from nuscenes.utils.geometry_utils import view_points
 from pyquaternion import Quaternion
 
 from avjepa.data.files.images import ImageTransform
-from avjepa.data.loading.sample_loader import LidarSweeps, SampleLoader, SensorInputs
 from avjepa.data.nuscenes.annotations import AnnotationIndex
 from avjepa.data.nuscenes.index import DatasetIndex
+from avjepa.data.nuscenes.sample_loader import SampleLoader
 from avjepa.data.nuscenes.schema import CLASSES
+from avjepa.data.sensor_inputs import LidarSweeps, SensorInputs
 from avjepa.data.taxonomy import load_taxonomy
 from avjepa.errors import UserError
 from avjepa.geometry.boxes import box_corners, points_in_boxes, transform_boxes
@@ -55,8 +56,9 @@ def check_labels(root: Path, version: str, devkit: NuScenes) -> int:
     for moment in index.moments(keyframes_only=True):
         labels = annotations.labels(int(moment))
         theirs = devkit_labels(devkit, index.moment_token(int(moment)))
-        assert set(labels.instances) == set(theirs)
-        for row, instance in enumerate(labels.instances):
+        instances = [annotations.instance_token(track) for track in labels.track_ids.tolist()]
+        assert set(instances) == set(theirs)
+        for row, instance in enumerate(instances):
             expected, name, annotation = theirs[instance]
             ours = labels.boxes[row].numpy()
             np.testing.assert_allclose(ours[:6], expected[:6], atol=2e-4)
@@ -144,7 +146,8 @@ def test_real_boxes_fall_on_the_pixels_where_the_devkit_draws_them(real_keyframe
     index = DatasetIndex.open(real_keyframe, "v1.0-mini")
     annotations = AnnotationIndex.open(index, load_taxonomy("nuscenes"))
     centres = annotations.labels(0).boxes[:, :3]
-    row_of = {instance: row for row, instance in enumerate(annotations.labels(0).instances)}
+    tracks = annotations.labels(0).track_ids.tolist()
+    row_of = {annotations.instance_token(track): row for row, track in enumerate(tracks)}
     sample = SampleLoader(index).load(0, SensorInputs(camera=ImageTransform(900, 1600)))
     assert sample.cameras is not None
     # corners of the boxes where they are upright: in the global frame

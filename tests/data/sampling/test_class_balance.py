@@ -12,11 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avjepa.data.nuscenes.annotations import AnnotationIndex
-from avjepa.data.nuscenes.index import DatasetIndex
+from avjepa.data.datasets import open_dataset
 from avjepa.data.nuscenes.schema import CLASSES
 from avjepa.data.sampling.class_balance import ClassBalancedOrder, items_by_class
-from avjepa.data.taxonomy import load_taxonomy
 from avjepa.errors import UserError
 
 from ..conftest import VERSION
@@ -80,10 +78,9 @@ def with_boxes(root: Path, change: Callable[[dict[str, Any]], dict[str, Any] | N
 
 def test_the_classes_are_those_of_the_chosen_keyframes_with_points_on_them(copy: Path) -> None:
     # the tiny world: a car with 0 to 3 points but 0 radar points, a pedestrian hidden in keyframe 2, a barrier in it
-    index = DatasetIndex.open(copy, VERSION)
-    annotations = AnnotationIndex.open(index, load_taxonomy("nuscenes"))
+    dataset = open_dataset(copy, VERSION)
     names = [name for name in CLASSES if name in ("car", "pedestrian", "barrier")]
-    found = items_by_class(index, annotations, index.moments(["scene-0000"], keyframes_only=True))
+    found = items_by_class(dataset.boxes(dataset.moments(["scene-0000"], keyframes_only=True)))
     expected = {"car": [1, 2, 3], "pedestrian": [0, 1, 3], "barrier": [2]}
     assert [items.tolist() for items in found] == [expected[name] for name in names]
 
@@ -111,7 +108,7 @@ def test_going_on_after_an_interruption(tiny: Path) -> None:
 
 def test_a_subset_without_objects_is_refused(copy: Path) -> None:
     with_boxes(copy, lambda row: row | {"num_lidar_pts": 0, "num_radar_pts": 0})
-    with pytest.raises(UserError, match="hold no box"):
+    with pytest.raises(UserError, match="no LiDAR or radar point lies in any box"):
         detection(copy, class_balanced=True).train_dataloader()
 
 

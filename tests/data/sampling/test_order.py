@@ -3,8 +3,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avjepa.data.nuscenes.splits import chosen_scenes
 from avjepa.data.sampling.sampler import BatchOrder
+from avjepa.data.sampling.scenes import chosen_scenes
 
 
 @given(items=st.integers(1, 30), batch_size=st.integers(1, 4), world_size=st.integers(1, 4), number=st.integers(0, 40))

@@ -19,7 +19,7 @@ def make_labels(boxes: Tensor, class_index: Tensor, points: int = 5) -> Labels:
     n = len(boxes)
     counts = torch.full((n,), points)
     zeros = torch.zeros(n, dtype=torch.int64)
-    return Labels(boxes, class_index, counts, zeros, zeros, tuple(map(str, range(n))))
+    return Labels(boxes, class_index, counts, zeros, zeros, torch.arange(n))
 
 
 def make_batch(*labels: Labels, bev_from_level: Tensor | None = None) -> Batch:

@@ -1,8 +1,6 @@
 """One moment's sensor data from the files, in the BEV frame of that moment."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import ClassVar, TypeAlias
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -10,122 +8,35 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from avjepa.data.arrays import Array
-from avjepa.data.channels import SensorChannels
 from avjepa.data.files.images import ImageTransform
 from avjepa.data.files.lidar import lidar_in_bev
 from avjepa.data.files.pointfiles import read_lidar, read_radar
-from avjepa.data.files.radar import KEEP_ALL_RETURNS, RadarFilter, radar_in_bev
+from avjepa.data.files.radar import radar_in_bev
 from avjepa.data.nuscenes.index import DatasetIndex
 from avjepa.data.nuscenes.schema import LIDAR_FIELDS, RADAR_FIELDS
 from avjepa.data.sample import CameraImages, Sample
-from avjepa.errors import BadFileError, UserError
+from avjepa.data.sensor_inputs import (
+    LidarSweeps,
+    OnBadFile,
+    RadarSweeps,
+    SensorInputs,
+    SweepSelection,
+    stop_at_bad_file,
+)
+from avjepa.errors import BadFileError
 
 TIME_TOLERANCE = 0.1
 """Seconds that a record between keyframes may be away from its moment. LiDAR turns at 20 Hz, cameras run at 12 Hz,
 radars at 13 Hz, so that the nearest record is at most .05 s away unless something is missing."""
 
 
-@dataclass(frozen=True)
-class SweepSelection:
-    """Which sweeps of a sensor make up the cloud of a moment.
-
-    Args:
-        sweeps: sweeps up to the reference time, the reference sweep included.
-        before: further sweeps, of which the newest lies ``stride`` before the oldest of ``sweeps``.
-        after: sweeps after the reference time.
-        stride: every how many recorded sweeps one of ``before`` and ``after`` is taken.
-    """
-
-    sensor: ClassVar[str]
-    sweeps: int = 1
-    before: int = 0
-    after: int = 0
-    stride: int = 1
-
-    def __post_init__(self) -> None:
-        if self.sweeps < 1 or self.stride < 1 or self.before < 0 or self.after < 0:
-            raise UserError(
-                f"{self.sensor} sweeps: {self.sweeps} with stride {self.stride} (both at least 1), {self.before} "
-                f"before and {self.after} after (both at least 0) make no cloud; change them"
-            )
-
-    def around(self, index: DatasetIndex, moment: int, channels: Sequence[str]) -> Int64[Array, "sweep"]:
-        """Records of some channels, of each the reference sweep first."""
-        own = [self._of_channel(index, moment, channel) for channel in channels]
-        return np.concatenate(own) if own else np.zeros(0, np.int64)
-
-    def _of_channel(self, index: DatasetIndex, moment: int, channel: str) -> Int64[Array, "sweep"]:
-        """Records of a channel, the reference sweep first. Sweeps beyond the ends of the scene are left out."""
-        reference = index.at_moment(moment, channel, TIME_TOLERANCE)
-        if reference is None:
-            return np.zeros(0, np.int64)
-        scene = index.records(channel, index.scene_of(reference))
-        oldest = reference - self.sweeps + 1
-        chosen: Array = np.concatenate(
-            (
-                np.arange(reference, oldest - 1, -1),
-                oldest - self.stride * np.arange(1, self.before + 1),
-                reference + self.stride * np.arange(1, self.after + 1),
-            )
-        )
-        return chosen[(chosen >= scene.start) & (chosen < scene.stop)]
-
-
-@dataclass(frozen=True)
-class LidarSweeps(SweepSelection):
-    """Which LiDAR sweeps make up the cloud of a moment."""
-
-    sensor = "LiDAR"
-
-    def records(self, index: DatasetIndex, moment: int) -> Int64[Array, "sweep"]:
-        """Records of all LiDARs, of each the reference sweep first."""
-        return self.around(index, moment, index.sensors.lidar)
-
-
-@dataclass(frozen=True)
-class RadarSweeps(SweepSelection):
-    """Which returns make up the radar points of a moment.
-
-    Args:
-        sweeps: sweeps of each radar up to the reference time, the one at the reference time included.
-        keep: filter on the sensor's states.
-    """
-
-    sensor = "radar"
-    sweeps: int = 6
-    keep: RadarFilter = KEEP_ALL_RETURNS
-
-    def records(self, index: DatasetIndex, moment: int) -> Int64[Array, "sweep"]:
-        """Records of all radars, of each the reference sweep first."""
-        return self.around(index, moment, index.sensors.radars)
-
-
-@dataclass(frozen=True)
-class SensorInputs:
-    """What to load of a moment; ``None`` leaves the sensor out."""
-
-    lidar: LidarSweeps | None = None
-    radar: RadarSweeps | None = None
-    camera: ImageTransform | None = None
-
-    def channels(self, sensors: SensorChannels) -> dict[str, tuple[str, ...]]:
-        """The channels of every sensor that is not left out."""
-        parts = {"lidar": self.lidar, "cameras": self.camera, "radars": self.radar}
-        return {kind: getattr(sensors, kind) for kind, part in parts.items() if part is not None}
-
-
-OnBadFile: TypeAlias = Callable[[BadFileError, bool], None]
-"""Called with every bad file, and whether it is of the moment itself rather than one of the further sweeps that thicken
-a cloud. A handler that returns has the file left out of the sample."""
-
-
-def stop_at_bad_file(error: BadFileError, of_the_moment: bool) -> None:
-    """The handler that leaves nothing out."""
-    raise error
-
-
 class SampleLoader:
-    """Loads moments of a dataset."""
+    """Loads moments of a dataset.
+
+    Args:
+        index: the dataset.
+        on_bad_file: called with every bad file.
+    """
 
     def __init__(self, index: DatasetIndex, on_bad_file: OnBadFile = stop_at_bad_file) -> None:
         self.index = index
@@ -160,7 +71,7 @@ class SampleLoader:
         )
 
     def _lidar(self, moment: int, view: LidarSweeps | None) -> Float[Tensor, "point 6"] | None:
-        if view is None or not len(records := view.records(self.index, moment)):
+        if view is None or not len(records := self._records(moment, view)):
             return None
         newest = self._newest(moment, self.index.sensors.lidar)
         clouds = [torch.zeros(0, len(LIDAR_FIELDS))]
@@ -172,7 +83,7 @@ class SampleLoader:
         return torch.cat(clouds)
 
     def _radar(self, moment: int, view: RadarSweeps | None) -> Float[Tensor, "point 16"] | None:
-        if view is None or not len(records := view.records(self.index, moment)):
+        if view is None or not len(records := self._records(moment, view)):
             return None
         newest = self._newest(moment, self.index.sensors.radars)
         clouds = [torch.zeros(0, len(RADAR_FIELDS))]
@@ -210,6 +121,28 @@ class SampleLoader:
         return CameraImages(
             torch.cat(images), torch.cat(intrinsics), torch.cat(poses), tuple(channels), self.index.sensors.cameras
         )
+
+    def _records(self, moment: int, view: LidarSweeps | RadarSweeps) -> Int64[Array, "sweep"]:
+        """Records that make up a cloud: of each channel the reference sweep first."""
+        channels = self.index.sensors.lidar if isinstance(view, LidarSweeps) else self.index.sensors.radars
+        own = [self._of_channel(moment, view, channel) for channel in channels]
+        return np.concatenate(own) if own else np.zeros(0, np.int64)
+
+    def _of_channel(self, moment: int, view: SweepSelection, channel: str) -> Int64[Array, "sweep"]:
+        """Records of a channel, the reference sweep first. Sweeps beyond the ends of the scene are left out."""
+        reference = self.index.at_moment(moment, channel, TIME_TOLERANCE)
+        if reference is None:
+            return np.zeros(0, np.int64)
+        scene = self.index.records(channel, self.index.scene_of(reference))
+        oldest = reference - view.sweeps + 1
+        chosen: Array = np.concatenate(
+            (
+                np.arange(reference, oldest - 1, -1),
+                oldest - view.stride * np.arange(1, view.before + 1),
+                reference + view.stride * np.arange(1, view.after + 1),
+            )
+        )
+        return chosen[(chosen >= scene.start) & (chosen < scene.stop)]
 
     def _newest(self, moment: int, channels: Sequence[str]) -> set[int | None]:
         """Of each channel the record that is the moment's own."""

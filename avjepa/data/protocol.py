@@ -1,0 +1,136 @@
+"""What everything above the files needs to know of a data set; nuScenes is one implementation."""
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from jaxtyping import Bool, Int64
+
+from avjepa.data.arrays import Array
+from avjepa.data.channels import SensorChannels
+from avjepa.data.sample import Labels, Sample
+from avjepa.data.sensor_inputs import OnBadFile, Sensor, SensorInputs, stop_at_bad_file
+from avjepa.data.taxonomy import Taxonomy
+
+
+@dataclass(frozen=True)
+class BoxSummary:
+    """The boxes of some moments in columns, those of categories without a class included."""
+
+    item: Int64[Array, "box"]
+    """Position of a box's moment among the moments that were asked for; ascending."""
+    number: Int64[Array, "box"]
+    """Place of the box among the moment's ``Labels``; -1 for a category without a class, which they do not hold."""
+    class_index: Int64[Array, "box"]
+    """Index into the taxonomy's classes; -1 for a category of none."""
+    category: Int64[Array, "box"]
+    """Index into ``categories``."""
+    categories: tuple[str, ...]
+    """The data set's own names of what is in a box."""
+    lidar_points: Int64[Array, "box"]
+    """As in ``Labels``, but -1 also where they would have to be counted."""
+    radar_points: Int64[Array, "box"]
+    """As ``lidar_points``."""
+
+    def with_points(self) -> Bool[Array, "box"]:
+        """Which boxes hold a LiDAR or radar point, or may: where nobody knows, they count."""
+        result: Array = (self.lidar_points != 0) | (self.radar_points != 0)
+        return result
+
+
+@runtime_checkable
+class DrivingDataset(Protocol):
+    """Scenes of driving: moments in order of scene and time, numbered from 0, which samples are made from.
+
+    Some moments are keyframes, which have labels. It is sent to loading processes, so it has to be small when pickled.
+    """
+
+    @property
+    def name(self) -> str:
+        """How a message calls the data set."""
+
+    @property
+    def channels(self) -> SensorChannels:
+        """Which channels are read, and as what."""
+
+    @property
+    def recorded_channels(self) -> tuple[str, ...]:
+        """All channels there are."""
+
+    @property
+    def taxonomy(self) -> Taxonomy:
+        """The classes of the boxes."""
+
+    @property
+    def scene_names(self) -> tuple[str, ...]:
+        """Names of all scenes."""
+
+    def scenes_of(self, split: str | None) -> list[str]:
+        """Names of the scenes of a split, of all scenes for ``None``.
+
+        Raises:
+            UserError: there is no such split, or it is empty; names those there are.
+        """
+
+    def fingerprint(self) -> str:
+        """SHA-256 of moments, times and poses: what to write beside a result to say which data it is from."""
+
+    def label_fingerprint(self) -> str:
+        """SHA-256 of all labels."""
+
+    def __len__(self) -> int:
+        """Number of moments."""
+
+    def moments(self, scenes: list[str] | None = None, keyframes_only: bool = False) -> Int64[Array, "chosen"]:
+        """Numbers of the moments in some scenes (all for ``None``), in order of scene and time."""
+
+    def recorded(self, sensor: Sensor) -> Bool[Array, "moment"]:
+        """Which moments have data of a sensor."""
+
+    def token_of(self, moment: int) -> str:
+        """A name of the moment that no other one has."""
+
+    def scene_of(self, moment: int) -> str:
+        """Name of the moment's scene."""
+
+    def time_of(self, moment: int) -> int:
+        """Reference time in microseconds."""
+
+    def load(
+        self,
+        moment: int,
+        inputs: SensorInputs,
+        seed: int = 0,
+        known: tuple[SensorInputs, Sample] | None = None,
+        on_bad_file: OnBadFile = stop_at_bad_file,
+    ) -> Sample:
+        """The sensors' data of a moment in its BEV frame, without labels.
+
+        Args:
+            moment: its number.
+            inputs: what to load.
+            seed: becomes ``Sample.seed``.
+            known: another view of the same moment; sensors that both views treat alike are taken from it.
+            on_bad_file: called with every bad file.
+
+        Raises:
+            BadFileError: if ``on_bad_file`` raises it.
+        """
+
+    def has_labels(self) -> bool:
+        """Whether there are annotations at all."""
+
+    def labels(self, moment: int) -> Labels:
+        """The boxes of the taxonomy's classes at a keyframe, in its BEV frame.
+
+        Numbers of points that the data set does not know are counted in the moment's clouds.
+
+        Raises:
+            BadFileError: a cloud in which points have to be counted cannot be read.
+            UserError: the annotations are missing or broken.
+        """
+
+    def boxes(self, moments: Int64[Array, "item"]) -> BoxSummary:
+        """The boxes of some keyframes without their geometry. Opens no sensor file."""
+
+    def track_name(self, track_id: int) -> str:
+        """The data set's own name of an object, by its ``Labels.track_ids``."""

@@ -1,0 +1,87 @@
+"""What to load of a moment: options, equal for every kind of data set."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, Literal, TypeAlias
+
+from avjepa.data.channels import SensorChannels
+from avjepa.data.files.images import ImageTransform
+from avjepa.data.files.radar import KEEP_ALL_RETURNS, RadarFilter
+from avjepa.errors import BadFileError, UserError
+
+Sensor: TypeAlias = Literal["lidar", "camera", "radar"]
+
+
+@dataclass(frozen=True)
+class SweepSelection:
+    """Which sweeps of a sensor make up the cloud of a moment.
+
+    Args:
+        sweeps: sweeps up to the reference time, the reference sweep included.
+        before: further sweeps, of which the newest lies ``stride`` before the oldest of ``sweeps``.
+        after: sweeps after the reference time.
+        stride: every how many recorded sweeps one of ``before`` and ``after`` is taken.
+    """
+
+    sensor: ClassVar[str]
+    sweeps: int = 1
+    before: int = 0
+    after: int = 0
+    stride: int = 1
+
+    def __post_init__(self) -> None:
+        if self.sweeps < 1 or self.stride < 1 or self.before < 0 or self.after < 0:
+            raise UserError(
+                f"{self.sensor} sweeps: {self.sweeps} with stride {self.stride} (both at least 1), {self.before} "
+                f"before and {self.after} after (both at least 0) make no cloud; change them"
+            )
+
+
+@dataclass(frozen=True)
+class LidarSweeps(SweepSelection):
+    """Which LiDAR sweeps make up the cloud of a moment."""
+
+    sensor = "LiDAR"
+
+
+@dataclass(frozen=True)
+class RadarSweeps(SweepSelection):
+    """Which returns make up the radar points of a moment.
+
+    Args:
+        sweeps: sweeps of each radar up to the reference time, the one at the reference time included.
+        keep: filter on the sensor's states.
+    """
+
+    sensor = "radar"
+    sweeps: int = 6
+    keep: RadarFilter = KEEP_ALL_RETURNS
+
+
+@dataclass(frozen=True)
+class SensorInputs:
+    """What to load of a moment; ``None`` leaves the sensor out."""
+
+    lidar: LidarSweeps | None = None
+    radar: RadarSweeps | None = None
+    camera: ImageTransform | None = None
+
+    def sensors(self) -> tuple[Sensor, ...]:
+        """The sensors that are not left out."""
+        parts: dict[Sensor, object] = {"lidar": self.lidar, "radar": self.radar, "camera": self.camera}
+        return tuple(name for name, part in parts.items() if part is not None)
+
+
+def channels_of(sensor: Sensor, channels: SensorChannels) -> tuple[str, ...]:
+    """The channels of a sensor."""
+    return {"lidar": channels.lidar, "radar": channels.radars, "camera": channels.cameras}[sensor]
+
+
+OnBadFile: TypeAlias = Callable[[BadFileError, bool], None]
+"""Called with every bad file, and whether it is of the moment itself rather than one of the further sweeps that thicken
+a cloud. A handler that returns has the file left out of the sample."""
+
+
+def stop_at_bad_file(error: BadFileError, of_the_moment: bool) -> None:
+    """The handler that leaves nothing out."""
+    raise error
