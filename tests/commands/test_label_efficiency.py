@@ -43,7 +43,7 @@ PRETRAIN = {
             "init_args": {
                 "encoder": ENCODER,
                 "masks": {"class_path": "avjepa.pretrain.masking.generators.MultiBlock"},
-                "target": {"class_path": "avjepa.pretrain.objectives.targets.EMATarget"},
+                "target": {"class_path": "avjepa.pretrain.objectives.targets.EMATargetOptions"},
                 "predictor": {"width": 8, "dilations": [1]},
             },
         }

@@ -15,8 +15,13 @@ from avjepa.pretrain.objectives.invariance import Invariance
 from avjepa.pretrain.objectives.jepa import JEPA
 from avjepa.pretrain.objectives.objective import Objective
 from avjepa.pretrain.objectives.predictor import PredictorOptions
-from avjepa.pretrain.objectives.regularisers import Regulariser, SIGReg, VarianceHinge, VICReg
-from avjepa.pretrain.objectives.targets import EMATarget
+from avjepa.pretrain.objectives.regularisers import (
+    RegulariserOptions,
+    SIGRegOptions,
+    VarianceHingeOptions,
+    VICRegOptions,
+)
+from avjepa.pretrain.objectives.targets import EMATargetOptions
 from tests.distributed.processes import on_two_processes
 from tests.pretrain.toys import ToyEncoder, toy_batch
 
@@ -28,11 +33,12 @@ def build(name: str) -> Objective:
     encoder = ToyEncoder(channels=8)
     if name in ("vicreg views", "infonce views"):
         return Invariance(encoder, comparison=name.split()[0], width=16, tokens_per_sample=20)  # type: ignore[arg-type]
-    regularisers: dict[str, Regulariser] = {
-        "hinge": VarianceHinge(), "vicreg": VICReg(width=16), "sigreg": SIGReg(width=16, directions=32)
+    regularisers: dict[str, RegulariserOptions] = {
+        "hinge": VarianceHingeOptions(), "vicreg": VICRegOptions(width=16),
+        "sigreg": SIGRegOptions(width=16, directions=32),
     }  # fmt: skip
     return JEPA(
-        encoder, MultiBlock(sides=(1.0, 2.0)), EMATarget(), [regularisers[name]], PredictorOptions(8, (1,)),
+        encoder, MultiBlock(sides=(1.0, 2.0)), EMATargetOptions(), [regularisers[name]], PredictorOptions(8, (1,)),
         tokens_per_sample=20,
     )  # fmt: skip
 

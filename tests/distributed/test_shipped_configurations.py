@@ -35,7 +35,6 @@ def built(kind: str, sensor: str, data: Path, out: Path, batch_size: int) -> tup
     if kind == "pretrain":
         cli: Any = PretrainCLI(kind, PretrainModule, PretrainDataModule, arguments)
     else:
-        arguments.append(f"--model.heads.detection.init_args.grid={GRID}")
         cli = FinetuneCLI(kind, FinetuneModule, DetectionDataModule, arguments)
     return cli.model, cli.datamodule
 
@@ -68,7 +67,7 @@ def step(module: Any, batch: Any) -> dict[str, Any]:
         output = module.objective(batch)
         loss, terms = output.loss, output.terms
     else:
-        output = module.detector.loss(batch)
+        output = module.model.loss(batch)
         loss, terms = output.total, output.terms
     loss.backward()
     return {

@@ -23,7 +23,7 @@ from avjepa.pretrain.masking.generators import MultiBlock
 from avjepa.pretrain.objectives import jepa
 from avjepa.pretrain.objectives.jepa import JEPA
 from avjepa.pretrain.objectives.predictor import PredictorOptions
-from avjepa.pretrain.objectives.targets import FrozenTarget
+from avjepa.pretrain.objectives.targets import FrozenTargetOptions
 from tests.data.conftest import VERSION, tiny
 
 __all__ = ["tiny"]
@@ -104,7 +104,7 @@ def test_the_objective_trains_every_encoder(encoder_and_batch: tuple[SensorEncod
     objective = JEPA(
         encoder,
         MultiBlock(sides=(3.2, 6.4)),
-        FrozenTarget(copy.deepcopy(encoder)),  # one that moves would move the loss
+        FrozenTargetOptions(copy.deepcopy(encoder)),  # one that moves would move the loss
         predictor=PredictorOptions(width=16, dilations=(1,)),
         input_dropout=0.2,
         reconstruction_weight=1.0,
@@ -138,7 +138,7 @@ def test_an_encoder_that_names_no_content_can_still_be_trained_on_embeddings() -
     class Silent(DepthImageEncoder):
         reconstruction_target = SensorEncoder.reconstruction_target
 
-    masks, target = MultiBlock(sides=(3.2, 6.4)), FrozenTarget(DepthImageEncoder(GRID))
+    masks, target = MultiBlock(sides=(3.2, 6.4)), FrozenTargetOptions(DepthImageEncoder(GRID))
     JEPA(Silent(GRID), masks, target)
     with pytest.raises(UserError, match=r"Silent.*reconstruct"):
         JEPA(Silent(GRID), masks, target, reconstruction_weight=1.0)

@@ -42,14 +42,14 @@ def rows(features: ImageFeatures, options: Any) -> list[tuple[Any, ...]]:
     channels = features.values.shape[2]
     table = []
     for heights in ((0.0, 0.75, 1.5, 2.5), (-1.0, -0.25, 0.5, 1.25, 2.0, 2.75, 3.5, 4.25)):
-        bilinear = BilinearLiftOptions(heights).built(channels, GRID).to(options.device)
+        bilinear = BilinearLiftOptions(heights).build(channels, GRID).to(options.device)
         for name, run in (
             ("bilinear", lambda lift=bilinear: lift(features)),
             ("grid_sample", lambda z=heights: grid_sampled(features, z)),
         ):
             title = f"{name}, {len(heights)} heights"
             table.append(timed(title, run, options.batch_size, options.device, options.repeats))
-    depth = DepthLiftOptions(context_channels=channels).built(channels, GRID).to(options.device)
+    depth = DepthLiftOptions(context_channels=channels).build(channels, GRID).to(options.device)
     table.append(timed("depth, 59 bins", lambda: depth(features), options.batch_size, options.device, options.repeats))
     return table
 

@@ -79,7 +79,7 @@ class CameraEncoder(SensorEncoder):
         self.intermediate_channels = (bev_channels[0], bev_channels[0])
         self.backbone = ImageBackbone(backbone)
         self.pyramid = FeaturePyramid(self.backbone.channels, image_channels)
-        self.lift = lift.built(image_channels, token_grid)
+        self.lift = lift.build(image_channels, token_grid)
         self.mix_heights = ConvNormReLU(self.lift.out_channels, bev_channels[0], kernel=1)
         self.bev = BEVUNet(bev_channels[0], out_channels, bev_channels, bev_blocks)
 

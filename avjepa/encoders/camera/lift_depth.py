@@ -29,7 +29,7 @@ class DepthLiftOptions:
     z_range: tuple[float, float] = (-3.0, 5.0)
     context_channels: int = 64
 
-    def built(self, channels: int, grid: BEVGrid) -> "DepthLift":
+    def build(self, channels: int, grid: BEVGrid) -> "DepthLift":
         """The lift for image features of so many channels."""
         return DepthLift(channels, grid, self)
 

@@ -14,8 +14,8 @@ from avjepa.pretrain.masking.generators import MaskGenerator
 from avjepa.pretrain.objectives.cells import CellWeights, cell_loss, drawn_cells, loss_cells, per_sample_mean, tokens_at
 from avjepa.pretrain.objectives.objective import Embeddings, Objective, ObjectiveOutput
 from avjepa.pretrain.objectives.predictor import Predictor, PredictorOptions
-from avjepa.pretrain.objectives.regularisers import Regulariser
-from avjepa.pretrain.objectives.targets import TargetEncoder, TargetFeatures
+from avjepa.pretrain.objectives.regularisers import Regulariser, RegulariserOptions
+from avjepa.pretrain.objectives.targets import TargetFeatures, TargetOptions
 from avjepa.pretrain.objectives.views import require_equal_frames
 
 
@@ -49,8 +49,8 @@ class JEPA(Objective):
         self,
         encoder: SensorEncoder,
         masks: MaskGenerator,
-        target: TargetEncoder,
-        regularisers: list[Regulariser] | None = None,
+        target: TargetOptions,
+        regularisers: list[RegulariserOptions] | None = None,
         predictor: PredictorOptions = PredictorOptions(),  # noqa: B008 (frozen)
         input_dropout: float = 0.4,
         weights: CellWeights = CellWeights(),  # noqa: B008 (frozen)
@@ -64,9 +64,9 @@ class JEPA(Objective):
         tokens_per_sample: int = 64,
     ) -> None:
         super().__init__()
-        self.encoder, self.masks, self.target = encoder, masks, target
+        self.encoder, self.masks, self.target = encoder, masks, target.build(encoder)
         self.target_features = TargetFeatures(
-            target.prepare(encoder), intermediate_features, normalisation, standardise
+            self.target.channels_of, intermediate_features, normalisation, standardise
         )
         embedding = self.target_features.channels
         self.predictor = Predictor(encoder.out_channels, embedding, encoder.token_grid, predictor)
@@ -76,9 +76,9 @@ class JEPA(Objective):
                 encoder.reconstruction_target() if reconstruction_target is None else reconstruction_target
             )
             self.reconstruction_head = nn.Linear(predictor.width, self.reconstruction_target.channels)
-        self.regularisers = nn.ModuleList(regularisers or [])
-        for regulariser in regularisers or []:
-            regulariser.prepare(encoder.out_channels, embedding)
+        self.regularisers = nn.ModuleList(
+            options.build(encoder.out_channels, embedding) for options in regularisers or []
+        )
         self.input_dropout, self.weights, self.distance = input_dropout, weights, distance
         self.cells_per_kind, self.tokens_per_sample = cells_per_kind, tokens_per_sample
 

@@ -2,6 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int64
@@ -68,9 +69,6 @@ def sigreg(tokens: Tokens, directions: Float[Tensor, "direction channel"]) -> Fl
 class Regulariser(nn.Module, ABC):
     """A penalty on the embeddings of one batch, over all processes."""
 
-    def prepare(self, context_channels: int, prediction_channels: int) -> None:
-        """Called once by the objective, which knows the widths; builds what depends on them."""
-
     @abstractmethod
     def forward(
         self, context: Float[Tensor, "token channel"], prediction: Float[Tensor, "token_masked embedding"]
@@ -86,15 +84,35 @@ class Regulariser(nn.Module, ABC):
         """``Objective.after_step``."""
 
 
-class VarianceHinge(Regulariser):
-    """The hinge on the std of L2-normalised embeddings of context and prediction.
+class RegulariserOptions(ABC):
+    """Everything about a regulariser but the widths of what it sees. Constructor arguments are YAML keys."""
+
+    @abstractmethod
+    def build(self, context_channels: int, prediction_channels: int) -> Regulariser:
+        """The penalty on embeddings of so many channels, context encoder's and predictor's."""
+
+
+@dataclass(frozen=True)
+class VarianceHingeOptions(RegulariserOptions):
+    """Options of ``VarianceHinge``.
 
     Args:
         weight: of the sum of the two hinges.
         margin: the std below which a channel is penalised, in units of the healthy 1/√C.
     """
 
-    def __init__(self, weight: float = 1.0, margin: float = 1.0) -> None:
+    weight: float = 1.0
+    margin: float = 1.0
+
+    def build(self, context_channels: int, prediction_channels: int) -> "VarianceHinge":
+        """See ``RegulariserOptions.build``."""
+        return VarianceHinge(self.weight, self.margin)
+
+
+class VarianceHinge(Regulariser):
+    """The hinge on the std of L2-normalised embeddings of context and prediction."""
+
+    def __init__(self, weight: float, margin: float) -> None:
         super().__init__()
         self.weight, self.margin = weight, margin
 
@@ -108,11 +126,9 @@ class VarianceHinge(Regulariser):
         }
 
 
-class VICReg(Regulariser):
-    """VICReg's variance and covariance terms on a linear projection of the context embeddings.
-
-    The projection lets an encoder that ends in a normalisation reach unit variance; it has no normalisation of its
-    own, which would meet the variance term whatever the encoder does. The invariance term is the objective's own.
+@dataclass(frozen=True)
+class VICRegOptions(RegulariserOptions):
+    """Options of ``VICReg``.
 
     Args:
         variance: weight of the variance term (the paper's 25 : 1 against the covariance).
@@ -120,14 +136,26 @@ class VICReg(Regulariser):
         width: channels of the projection.
     """
 
-    def __init__(self, variance: float = 1.0, covariance: float = 0.04, width: int = 128) -> None:
-        super().__init__()
-        self.variance, self.covariance, self.width = variance, covariance, width
-        self.projector: nn.Module = nn.Identity()
+    variance: float = 1.0
+    covariance: float = 0.04
+    width: int = 128
 
-    def prepare(self, context_channels: int, prediction_channels: int) -> None:
-        """Build the projection."""
-        self.projector = nn.Linear(context_channels, self.width)
+    def build(self, context_channels: int, prediction_channels: int) -> "VICReg":
+        """See ``RegulariserOptions.build``."""
+        return VICReg(context_channels, self)
+
+
+class VICReg(Regulariser):
+    """VICReg's variance and covariance terms on a linear projection of the context embeddings.
+
+    The projection lets an encoder that ends in a normalisation reach unit variance; it has no normalisation of its
+    own, which would meet the variance term whatever the encoder does. The invariance term is the objective's own.
+    """
+
+    def __init__(self, channels: int, options: VICRegOptions) -> None:
+        super().__init__()
+        self.variance, self.covariance = options.variance, options.covariance
+        self.projector = nn.Linear(channels, options.width)
 
     def forward(
         self, context: Float[Tensor, "token channel"], prediction: Float[Tensor, "token_masked embedding"]
@@ -140,10 +168,9 @@ class VICReg(Regulariser):
         }
 
 
-class SIGReg(Regulariser):
-    """SIGReg on projected context embeddings, along directions that change at every optimiser step.
-
-    An encoder that ends in a normalisation cannot be Gaussian: a Linear and a batch normalisation stand in between.
+@dataclass(frozen=True)
+class SIGRegOptions(RegulariserOptions):
+    """Options of ``SIGReg``.
 
     Args:
         weight: λ, .02 to .05 in the paper. With a target that is the encoder itself it is all that prevents collapse.
@@ -151,17 +178,28 @@ class SIGReg(Regulariser):
         width: channels of the projection.
     """
 
+    weight: float = 0.05
+    directions: int = 256
+    width: int = 128
+
+    def build(self, context_channels: int, prediction_channels: int) -> "SIGReg":
+        """See ``RegulariserOptions.build``."""
+        return SIGReg(context_channels, self)
+
+
+class SIGReg(Regulariser):
+    """SIGReg on projected context embeddings, along directions that change at every optimiser step.
+
+    An encoder that ends in a normalisation cannot be Gaussian: a Linear and a batch normalisation stand in between.
+    """
+
     step: Int64[Tensor, ""]
 
-    def __init__(self, weight: float = 0.05, directions: int = 256, width: int = 128) -> None:
+    def __init__(self, channels: int, options: SIGRegOptions) -> None:
         super().__init__()
-        self.weight, self.directions, self.width = weight, directions, width
-        self.projector: nn.Module = nn.Identity()
+        self.weight, self.directions, self.width = options.weight, options.directions, options.width
         self.register_buffer("step", torch.zeros((), dtype=torch.int64))
-
-    def prepare(self, context_channels: int, prediction_channels: int) -> None:
-        """Build the projection."""
-        self.projector = nn.Sequential(nn.Linear(context_channels, self.width), TokenNorm(self.width))
+        self.projector = nn.Sequential(nn.Linear(channels, options.width), TokenNorm(options.width))
 
     def forward(
         self, context: Float[Tensor, "token channel"], prediction: Float[Tensor, "token_masked embedding"]

@@ -2,6 +2,7 @@
 
 import copy
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 import torch
@@ -16,11 +17,13 @@ from avjepa.pretrain.token_norms import RunningStandardiser
 
 
 class TargetEncoder(nn.Module, ABC):
-    """Encodes the target view, in full: nothing is hidden from it."""
+    """Encodes the target view, in full: nothing is hidden from it.
 
-    def prepare(self, encoder: SensorEncoder) -> SensorEncoder:
-        """Called once by the objective with the context encoder; returns the encoder whose channels the target has."""
-        return encoder
+    Attributes:
+        channels_of: the encoder whose channels the target has.
+    """
+
+    channels_of: SensorEncoder
 
     @abstractmethod
     def forward(self, encoder: SensorEncoder, batch: Batch) -> BEVMap:
@@ -28,6 +31,14 @@ class TargetEncoder(nn.Module, ABC):
 
     def after_step(self, encoder: SensorEncoder, step: int) -> None:
         """``Objective.after_step``."""
+
+
+class TargetOptions(ABC):
+    """Everything about a target encoder but the context encoder. Constructor arguments are YAML keys."""
+
+    @abstractmethod
+    def build(self, encoder: SensorEncoder) -> TargetEncoder:
+        """The target encoder beside a context encoder."""
 
 
 Teacher = TypeVar("Teacher", bound="_Teacher")
@@ -39,18 +50,21 @@ class _Teacher(TargetEncoder):
     In evaluation mode its normalisations use its own running statistics, not those of the batch at hand.
     """
 
-    teacher: SensorEncoder
-
-    def _own(self, teacher: SensorEncoder) -> None:
+    def __init__(self, teacher: SensorEncoder) -> None:
+        super().__init__()
         self.teacher = teacher
         self.teacher.requires_grad_(False)
         self.teacher.eval()
 
+    @property
+    def channels_of(self) -> SensorEncoder:  # type: ignore[override]
+        """The teacher."""
+        return self.teacher
+
     def train(self: Teacher, mode: bool = True) -> Teacher:
         """Training mode for all but the teacher."""
         super().train(mode)
-        if hasattr(self, "teacher"):
-            self.teacher.eval()
+        self.teacher.eval()
         return self
 
     @torch.no_grad()
@@ -60,29 +74,35 @@ class _Teacher(TargetEncoder):
         return map_
 
 
-class EMATarget(_Teacher):
-    """The exponential moving average of the context encoder, parameters and buffers, updated per optimiser step.
+@dataclass(frozen=True)
+class EMATargetOptions(TargetOptions):
+    """Options of an ``EMATarget``.
 
     Args:
         momentum: weight of the past at every step.
     """
 
-    def __init__(self, momentum: Momentum = Momentum()) -> None:  # noqa: B008 (frozen)
-        super().__init__()
-        self.momentum = momentum
+    momentum: Momentum = Momentum()  # noqa: RUF009 (frozen)
 
-    def prepare(self, encoder: SensorEncoder) -> SensorEncoder:
-        """Start from a copy of the context encoder that shares no storage with it."""
-        self._own(copy.deepcopy(encoder))
-        return self.teacher
+    def build(self, encoder: SensorEncoder) -> "EMATarget":
+        """Starts from a copy of the context encoder that shares no storage with it."""
+        return EMATarget(copy.deepcopy(encoder), self.momentum)
+
+
+class EMATarget(_Teacher):
+    """The exponential moving average of the context encoder, parameters and buffers, updated per optimiser step."""
+
+    def __init__(self, teacher: SensorEncoder, momentum: Momentum) -> None:
+        super().__init__(teacher)
+        self.momentum = momentum
 
     def after_step(self, encoder: SensorEncoder, step: int) -> None:
         """Move towards the context encoder, which has just made its step number ``step``."""
         update_teacher(self.teacher, encoder, self.momentum.at(step - 1), step - 1)
 
 
-class FrozenTarget(_Teacher):
-    """A trained encoder that stays as it is; of the same sensor or of another one on the same token grid.
+class FrozenTargetOptions(TargetOptions):
+    """Options of a ``FrozenTarget``.
 
     Args:
         encoder: the trained encoder. In YAML, a bundle's: ``class_path: avjepa.encoders.bundled.load_encoder`` with
@@ -90,17 +110,39 @@ class FrozenTarget(_Teacher):
     """
 
     def __init__(self, encoder: SensorEncoder) -> None:
-        super().__init__()
-        self._own(encoder)
+        self.encoder = encoder
 
-    def prepare(self, encoder: SensorEncoder) -> SensorEncoder:
-        """Check that both encoders have the same cells."""
-        if self.teacher.token_grid != encoder.token_grid:
+    def build(self, encoder: SensorEncoder) -> "FrozenTarget":
+        """The trained encoder as the target.
+
+        Raises:
+            UserError: it has other cells than the encoder to train.
+        """
+        if self.encoder.token_grid != encoder.token_grid:
             raise UserError(
-                f"FrozenTarget.encoder: its token grid {self.teacher.token_grid} is not that of the encoder to train, "
-                f"{encoder.token_grid}; train on the target's grid or choose another target"
+                f"FrozenTargetOptions.encoder: its token grid {self.encoder.token_grid} is not that of the encoder to "
+                f"train, {encoder.token_grid}; train on the target's grid or choose another target"
             )
-        return self.teacher
+        return FrozenTarget(self.encoder)
+
+
+class FrozenTarget(_Teacher):
+    """A trained encoder that stays as it is; of the same sensor or of another one on the same token grid."""
+
+
+@dataclass(frozen=True)
+class SharedTargetOptions(TargetOptions):
+    """Options of a ``SharedTarget``.
+
+    Args:
+        stop_gradient: train the encoder through the context alone.
+    """
+
+    stop_gradient: bool = True
+
+    def build(self, encoder: SensorEncoder) -> "SharedTarget":
+        """See ``TargetOptions.build``."""
+        return SharedTarget(encoder, self.stop_gradient)
 
 
 class SharedTarget(TargetEncoder):
@@ -109,13 +151,11 @@ class SharedTarget(TargetEncoder):
     LeJEPA (2511.08544) stops no gradient. It can afford that because SIGReg holds the very embeddings it compares at
     unit variance. Here the features ahead of the regulariser's projection are compared, and a gradient through the
     target shrinks them, whatever the projection looks like; so by default it is stopped.
-
-    Args:
-        stop_gradient: train the encoder through the context alone.
     """
 
-    def __init__(self, stop_gradient: bool = True) -> None:
+    def __init__(self, encoder: SensorEncoder, stop_gradient: bool) -> None:
         super().__init__()
+        self.__dict__["channels_of"] = encoder  # not a submodule: it is the objective's
         self.stop_gradient = stop_gradient
 
     def forward(self, encoder: SensorEncoder, batch: Batch) -> BEVMap:

@@ -6,7 +6,7 @@ from torch import nn
 
 from avjepa.errors import UserError
 from avjepa.pretrain.objectives.ema import Momentum, update_teacher
-from avjepa.pretrain.objectives.targets import EMATarget
+from avjepa.pretrain.objectives.targets import EMATargetOptions
 from tests.pretrain.toys import ToyEncoder, toy_batch
 
 
@@ -21,11 +21,10 @@ def test_momentum_goes_from_start_to_end_in_its_own_steps() -> None:
 
 def test_momentum_neither_restarts_nor_rises_with_a_longer_training() -> None:
     """Defect 6. Resumed at step 600, the teacher moves by step 600's momentum; how long the run will be has no part."""
-    target = EMATarget(Momentum(0.0, 1.0, steps=1000))
+    options = EMATargetOptions(Momentum(0.0, 1.0, steps=1000))
     student = ToyEncoder()
-    teacher = target.prepare(student)
-    resumed = EMATarget(Momentum(0.0, 1.0, steps=1000))
-    resumed.prepare(student)
+    target, resumed = options.build(student), options.build(student)
+    teacher = target.teacher
     resumed.load_state_dict(target.state_dict())
     with torch.no_grad():
         for parameter in student.parameters():
@@ -62,9 +61,8 @@ def test_teacher_follows_running_statistics_too() -> None:
 
 def test_teacher_stays_in_evaluation_mode() -> None:
     """Defect 5: its output is a function of its state and the sample, not of the batch the sample came in."""
-    target = EMATarget()
     student = ToyEncoder(norm=True)
-    target.prepare(student)
+    target = EMATargetOptions().build(student)
     target.train()
     student.train()
     before = {name: tensor.clone() for name, tensor in target.state_dict().items()}
@@ -76,8 +74,9 @@ def test_teacher_stays_in_evaluation_mode() -> None:
 
 
 def test_teacher_shares_no_storage_and_learns_nothing_by_gradient() -> None:
-    target, student = EMATarget(), ToyEncoder(norm=True)
-    teacher = target.prepare(student)
+    student = ToyEncoder(norm=True)
+    target = EMATargetOptions().build(student)
+    teacher = target.teacher
     ours = {tensor.data_ptr() for tensor in [*student.parameters(), *student.buffers()]}
     theirs = {tensor.data_ptr() for tensor in [*teacher.parameters(), *teacher.buffers()]}
     assert not ours & theirs
@@ -88,8 +87,9 @@ def test_teacher_shares_no_storage_and_learns_nothing_by_gradient() -> None:
 
 def test_a_step_moves_the_teacher_once() -> None:
     """``after_step`` is per optimiser step: two updates at constant momentum m leave m² of the past."""
-    target, student = EMATarget(Momentum(0.5, 0.5)), ToyEncoder()
-    teacher = target.prepare(student)
+    student = ToyEncoder()
+    target = EMATargetOptions(Momentum(0.5, 0.5)).build(student)
+    teacher = target.teacher
     past = teacher.body[0].weight.clone()
     with torch.no_grad():
         student.body[0].weight.add_(1.0)

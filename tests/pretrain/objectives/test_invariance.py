@@ -14,7 +14,7 @@ from avjepa.pretrain.masking.generators import MultiBlock
 from avjepa.pretrain.objectives.invariance import Invariance, info_nce
 from avjepa.pretrain.objectives.jepa import JEPA
 from avjepa.pretrain.objectives.occupancy import OccupancyReconstruction
-from avjepa.pretrain.objectives.targets import EMATarget
+from avjepa.pretrain.objectives.targets import EMATargetOptions
 from avjepa.pretrain.objectives.views import aligned
 from tests.pretrain.toys import GRID, ToyEncoder, batch_of, scene, toy_batch
 
@@ -128,7 +128,7 @@ def test_objectives_that_compare_cell_by_cell_refuse_views_in_different_frames()
     views = two_views([1], augmentation(0.2), augmentation(-0.2))
     masks = MultiBlock(sides=(1.0, 2.0))
     for model in (
-        JEPA(ToyEncoder(), masks, EMATarget()),
+        JEPA(ToyEncoder(), masks, EMATargetOptions()),
         OccupancyReconstruction(ToyEncoder(), masks, PillarPoints("lidar")),
     ):
         with pytest.raises(UserError, match="independent_views"):

@@ -13,15 +13,15 @@ from avjepa.pretrain.objectives.cells import CellWeights, cell_loss, drawn_cells
 from avjepa.pretrain.objectives.ema import Momentum
 from avjepa.pretrain.objectives.jepa import JEPA, cell_distance, on_map, trivial_distance
 from avjepa.pretrain.objectives.predictor import PredictorOptions
-from avjepa.pretrain.objectives.regularisers import SIGReg, VarianceHinge, VICReg
-from avjepa.pretrain.objectives.targets import EMATarget, FrozenTarget, SharedTarget
+from avjepa.pretrain.objectives.regularisers import SIGRegOptions, VarianceHingeOptions, VICRegOptions
+from avjepa.pretrain.objectives.targets import EMATargetOptions, FrozenTargetOptions, SharedTargetOptions
 from tests.pretrain.toys import GRID, ToyEncoder, batch_of, scene, toy_batch
 
 
 def jepa(seed: int = 0, norm: bool = False, target: Any = None, **options: Any) -> JEPA:
     torch.manual_seed(seed)
     masks = MultiBlock(sides=(1.0, 2.0))
-    target = EMATarget(Momentum(0.99, 0.99)) if target is None else target
+    target = EMATargetOptions(Momentum(0.99, 0.99)) if target is None else target
     return JEPA(ToyEncoder(norm=norm), masks, target, predictor=PredictorOptions(32, (1, 2)), **options)
 
 
@@ -54,7 +54,7 @@ def loss_vs_mean_prediction(model: JEPA) -> float:
 @pytest.mark.parametrize("options", [{}, {"distance": "cosine"}], ids=["smooth_l1", "cosine"])
 def test_it_learns_what_the_mean_target_does_not_know(options: dict[str, Any]) -> None:
     """On unseen scenes whose structure a visible part reveals; healthy embeddings stay spread."""
-    model = jepa(regularisers=[VarianceHinge()], **options)
+    model = jepa(regularisers=[VarianceHingeOptions()], **options)
     before = loss_vs_mean_prediction(model)
     train(model.train(), 0, 80)
     assert before > 0.95
@@ -65,7 +65,7 @@ def test_it_learns_what_the_mean_target_does_not_know(options: dict[str, Any]) -
 def test_collapse_is_seen_though_the_loss_falls() -> None:
     """No teacher, no stopped gradient, no regulariser: the loss goes to zero and nothing is learned."""
     model = jepa(
-        target=SharedTarget(stop_gradient=False),
+        target=SharedTargetOptions(stop_gradient=False),
         input_dropout=0.0,
         intermediate_features=False,
         normalisation="none",
@@ -80,17 +80,23 @@ def test_collapse_is_seen_though_the_loss_falls() -> None:
     assert visible_std(model) < 0.15
 
 
-@pytest.mark.parametrize("regulariser", [VarianceHinge, VICReg, SIGReg])
+@pytest.mark.parametrize("regulariser", [VarianceHingeOptions, VICRegOptions, SIGRegOptions])
 def test_a_shared_encoder_with_a_regulariser_does_not_collapse(regulariser: Callable[[], Any]) -> None:
-    model = jepa(target=SharedTarget(), regularisers=[regulariser()])
+    model = jepa(target=SharedTargetOptions(), regularisers=[regulariser()])
     train(model, 0, 60)
     assert visible_std(model) > 0.25
 
 
-@pytest.mark.parametrize("target", [EMATarget, SharedTarget, lambda: FrozenTarget(ToyEncoder(channels=8))])
+@pytest.mark.parametrize(
+    "target", [EMATargetOptions, SharedTargetOptions, lambda: FrozenTargetOptions(ToyEncoder(channels=8))]
+)
 def test_every_trainable_parameter_gets_a_gradient_and_nothing_else(target: Callable[[], Any]) -> None:
     """Defects 1 and 3: tokens are trained, and no gradient comes through the target."""
-    model = jepa(target=target(), regularisers=[VarianceHinge(), VICReg(), SIGReg()], reconstruction_weight=1.0)
+    model = jepa(
+        target=target(),
+        regularisers=[VarianceHingeOptions(), VICRegOptions(), SIGRegOptions()],
+        reconstruction_weight=1.0,
+    )
     model(toy_batch([1, 2])).loss.backward()
     for name, parameter in model.named_parameters():
         if name.startswith("target."):
@@ -122,11 +128,11 @@ def test_raw_content_is_a_depth_of_the_target() -> None:
 
 def test_no_gradient_comes_through_the_target() -> None:
     """Defect 3: the gradient equals that towards the same targets given as constants."""
-    model = jepa(target=SharedTarget())
+    model = jepa(target=SharedTargetOptions())
     batch = toy_batch([1, 2])
     model(batch).loss.backward()
     through_model = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
-    constant = FrozenTarget(ToyEncoder())
+    constant = FrozenTargetOptions(ToyEncoder()).build(model.encoder)
     constant.teacher.load_state_dict(model.encoder.state_dict())
     model.zero_grad()
     model.target_features.standardiser.load_state_dict(jepa().target_features.standardiser.state_dict())  # type: ignore[union-attr]
@@ -176,7 +182,7 @@ def test_samples_with_next_to_nothing_in_them(things: list[int]) -> None:
     """Defect 7: an empty cloud, and one point, give finite losses and gradients."""
     clouds = [scene(i, count)[: 1 if count == 1 else None] for i, count in enumerate(things)]
     batch = batch_of(clouds, [0, 1])
-    model = jepa(regularisers=[VarianceHinge(), VICReg(), SIGReg()])
+    model = jepa(regularisers=[VarianceHingeOptions(), VICRegOptions(), SIGRegOptions()])
     output = model(PretrainBatch(batch, batch))
     output.loss.backward()
     assert output.loss.isfinite()
@@ -194,10 +200,10 @@ def test_a_sample_s_loss_does_not_depend_on_its_batch() -> None:
 
 def test_stop_and_resume_is_exact() -> None:
     """Objective and optimiser state hold everything: teacher, statistics, SIGReg's step."""
-    whole, first = (jepa(norm=True, regularisers=[SIGReg()]) for _ in range(2))
+    whole, first = (jepa(norm=True, regularisers=[SIGRegOptions()]) for _ in range(2))
     train(whole, 0, 6)
     optimiser = train(first, 0, 3)
-    second = jepa(seed=99, norm=True, regularisers=[SIGReg()])
+    second = jepa(seed=99, norm=True, regularisers=[SIGRegOptions()])
     second.load_state_dict(first.state_dict())
     resumed = torch.optim.AdamW([p for p in second.parameters() if p.requires_grad], lr=3e-3)
     resumed.load_state_dict(optimiser.state_dict())
@@ -207,18 +213,18 @@ def test_stop_and_resume_is_exact() -> None:
 
 
 def test_loss_is_fp32_under_autocast() -> None:
-    model = jepa(regularisers=[VarianceHinge(), VICReg(), SIGReg()])
+    model = jepa(regularisers=[VarianceHingeOptions(), VICRegOptions(), SIGRegOptions()])
     with torch.autocast("cpu", torch.bfloat16):
         output = model(toy_batch([1, 2]))
     assert output.loss.dtype == torch.float32
     assert all(term.dtype == torch.float32 for term in output.terms.values())
     output.loss.backward()
-    full = jepa(regularisers=[VarianceHinge(), VICReg(), SIGReg()])(toy_batch([1, 2])).loss
+    full = jepa(regularisers=[VarianceHingeOptions(), VICRegOptions(), SIGRegOptions()])(toy_batch([1, 2])).loss
     torch.testing.assert_close(output.loss, full, rtol=0.05, atol=0)
 
 
 def test_the_loss_is_the_sum_of_its_terms() -> None:
-    output = jepa(regularisers=[VarianceHinge()])(toy_batch([1, 2]))
+    output = jepa(regularisers=[VarianceHingeOptions()])(toy_batch([1, 2]))
     names = {"masked_occupied", "masked_empty", "visible_occupied", "visible_empty"}
     names |= {"variance_context", "variance_prediction"}
     assert output.terms.keys() == names | {"loss_vs_mean_prediction"}

@@ -6,10 +6,11 @@ from torch import Tensor
 
 from avjepa.distributed import moments
 from avjepa.pretrain.objectives.regularisers import (
-    Regulariser,
+    RegulariserOptions,
     SIGReg,
-    VarianceHinge,
-    VICReg,
+    SIGRegOptions,
+    VarianceHingeOptions,
+    VICRegOptions,
     covariance_term,
     random_directions,
     sigreg,
@@ -60,9 +61,7 @@ def test_directions_are_unit_and_change_with_the_step_alone() -> None:
 
     def fresh() -> SIGReg:
         torch.manual_seed(0)
-        regulariser = SIGReg(directions=4, width=8)
-        regulariser.prepare(16, 16)
-        return regulariser
+        return SIGRegOptions(directions=4, width=8).build(16, 16)
 
     tokens = gaussian(32, 16)
     first, resumed = fresh(), fresh()
@@ -96,11 +95,10 @@ def test_variance_hinge_knows_healthy_from_collapsed() -> None:
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
-@pytest.mark.parametrize("build", [VarianceHinge, VICReg, SIGReg])
-def test_no_token_or_one_gives_finite_terms_and_gradients(build: type[Regulariser], count: int) -> None:
+@pytest.mark.parametrize("options", [VarianceHingeOptions, VICRegOptions, SIGRegOptions])
+def test_no_token_or_one_gives_finite_terms_and_gradients(options: type[RegulariserOptions], count: int) -> None:
     """Defect 7: the std of one visible cell was NaN."""
-    regulariser = build()
-    regulariser.prepare(8, 6)
+    regulariser = options().build(8, 6)
     context = gaussian(count, 8).requires_grad_()
     prediction = torch.zeros(count, 6, requires_grad=True)
     total = torch.stack(list(regulariser(context, prediction).values())).sum()
@@ -110,11 +108,10 @@ def test_no_token_or_one_gives_finite_terms_and_gradients(build: type[Regularise
         assert tensor.grad is None or tensor.grad.isfinite().all()
 
 
-@pytest.mark.parametrize("build", [VarianceHinge, VICReg, SIGReg])
-def test_descending_a_regulariser_undoes_collapse(build: type[Regulariser]) -> None:
+@pytest.mark.parametrize("options", [VarianceHingeOptions, VICRegOptions, SIGRegOptions])
+def test_descending_a_regulariser_undoes_collapse(options: type[RegulariserOptions]) -> None:
     torch.manual_seed(0)
-    regulariser = build()
-    regulariser.prepare(8, 8)
+    regulariser = options().build(8, 8)
     tokens = (torch.ones(64, 8) + 0.01 * gaussian(64, 8)).requires_grad_()
     parameters = [tokens, *regulariser.parameters()]
     optimiser = torch.optim.Adam(parameters, lr=0.05)

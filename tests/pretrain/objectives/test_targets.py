@@ -10,7 +10,13 @@ from avjepa.bundle.files import save_bundle
 from avjepa.encoders.base import BEVMap
 from avjepa.errors import UserError
 from avjepa.geometry.grid import BEVGrid
-from avjepa.pretrain.objectives.targets import EMATarget, FrozenTarget, SharedTarget, TargetEncoder, TargetFeatures
+from avjepa.pretrain.objectives.targets import (
+    EMATargetOptions,
+    FrozenTargetOptions,
+    SharedTargetOptions,
+    TargetFeatures,
+    TargetOptions,
+)
 from tests.pretrain.toys import ToyEncoder, toy_batch
 
 
@@ -57,9 +63,9 @@ def test_half_precision_features_become_fp32_targets() -> None:
 
 def test_frozen_target_is_frozen_and_may_be_another_encoder() -> None:
     other = ToyEncoder(channels=24, norm=True)
-    target = FrozenTarget(other)
     student = ToyEncoder()
-    assert TargetFeatures(target.prepare(student), True, "layer", True).channels == 48
+    target = FrozenTargetOptions(other).build(student)
+    assert TargetFeatures(target.channels_of, True, "layer", True).channels == 48
     target.train()
     before = copy.deepcopy(target.state_dict())
     out = target(student, toy_batch([1, 2]).context)
@@ -73,34 +79,34 @@ def test_frozen_target_comes_from_a_bundle_by_yaml(tmp_path: Path) -> None:
     trained = ToyEncoder(channels=4)
     save_bundle(trained, tmp_path, {})
     parser = ArgumentParser(exit_on_error=False)
-    parser.add_subclass_arguments(TargetEncoder, "target")
+    parser.add_subclass_arguments(TargetOptions, "target")
     encoder = {"class_path": "avjepa.encoders.bundled.load_encoder", "init_args": {"directory": str(tmp_path)}}
-    parsed = parser.parse_object({"target": {"class_path": "FrozenTarget", "init_args": {"encoder": encoder}}})
-    target = parser.instantiate_classes(parsed).target
+    parsed = parser.parse_object({"target": {"class_path": "FrozenTargetOptions", "init_args": {"encoder": encoder}}})
+    student = ToyEncoder()
+    target = parser.instantiate_classes(parsed).target.build(student)
     batch = toy_batch([1]).context
-    torch.testing.assert_close(target(ToyEncoder(), batch).features, trained(batch).features.detach())
+    torch.testing.assert_close(target(student, batch).features, trained(batch).features.detach())
 
 
 def test_frozen_target_on_another_grid_is_refused() -> None:
-    target = FrozenTarget(ToyEncoder(grid=BEVGrid(-10.0, 14.0, -8.0, 8.0, 2.0)))
-    with pytest.raises(UserError, match=r"FrozenTarget\.encoder.*token grid"):
-        target.prepare(ToyEncoder())
+    target = FrozenTargetOptions(ToyEncoder(grid=BEVGrid(-10.0, 14.0, -8.0, 8.0, 2.0)))
+    with pytest.raises(UserError, match=r"FrozenTargetOptions\.encoder.*token grid"):
+        target.build(ToyEncoder())
 
 
 def test_shared_target_has_no_weights_of_its_own() -> None:
     encoder = ToyEncoder()
-    target = SharedTarget()
-    assert target.prepare(encoder) is encoder
+    target = SharedTargetOptions().build(encoder)
+    assert target.channels_of is encoder
     assert not target.state_dict()
     batch = toy_batch([1]).context
     assert not target(encoder, batch).features.requires_grad
-    assert SharedTarget(stop_gradient=False)(encoder, batch).features.requires_grad
+    assert SharedTargetOptions(stop_gradient=False).build(encoder)(encoder, batch).features.requires_grad
 
 
 def test_teacher_sees_everything() -> None:
     """Unlike AD-L-JEPA's, which sees the hidden cells alone: its map equals the encoder's of the full view."""
     encoder = ToyEncoder()
-    target = EMATarget()
-    target.prepare(encoder)
+    target = EMATargetOptions().build(encoder)
     batch = toy_batch([1, 2]).context
     torch.testing.assert_close(target(encoder, batch).features, encoder(batch).features.detach())
