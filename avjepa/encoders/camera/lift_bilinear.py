@@ -23,16 +23,12 @@ class BilinearLiftOptions:
 
     heights: tuple[float, ...] = (0.0, 0.75, 1.5, 2.5)
 
-<<<<<<< HEAD
     def __post_init__(self) -> None:
         require_numbers("lift.heights", self.heights)
         if list(self.heights) != sorted(set(self.heights)):
             raise UserError(f"lift.heights: {list(self.heights)} must be ascending heights in metres")
 
-    def built(self, channels: int, grid: BEVGrid) -> "BilinearLift":
-=======
     def build(self, channels: int, grid: BEVGrid) -> "BilinearLift":
->>>>>>> fed1306 (One way of late binding: targets and regularisers are options that build, as lifts, necks and heads are)
         """The lift for image features of so many channels."""
         return BilinearLift(channels, grid, self)
 
