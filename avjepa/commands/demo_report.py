@@ -105,7 +105,7 @@ def gathered_scene(out: Path, sensor: str, dataset: DrivingDataset, moment: int)
     """A keyframe with the predictions of the detector on the pre-trained backbone of ``sensor``."""
     sample = loaded(dataset, moment, None)
     predictions = finetune_folder(out, sensor, "jepa") / "evaluation" / "val" / "predictions.json"
-    found = read_detections(predictions, sample.token, sample.global_from_level, load_taxonomy("nuscenes"))
+    found = read_detections(predictions, sample.token, sample.global_from_level, dataset.taxonomy)
     detections = (found.boxes, found.scores, found.class_index)
     return Scene(f"{sample.scene}, detections of the pre-trained {sensor} detector", sample, detections)
 

@@ -21,8 +21,8 @@ def score(model: FinetuneModule, data: DetectionDataModule, run: Path, provenanc
     folder = run / "evaluation" / data.eval_split
     model.to(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     predictions = predict_split(model, data, folder / "predictions.json")
-    assert data.index is not None  # it was set up to predict
-    evaluate_detection(predictions, ScoredSplit(data.index, data.taxonomy, data.eval_split), folder)
+    assert data.source is not None  # it was set up to predict
+    evaluate_detection(predictions, ScoredSplit(data.source, data.eval_split), folder)
     write_json(folder / "provenance.json", provenance)
     print(folder / "metrics.json")
 

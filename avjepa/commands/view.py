@@ -44,12 +44,13 @@ def view(
     from avjepa.data.datasets import open_dataset
     from avjepa.data.files.images import ImageTransform
     from avjepa.data.sensor_inputs import LidarSweeps, RadarSweeps, SensorInputs
+    from avjepa.data.taxonomy import load_taxonomy
     from avjepa.evaluate.detection.sample_detections import read_detections
     from avjepa.report.view import draw_sample, show_points
 
     if out.suffix.lower() != ".png":
         raise UserError(f"--out {out}: the picture is a PNG; give a name that ends in .png")
-    dataset = open_dataset(data, version, load_channels(channels), taxonomy)
+    dataset = open_dataset(data, version, load_channels(channels), load_taxonomy(taxonomy))
     classes = dataset.taxonomy
     keyframes = dataset.moments(dataset.scenes_of(split), keyframes_only=True).tolist()
     if token is not None:

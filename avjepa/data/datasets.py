@@ -28,7 +28,7 @@ LAYOUTS = {"nuscenes": Layout(NuScenesDataset.recognises, NuScenesDataset.open)}
 
 
 def open_dataset(
-    dataroot: str | Path, version: str, channels: SensorChannels | None = None, taxonomy: str = "nuscenes"
+    dataroot: str | Path, version: str, channels: SensorChannels | None = None, taxonomy: Taxonomy | None = None
 ) -> DrivingDataset:
     """Open a data set.
 
@@ -36,7 +36,7 @@ def open_dataset(
         dataroot: its root.
         version: which part of it.
         channels: which channels are which sensor's; ``None`` for those of nuScenes.
-        taxonomy: name or YAML file of the classes, see ``load_taxonomy``.
+        taxonomy: the classes; ``None`` for those of nuScenes.
 
     Raises:
         UserError: there is no such data set, or it lacks something; one line says what.
@@ -44,4 +44,4 @@ def open_dataset(
     root = Path(dataroot)
     fitting = [layout for layout in LAYOUTS.values() if layout.recognises(root, version)]
     layout = (fitting or [LAYOUTS["nuscenes"]])[0]  # whose error says what a data set looks like
-    return layout.open(root, version, channels or NUSCENES_CHANNELS, load_taxonomy(taxonomy))
+    return layout.open(root, version, channels or NUSCENES_CHANNELS, taxonomy or load_taxonomy("nuscenes"))

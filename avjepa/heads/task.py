@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic
 
-from avjepa.data.nuscenes.index import DatasetIndex
+from avjepa.data.protocol import DrivingDataset
 from avjepa.data.sample import Batch
 from avjepa.data.taxonomy import Taxonomy
 from avjepa.geometry.grid import BEVGrid
@@ -46,8 +46,7 @@ class PredictionWriter(ABC, Generic[Prediction]):
 class ScoredSplit:
     """What predictions are scored on."""
 
-    index: DatasetIndex
-    taxonomy: Taxonomy
+    source: DrivingDataset
     split: str
     without_input: tuple[str, ...] = ()
     """Samples for which none of the model's sensors had data; their predictions are empty, which the scorer says."""

@@ -15,7 +15,7 @@ import torch
 from lightning import Trainer
 
 from avjepa.data.loading.datamodule import DetectionDataModule
-from avjepa.data.nuscenes.annotations import AnnotationIndex
+from avjepa.data.nuscenes.dataset import NuScenesDataset
 from avjepa.encoders.bundled import load_encoder
 from avjepa.errors import UserError
 from avjepa.evaluate.detection.fast import FastDetectionEval
@@ -231,9 +231,8 @@ class Worker(Runner[StudyJob]):
 
     def _scorer(self, data: DetectionDataModule, split: str) -> FastDetectionEval:
         if split not in self._scorers:
-            assert data.index is not None, "it was set up to predict"
-            annotations = AnnotationIndex.open(data.index, data.taxonomy)
-            truth = GroundTruth.of_split(data.index, annotations, data.taxonomy, split)
+            assert isinstance(data.source, NuScenesDataset), "it was set up to predict"
+            truth = GroundTruth.of_split(data.source.index, data.source.annotations, data.taxonomy, split)
             self._scorers[split] = FastDetectionEval(truth, data.taxonomy)
         return self._scorers[split]
 

@@ -280,7 +280,7 @@ class DetectionDataModule(_DataModule):
         super().__init__(dataroot, version, channels, batch_size, workers, seed, steps)
         radar = RadarSweeps(radar_sweeps, keep=radar_filter or KEEP_ALL_RETURNS)
         self.view = sensor_view(sensors, LidarSweeps(lidar_sweeps), radar, ImageTransform(*image_size))
-        self.taxonomy = taxonomy
+        self.taxonomy = load_taxonomy(taxonomy)
         self.train_split = train_split
         self.eval_split = eval_split
         self.validation_split = validation_split
@@ -292,7 +292,7 @@ class DetectionDataModule(_DataModule):
                 "data.gt_sampling: objects cannot be pasted into pictures; leave camera out of sensors, or gt_sampling"
             )
         if gt_sampling is not None:
-            gt_sampling.check(load_taxonomy(taxonomy))
+            gt_sampling.check(self.taxonomy)
         self.class_balanced = class_balanced
         self.on_bad_file: OnBadFileOption = on_bad_file
         self.source: DrivingDataset | None = None

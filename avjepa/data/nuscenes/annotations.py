@@ -91,11 +91,6 @@ class AnnotationIndex:
         """Number of annotations."""
         return len(self.boxes)
 
-    @cached_property
-    def sample(self) -> Int64[Array, "box"]:
-        """Sample (keyframe) of every annotation, ascending."""
-        return np.repeat(np.arange(len(self._sample_start) - 1), np.diff(self._sample_start))
-
     def fingerprint(self) -> str:
         """SHA-256 of all boxes, their categories, points and instances: see ``DatasetIndex.fingerprint``."""
         return self._contents.fingerprint()

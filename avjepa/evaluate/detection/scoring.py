@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from avjepa.data.nuscenes.annotations import AnnotationIndex
+from avjepa.data.nuscenes.dataset import NuScenesDataset
 from avjepa.data.nuscenes.index import DatasetIndex
 from avjepa.data.taxonomy import Taxonomy, load_taxonomy
+from avjepa.errors import UserError
 from avjepa.evaluate.detection.fast import MAXIMUM_BOXES, FastDetectionEval
 from avjepa.evaluate.detection.ground_truth import GroundTruth
 from avjepa.evaluate.detection.result_file import ResultFile, read_result_file
@@ -37,17 +38,21 @@ def evaluate_detection(predictions: Path, scored: ScoredSplit, out: Path, fast: 
         ``None`` where there is nothing to score: no annotated box counts. Then no ``metrics.json`` is left in ``out``.
 
     Raises:
-        UserError: a file is missing or not in its format, or the samples are not those of the split.
+        UserError: a file is missing or not in its format, the samples are not those of the split, or the data set
+            is not in nuScenes format.
     """
-    index, taxonomy, split = scored.index, scored.taxonomy, scored.split
+    source, split = scored.source, scored.split
+    if not isinstance(source, NuScenesDataset):
+        raise UserError(f"{source.name}: detections are scored on data sets in nuScenes format alone")
+    index, taxonomy = source.index, source.taxonomy
     result = read_result_file(predictions, taxonomy)
     tokens = [index.sample_token(int(row)) for row in index.samples(index.scenes_of(split))]
     result.arranged(tokens, MAXIMUM_BOXES)
     console = Console()
-    if not AnnotationIndex.is_there(index):
+    if not source.has_labels():
         _say_nothing_to_score(console, out, split, "the dataset has no annotations")
         return None
-    truth = GroundTruth.of_split(index, AnnotationIndex.open(index, taxonomy), taxonomy, split)
+    truth = GroundTruth.of_split(index, source.annotations, taxonomy, split)
     if not len(truth.boxes):
         _say_nothing_to_score(console, out, split, _what_is_annotated(truth))
         return None

@@ -11,6 +11,7 @@ from nuscenes import NuScenes
 from nuscenes.eval.common.config import config_factory
 from nuscenes.eval.detection.evaluate import DetectionEval
 
+from avjepa.data.datasets import open_dataset
 from avjepa.data.nuscenes.annotations import AnnotationIndex
 from avjepa.data.nuscenes.index import DatasetIndex
 from avjepa.data.taxonomy import load_taxonomy
@@ -62,7 +63,7 @@ def car_at(token: str, x: float, score: float) -> dict[str, Any]:
 
 
 def evaluated(predictions: Path, root: Path, split: str, **options: Any) -> DetectionScores | None:
-    scored = ScoredSplit(DatasetIndex.open(root, SYNTH), NUSCENES, split)
+    scored = ScoredSplit(open_dataset(root, SYNTH), split)
     return evaluate_detection(predictions, scored, predictions.parent / "out", **options)
 
 
@@ -153,9 +154,7 @@ def test_both_evaluators_equal_the_unmodified_devkit_on_real_boxes(
     )
     official = figures(DetectionScores.from_devkit(devkit.evaluate()[0], NUSCENES.classes))
     assert 0.1 < official[0] < 0.7
-    ours = evaluate_detection(
-        predictions, ScoredSplit(DatasetIndex.open(minival, "v1.0-mini"), NUSCENES, "mini_val"), tmp_path
-    )
+    ours = evaluate_detection(predictions, ScoredSplit(open_dataset(minival, "v1.0-mini"), "mini_val"), tmp_path)
     assert ours is not None
     np.testing.assert_array_equal(figures(ours), official)
     fast = fast_scores(predictions, minival, "v1.0-mini", "mini_val")
