@@ -48,19 +48,22 @@ def evaluate(
         on_bad_file: "stop" or "skip"; as in the run by default.
     """
     from avjepa.commands.finetune import FinetuneCLI
+    from avjepa.training.checkpoint_contents import require_same_model
     from avjepa.training.checkpoints import LAST, load_checkpoint
     from avjepa.training.defaults import CHECKPOINTS
 
     config = run / "config.yaml"
     if not config.is_file():
         raise UserError(f"--run {run}: holds no config.yaml; give the folder of a finished avjepa finetune")
-    state = load_checkpoint(checkpoint or run / CHECKPOINTS / LAST)["state_dict"]
+    path = checkpoint or run / CHECKPOINTS / LAST
+    content = load_checkpoint(path)
     given = {"--data": data, "--version": version, "--data.eval_split": split, "--on_bad_file": on_bad_file}
     options = [f"{name}={value}" for name, value in given.items() if value is not None]
     # the weights come from the checkpoint, not from the bundle that the training started from
     arguments = ["--config", str(config), *options, "--model.bundle=null", f"--out={run}"]
     cli = FinetuneCLI("finetune", FinetuneModule, DetectionDataModule, arguments)
-    cli.model.load_state_dict(state)
+    require_same_model(cli.model, content, path)
+    cli.model.load_state_dict(content["state_dict"])
     score(cli.model, cli.datamodule, run, cli.provenance())
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from avjepa.errors import UserError
+from avjepa.training.checkpoint_contents import require_training
 from avjepa.training.checkpoints import load_checkpoint
 from avjepa.training.console import status
 from avjepa.training.provenance import RECORD
@@ -42,8 +43,10 @@ def require_resumable(path: str | Path, record: Mapping[str, Any], steps: int, p
             data, an option differs that may not, or it has more steps than the training shall have.
     """
     content = load_checkpoint(path)
+    require_training(content, path)
     before, done = content.get(RECORD), content.get("global_step")
-    if not isinstance(before, dict) or not before.keys() >= {"command", "configuration", "data"}:
+    parts = {"command": str, "configuration": dict, "data": dict}
+    if not isinstance(before, dict) or not all(isinstance(before.get(name), kind) for name, kind in parts.items()):
         raise UserError(f"checkpoint {path}: does not say how it was trained; resume one of avjepa")
     if before["command"] != record["command"]:
         raise UserError(

@@ -28,6 +28,7 @@ from avjepa.training.checkpoints import LAST, last_checkpoint
 from avjepa.training.console import quiet_lightning, status
 from avjepa.training.defaults import CHECKPOINTS, default_callbacks, default_loggers, default_plugins
 from avjepa.training.provenance import RecordProvenance
+from avjepa.training.restoring import Restored
 
 SHORTHANDS = {
     "--data": "--data.dataroot",
@@ -78,6 +79,7 @@ class TrainingCLI(LightningCLI):
         arguments: Sequence[str] | Mapping[str, Any],
     ) -> None:
         self.name = name
+        self.restored = Restored()
         self._provenance: dict[str, Any] | None = None
         quiet_lightning()
         bound_yaml()
@@ -146,6 +148,7 @@ class TrainingCLI(LightningCLI):
             *default_callbacks(self.out, self.config.checkpoint_every),
             *self.callbacks(),
             RecordProvenance(self.out, self.provenance),
+            self.restored,
         ]
         configured = self.config_init.trainer
         plugins = configured.plugins if isinstance(configured.plugins, list) else [configured.plugins]
@@ -194,7 +197,7 @@ class TrainingCLI(LightningCLI):
                 require_resumable(checkpoint, self.provenance(), self.trainer.max_steps, self.trainer.world_size)
             write_text(self.out / "config.yaml", self.yaml())
         try:
-            with blamed_on("configuration", MisconfigurationException):
+            with blamed_on("configuration", MisconfigurationException), self.restored.from_checkpoint(checkpoint):
                 self.trainer.fit(self.model, self.datamodule, ckpt_path=checkpoint, weights_only=True)
         except SystemExit as stop:  # Lightning's answer to Ctrl-C
             raise KeyboardInterrupt from stop

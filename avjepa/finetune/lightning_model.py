@@ -18,6 +18,7 @@ from avjepa.errors import UserError
 from avjepa.heads.task import Task
 from avjepa.model.neck import NeckOptions
 from avjepa.model.perception_model import PerceptionModel
+from avjepa.training.checkpoint_contents import require_same_model
 from avjepa.training.console import status
 from avjepa.training.finite import require_finite_loss
 from avjepa.training.optimiser import optimiser_with_schedule, parameter_groups, planned_steps
@@ -86,7 +87,8 @@ class FinetuneModule(LightningModule):
             self.model.backbone.requires_grad_(False)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Note that the weights come from a checkpoint."""
+        """Note that the weights come from a checkpoint; refuse that of another model in one line."""
+        require_same_model(self, checkpoint)
         self._resumed = True
 
     def on_fit_start(self) -> None:

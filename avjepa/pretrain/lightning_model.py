@@ -11,7 +11,7 @@ from avjepa.data.sample import PretrainBatch
 from avjepa.distributed import means_over_processes
 from avjepa.pretrain.export import KEY, encoder_architectures
 from avjepa.pretrain.objectives.objective import Embeddings, Objective
-from avjepa.training.checkpoints import require_same_model
+from avjepa.training.checkpoint_contents import require_same_model
 from avjepa.training.finite import require_finite_loss
 from avjepa.training.optimiser import Schedule, optimiser_with_schedule, parameter_groups, planned_steps
 from avjepa.training.randomness import seed_batch

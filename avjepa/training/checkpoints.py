@@ -3,7 +3,6 @@
 import pickle
 import time
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +10,10 @@ import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
-from torch import nn
 
 from avjepa.errors import UserError
 from avjepa.files import replacing
+from avjepa.training.checkpoint_contents import require_model
 from avjepa.training.console import status
 from avjepa.training.finite import require_finite_weights
 
@@ -50,32 +49,11 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
     """Read a checkpoint of a training run, safely.
 
     Raises:
-        UserError: see ``read_tensors``; or the file is no checkpoint of a training run.
+        UserError: see ``read_tensors`` and ``require_model``.
     """
     content = read_tensors(path)
-    _require_model(content, path)
+    require_model(content, path)
     return content
-
-
-def _require_model(content: Mapping[str, Any], path: str | Path) -> None:
-    if not isinstance(content.get("state_dict"), dict):
-        raise UserError(f"checkpoint {path}: holds no model (no 'state_dict'); use a checkpoint written by avjepa")
-
-
-def require_same_model(module: nn.Module, checkpoint: Mapping[str, Any]) -> None:
-    """Raise unless a checkpoint holds every tensor of the module, of the same shape, and no other.
-
-    Raises:
-        UserError: naming one that differs, so that the user sees which option is not as it was.
-    """
-    wanted, given = module.state_dict(), checkpoint["state_dict"]
-    for name in [*wanted, *given]:
-        ours, theirs = (tuple(state[name].shape) if name in state else None for state in (wanted, given))
-        if ours != theirs:
-            raise UserError(
-                f"ckpt_path: the checkpoint is of another model: {name} has shape {theirs or 'none'} there and "
-                f"{ours or 'none'} here; resume with the configuration that it was trained with"
-            )
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -113,7 +91,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         """
         content = read_tensors(path)
         if not all(isinstance(value, torch.Tensor) for value in content.values()):
-            _require_model(content, path)
+            require_model(content, path)
         return content
 
 

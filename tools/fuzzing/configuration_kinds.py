@@ -60,7 +60,7 @@ OF_FINETUNING = {
     "--model.head_first_steps": ("-1",),
     "--model.neck.channels": ("[]", "[0]", "[-1]"),
     "--model.neck.layers": ("-1", "0"),
-    "--model.weights": ("nowhere", "/dev/null"),
+    "--bundle": ("nowhere", "/dev/null"),
     "--data.train_split": ("nothing", "null"),
     "--data.scenes": ("0", "-1", "99", "[nothing]"),
 }

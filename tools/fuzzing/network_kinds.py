@@ -27,7 +27,7 @@ STRANGERS = (
 
 
 def _from_bundle(world: World) -> tuple[str, ...]:
-    return world.finetune("--model.weights", str(world.pretrained / "backbone"))
+    return world.finetune("--bundle", str(world.pretrained / "backbone"))
 
 
 def manifests(random: Random, world: World) -> Trial:
@@ -39,7 +39,7 @@ def manifests(random: Random, world: World) -> Trial:
     if random.random() < 0.25:
         change = spoil_text(random, path)
         harmful = change not in ("bits flipped", "truncated")
-        return Trial(f"manifest: {change}", (_from_bundle(world),), (path.name,), harmful)
+        return Trial(f"manifest: {change}", (_from_bundle(world),), (path.name, str(folder)), harmful)
     if random.random() < 0.3:
         (world.root / f"{PLANTED}.py").write_text(
             f"from pathlib import Path\nPath({str(world.root / 'executed')!r}).touch()\n", encoding="utf-8"
@@ -57,7 +57,11 @@ def manifests(random: Random, world: World) -> Trial:
         harmful = place[0] in ("class_path", "sha256", "tensors", "format_version") and type(old) is not type(new)
     path.write_text(json.dumps(document), encoding="utf-8")
     return Trial(
-        f"manifest: {change}", (_from_bundle(world),), (path.name,), harmful, forbidden=(str(world.root / "executed"),)
+        f"manifest: {change}",
+        (_from_bundle(world),),
+        (path.name, str(folder)),
+        harmful,
+        forbidden=(str(world.root / "executed"),),
     )
 
 
@@ -81,7 +85,7 @@ def weights(random: Random, world: World) -> Trial:
     if path.is_file() and path.stat().st_size < 1e9 and not path.is_symlink() and random.random() < 0.7:
         _sign(folder / "backbone.json", path)
         harmful = harmful and change != "bits flipped"
-    return Trial(f"weights: {change}", (_from_bundle(world),), (path.name,), harmful)
+    return Trial(f"weights: {change}", (_from_bundle(world),), (path.name, str(folder)), harmful)
 
 
 def _spoil_tensors(random: Random, tensors: dict[str, Any], change: str) -> str:

@@ -89,12 +89,12 @@ def images(random: Random, world: World) -> Trial:
     change = random.choice([*pictures, *["file"] * len(pictures)])
     if change == "file":
         change = spoil_file(random, path)
-        harmful = change in ALWAYS_HARMFUL
+        harmful = change in ALWAYS_HARMFUL and change != "200 GB of nothing"  # behind the end of a picture
     else:
         path.write_bytes(pictures[change])
         harmful = change in ("an EPS", "a bomb", "a PNG of no pixels", "another size", "a GIF", "a TIFF")
     commands = (world.inspect(), world.view()) if random.random() < 0.4 else (world.inspect(),)
-    return Trial(f"{path.name}: {change}", commands, (path.name,), harmful)
+    return Trial(f"{path.name}: {change}", commands, (path.name,), harmful, ("inspect",))
 
 
 _EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 64 36\n%%EndComments\nshowpage\n"
