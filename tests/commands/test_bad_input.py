@@ -144,6 +144,34 @@ def test_a_configured_backbone_gives_way_to_the_bundles_and_that_is_said(
     assert used["init_args"]["token_grid"]["x_max"] == 51.2
 
 
+def test_checkpoints_that_cannot_be_used(
+    pretrained: Path, tiny: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    other = pretrained / "checkpoints" / "last.ckpt"
+    assert finetune(tiny, tmp_path / "f", "lidar", "--steps", 1, "--evaluate", "false") == 0
+    capfd.readouterr()
+    evaluate = ["evaluate", "--run", str(tmp_path / "f"), "--checkpoint"]
+    refused(capfd, cli.main([*evaluate, str(other)]), "last.ckpt", "another model")
+
+    good = torch.load(tmp_path / "f" / "checkpoints" / "last.ckpt", weights_only=True)
+    name = next(iter(good["state_dict"]))
+    spoilt = {
+        "nan": {**good, "state_dict": {**good["state_dict"], name: good["state_dict"][name] * torch.nan}},
+        "type": {**good, "state_dict": {**good["state_dict"], name: "text"}},
+        "shape": {**good, "state_dict": {**good["state_dict"], name: good["state_dict"][name][None]}},
+        **{part: {k: v for k, v in good.items() if k != part} for part in ("optimizer_states", "loops")},
+        "version": {**good, "pytorch-lightning_version": "new"},
+    }
+    for label, content in spoilt.items():
+        path = tmp_path / f"{label}.ckpt"
+        torch.save(content, path)
+        if label in ("nan", "type", "shape"):
+            refused(capfd, cli.main([*evaluate, str(path)]), f"{label}.ckpt", name)
+        resumed = finetune(tiny, tmp_path / "f", "lidar", "--steps", 2, "--evaluate", "false", "--ckpt_path", path)
+        refused(capfd, resumed, "checkpoint")
+    assert not (tmp_path / "f" / "evaluation").exists()
+
+
 def test_backbone_that_was_tampered_with(
     pretrained: Path, tiny: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

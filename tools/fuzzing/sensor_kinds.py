@@ -66,7 +66,7 @@ def _spoil_radar(random: Random, path: Path) -> tuple[str, bool]:
         case "NaN in the data":
             body = b"\n".join(lines[header:])
             path.write_bytes(b"\n".join(lines[:header]) + b"\n" + struct.pack("<f", np.nan) + body[4:])
-            return change, True
+            return change, False  # in the first point it means that there is none
     path.write_bytes(b"\n".join(lines))
     return f"header line {number}: {change}", False
 
