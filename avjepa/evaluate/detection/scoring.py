@@ -60,9 +60,8 @@ def evaluate_detection(predictions: Path, scored: ScoredSplit, out: Path, fast: 
     scores, evaluator = _scored(result, truth, index, taxonomy, split, fast)
     notes = []
     if without := len(scored.without_input):
-        notes.append(
-            f"the score stands on {len(tokens) - without} of {len(tokens)} samples: {without} have no sensor data"
-        )
+        seen = len(tokens) - without
+        notes.append(f"the score stands on {seen} of {len(tokens)} samples; no sensor data in the others")
     if not truth.knows_attributes:
         notes.append("attributes are unknown, so NDS is without their error")
     about = {
@@ -123,7 +122,7 @@ def _unfit_for_devkit(index: DatasetIndex, taxonomy: Taxonomy, split: str) -> st
         return f"the devkit needs {missing[0]}.json, which is not there"
     unreferenced = _samples_without(index, _DEVKIT_REFERENCE, split)
     if unreferenced:
-        return f"the devkit needs {_DEVKIT_REFERENCE} for every keyframe, and {unreferenced} have none"
+        return f"the devkit needs {_DEVKIT_REFERENCE} for every keyframe; it is missing from {unreferenced}"
     return ""
 
 
