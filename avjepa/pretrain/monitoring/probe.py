@@ -2,6 +2,7 @@
 
 import torch
 from jaxtyping import Bool, Float
+from sklearn.metrics import average_precision_score
 from torch import Tensor
 
 
@@ -9,18 +10,12 @@ def average_precision(scores: Float[Tensor, "cell"], positive: Bool[Tensor, "cel
     """Area under the precision-recall curve: mean precision at each positive, cells in descending score.
 
     Cells with equal scores are taken together, so a constant score gives the share of positives. ``None`` unless there
-    are positives and negatives.
+    are positives and negatives, all of them with a finite score.
     """
     count = int(positive.sum())
-    if count == 0 or count == len(positive):
+    if count == 0 or count == len(positive) or not scores.isfinite().all():
         return None
-    ordered, order = scores.double().sort(descending=True)
-    hits = positive[order].double().cumsum(0)
-    last = torch.cat((ordered[1:] != ordered[:-1], ordered.new_ones(1, dtype=torch.bool)))  # of each run of ties
-    found = hits[last]
-    seen = torch.arange(1, len(ordered) + 1, device=scores.device)[last]
-    gained = torch.diff(found, prepend=found.new_zeros(1))
-    return float((gained * found / seen).sum() / count)
+    return float(average_precision_score(positive.cpu().numpy(), scores.double().cpu().numpy()))
 
 
 class OccupancyProbe:

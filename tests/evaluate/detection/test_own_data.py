@@ -10,7 +10,7 @@ import pytest
 from jaxtyping import Float
 
 from avjepa.data.arrays import Array
-from avjepa.data.nuscenes.index import DatasetIndex
+from avjepa.data.datasets import open_dataset
 from avjepa.data.taxonomy import load_taxonomy
 from avjepa.evaluate.detection.scores import DetectionScores
 from avjepa.evaluate.detection.scoring import evaluate_detection
@@ -53,7 +53,7 @@ def predictions(write_results: Callable[..., Path]) -> Path:
 
 
 def scored(root: Path, predictions: Path, **about: Any) -> DetectionScores | None:
-    split = ScoredSplit(DatasetIndex.open(root, VERSION), load_taxonomy("nuscenes"), "val", **about)
+    split = ScoredSplit(open_dataset(root, VERSION), "val", **about)
     return evaluate_detection(predictions, split, predictions.parent / "out")
 
 
@@ -179,7 +179,7 @@ def test_classes_of_another_data_set(root: Path, write_results: Callable[..., Pa
     )
     boxes = {f"scene-b-{time}": {**found(f"scene-b-{time}"), "detection_name": "Vehicle"} for time in range(3)}
     predictions = write_results({token: [{**box, "attribute_name": ""}] for token, box in boxes.items()})
-    split = ScoredSplit(DatasetIndex.open(root, VERSION), load_taxonomy(str(path)), "val")
+    split = ScoredSplit(open_dataset(root, VERSION, taxonomy=load_taxonomy(str(path))), "val")
     scores = evaluate_detection(predictions, split, tmp_path / "out")
     assert scores is not None
     # both cars are in range now: half of them are found, with precision 1

@@ -246,6 +246,21 @@ class TestProbe:
             positive = torch.tensor([order, not order, not order, not order])
             assert average_precision(torch.zeros(4), positive) == pytest.approx(float(positive.float().mean()))
 
+    @given(st.lists(st.tuples(st.integers(0, 4), st.booleans()), min_size=2, max_size=30))
+    def test_it_is_the_area_under_the_steps_of_precision_over_recall(self, cells: list[tuple[int, bool]]) -> None:
+        scores, positive = torch.tensor([float(s) for s, _ in cells]), torch.tensor([p for _, p in cells])
+        if positive.all() or not positive.any():
+            return
+        area, recalled = 0.0, 0.0
+        for threshold in sorted(set(scores.tolist()), reverse=True):
+            chosen = positive[scores >= threshold].double()
+            recall = float(chosen.sum() / positive.sum())
+            area, recalled = area + (recall - recalled) * float(chosen.mean()), recall
+        assert average_precision(scores, positive) == pytest.approx(area, abs=1e-12)
+
+    def test_a_score_that_is_nan_has_no_score(self) -> None:
+        assert average_precision(torch.tensor([0.5, float("nan")]), torch.tensor([True, False])) is None
+
     def test_all_alike_has_no_score(self) -> None:
         assert average_precision(torch.rand(3), torch.ones(3, dtype=torch.bool)) is None
         assert average_precision(torch.zeros(0), torch.zeros(0, dtype=torch.bool)) is None
