@@ -3,7 +3,7 @@
 Every process must make the same calls in the same order, also one that holds no data.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import torch
 import torch.distributed as dist
@@ -60,3 +60,23 @@ def means_over_processes(terms: Mapping[str, Float[Tensor, ""]]) -> dict[str, Fl
         return {name: term.detach() for name, term in terms.items()}
     means = summed(torch.stack([term.detach().float() for term in terms.values()])) / world_size()
     return dict(zip(terms, means.unbind(), strict=True))
+
+
+def in_turn_on_first(lines: Iterable[str], number: int) -> Iterator[str]:
+    """Yields, on the first process, the lines of all processes in turn: the first of each, the second of each, and so
+    on; nothing on the others. No process needs to hold more than one line of each. To be run to its end on all.
+
+    Args:
+        lines: of this process; others may have more or fewer, or none.
+        number: of them.
+    """
+    if world_size() == 1:
+        yield from lines
+        return
+    numbers: list[int] = [0] * world_size()
+    dist.all_gather_object(numbers, number)
+    own, first = iter(lines), dist.get_rank() == 0
+    for _ in range(max(numbers)):
+        received: list[str | None] | None = [None] * world_size() if first else None
+        dist.gather_object(next(own, None), received)
+        yield from (line for line in received or () if line is not None)

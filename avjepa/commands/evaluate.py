@@ -4,27 +4,33 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
+from avjepa.commands.configurations import load_config
 from avjepa.commands.parsing import run_function
+from avjepa.commands.training import TrainingCLI
 from avjepa.data.loading.datamodule import DetectionDataModule
 from avjepa.errors import UserError
-from avjepa.evaluate.detection.scoring import evaluate_detection
 from avjepa.evaluate.predict import predict_split
 from avjepa.files import write_json
 from avjepa.finetune.lightning_model import FinetuneModule
 from avjepa.heads.task import ScoredSplit
 
 
-def score(model: FinetuneModule, data: DetectionDataModule, run: Path, provenance: Mapping[str, Any]) -> None:
-    """Predict the validation split and score it, into ``RUN/evaluation/SPLIT``."""
-    folder = run / "evaluation" / data.eval_split
-    model.to(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
-    predictions = predict_split(model, data, folder / "predictions.json")
-    assert data.source is not None  # it was set up to predict
-    evaluate_detection(predictions, ScoredSplit(data.source, data.eval_split), folder)
-    write_json(folder / "provenance.json", provenance)
-    print(folder / "metrics.json")
+def score(cli: TrainingCLI) -> None:
+    """Predict the evaluated split on the trainer's devices and score it, into ``OUT/evaluation/SPLIT``.
+
+    To be called in every process of the trainer; the first scores what all of them predicted.
+    """
+    data = cli.datamodule
+    folder = cli.out / "evaluation" / data.eval_split
+    predicted = predict_split(cli.trainer, cli.model, data, folder)
+    if cli.trainer.is_global_zero:
+        assert data.source is not None  # it was set up to predict
+        split = ScoredSplit(data.source, data.eval_split, predicted.without_input)
+        write_json(folder / "provenance.json", cli.provenance())
+        for name, file in predicted.files.items():
+            metrics = cli.model.tasks[name].scorer().score(file, split, file.parent)
+            if metrics is not None:
+                print(metrics)
 
 
 def evaluate(
@@ -34,6 +40,8 @@ def evaluate(
     split: str | None = None,
     checkpoint: Path | None = None,
     on_bad_file: str | None = None,
+    accelerator: str = "auto",
+    devices: str = "auto",
 ) -> None:
     """Score a fine-tuned detector with the official nuScenes evaluation.
 
@@ -43,28 +51,50 @@ def evaluate(
         run: folder of a finished "avjepa finetune".
         data: root folder of another dataset; the run's own by default.
         version: name of its folder of tables; the run's own by default.
-        split: the split to score; the run's validation split by default.
+        split: the split to score; the run's eval_split by default.
         checkpoint: another checkpoint than the run's last.
         on_bad_file: "stop" or "skip"; as in the run by default.
+        accelerator: "cpu", "gpu" or what else Lightning knows; what there is by default, whatever the run had.
+        devices: how many, or which as in "0,2"; all there are by default, whatever the run had.
     """
     from avjepa.commands.finetune import FinetuneCLI
     from avjepa.training.checkpoint_contents import require_same_model
     from avjepa.training.checkpoints import LAST, load_checkpoint
     from avjepa.training.defaults import CHECKPOINTS
 
-    config = run / "config.yaml"
-    if not config.is_file():
+    file = run / "config.yaml"
+    if not file.is_file():
         raise UserError(f"--run {run}: holds no config.yaml; give the folder of a finished avjepa finetune")
     path = checkpoint or run / CHECKPOINTS / LAST
     content = load_checkpoint(path)
-    given = {"--data": data, "--version": version, "--data.eval_split": split, "--on_bad_file": on_bad_file}
-    options = [f"{name}={value}" for name, value in given.items() if value is not None]
-    # the weights come from the checkpoint, not from the bundle that the training started from
-    arguments = ["--config", str(config), *options, "--model.bundle=null", f"--out={run}"]
-    cli = FinetuneCLI("finetune", FinetuneModule, DetectionDataModule, arguments)
+    config = load_config(file)
+    if not isinstance(config, dict) or not all(isinstance(config.get(part), dict) for part in ("data", "model")):
+        raise UserError(f"{file}: is not the configuration of an avjepa finetune; give the folder of one")
+    given = {"dataroot": data, "version": version, "eval_split": split, "on_bad_file": on_bad_file}
+    changes = {name: str(value) for name, value in given.items() if value is not None}
+    config = for_scoring(config, run, changes, {"accelerator": accelerator, "devices": devices})
+    cli = FinetuneCLI("finetune", FinetuneModule, DetectionDataModule, config)
     require_same_model(cli.model, content, path)
     cli.model.load_state_dict(content["state_dict"])
-    score(cli.model, cli.datamodule, run, cli.provenance())
+    score(cli)
+
+
+def for_scoring(
+    config: Mapping[str, Any], run: Path, data: Mapping[str, Any], trainer: Mapping[str, Any]
+) -> dict[str, Any]:
+    """A training's configuration with other data and another trainer, and without what only the training needs.
+
+    Devices, strategy, precision, loggers and plugins are those of the machine on which it was trained; the weights come
+    from the checkpoint, not from the bundle that it started from.
+    """
+    return {
+        **config,
+        "data": {**config["data"], **data, "validation_split": None},
+        "model": {**config["model"], "bundle": None},
+        "trainer": {**trainer, "logger": False},
+        "validate_every": None,
+        "out": str(run),
+    }
 
 
 def run(arguments: Sequence[str]) -> None:

@@ -72,5 +72,5 @@ def run(arguments: Sequence[str] | Mapping[str, Any]) -> None:
     cli = FinetuneCLI("finetune", FinetuneModule, DetectionDataModule, arguments)
     with cli.folder_held():
         cli.fit()
-        if cli.config.evaluate and cli.trainer.is_global_zero:
-            score(cli.model, cli.datamodule, cli.out, cli.provenance())
+        if cli.config.evaluate:
+            score(cli)

@@ -177,6 +177,19 @@ class Batch(_Movable):
     def __len__(self) -> int:
         return len(self.tokens)
 
+    @property
+    def sensors(self) -> list[str]:
+        """Those of which some sample has data."""
+        present = {"camera": self.cameras, "lidar": self.lidar, "radar": self.radar}
+        return [name for name, data in present.items() if data is not None]
+
+    def has_data(self) -> list[bool]:
+        """Of every sample: whether any sensor gave data."""
+        present = [points.present for points in (self.lidar, self.radar) if points is not None]
+        if self.cameras is not None:
+            present.append(self.cameras.present.any(1))
+        return torch.stack(present).any(0).tolist() if present else [False] * len(self)
+
 
 @dataclass(frozen=True)
 class PretrainBatch(_Movable):

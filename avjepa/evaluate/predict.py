@@ -1,45 +1,133 @@
-"""Running a detector over a split."""
+"""Running a model over a split, on the devices and processes of a trainer."""
 
+import json
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import torch
+from lightning import Callback, LightningModule, Trainer
 from rich.console import Console
-from rich.progress import track
+from rich.progress import Progress
 
 from avjepa.data.loading.datamodule import DetectionDataModule
-from avjepa.errors import UserError
-from avjepa.evaluate.detection.predictions import official_boxes, write_predictions
+from avjepa.data.sample import Batch
+from avjepa.distributed import in_turn_on_first
 from avjepa.finetune.lightning_model import FinetuneModule
+from avjepa.heads.task import PredictionWriter
 
 
-@torch.inference_mode()
-def predict_split(module: FinetuneModule, datamodule: DetectionDataModule, out: Path, head: str = "detection") -> Path:
-    """Write the detections of every keyframe of the validation split as an official result file.
+@dataclass(frozen=True)
+class PredictedSplit:
+    """What ``predict_split`` has written, and could not predict."""
+
+    files: dict[str, Path]
+    """By task."""
+    without_input: tuple[str, ...]
+    """Tokens of samples without data, known to the first process."""
+
+
+def predict_split(
+    trainer: Trainer, module: FinetuneModule, datamodule: DetectionDataModule, folder: Path
+) -> PredictedSplit:
+    """Write the predictions of every keyframe of the evaluated split as the official files of the model's tasks.
+
+    To be called in every process of the trainer. Each predicts its share; the first writes the files, in the order of
+    the split, so that they are the same whatever the number of processes.
 
     Args:
-        module: on the device that it shall run on; left in evaluation mode.
+        trainer: says where and on how many processes.
+        module: the model.
         datamodule: its ``eval_split`` is predicted. No annotation is read.
-        out: path of the result file; written when all samples are done.
-        head: name of the detection head.
+        folder: of the file; where there are several tasks each has a folder of its own below it.
 
-    Raises:
-        UserError: the module has no such head.
+    Samples for which no sensor of the model had data get an empty prediction.
     """
-    if head not in module.model.heads:
-        raise UserError(f"the model has no head '{head}'; it has {sorted(module.model.heads)}")
-    module.eval()
-    datamodule.setup("predict")
-    loader = datamodule.predict_dataloader()
-    taxonomy = datamodule.taxonomy
-    results = {}
-    sensors: set[str] = set()
-    for batch in track(loader, "predicting", total=len(loader), console=Console(stderr=True), transient=True):
-        present = {"lidar": batch.lidar, "radar": batch.radar, "camera": batch.cameras}
-        sensors |= {name for name, data in present.items() if data is not None}
-        predictions = module.model.predict(batch.to(module.device))[head]
-        for token, global_from_level, detections in zip(
-            batch.tokens, batch.global_from_level, predictions, strict=True
-        ):
-            results[token] = official_boxes(token, detections, global_from_level, taxonomy)
-    write_predictions(out, results, list(results), sorted(sensors))
-    return out
+    writers = {name: task.writer(datamodule.taxonomy) for name, task in module.tasks.items()}
+    files = {
+        name: (folder if len(writers) == 1 else folder / name) / writer.file_name for name, writer in writers.items()
+    }
+    tokens: list[str] = []
+    without_input: list[str] = []
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as file:
+        spool = Spool(file, writers)
+        trainer.callbacks.append(spool)  # type: ignore[attr-defined]
+        try:
+            trainer.predict(module, datamodule=datamodule, return_predictions=False)
+        except SystemExit as stop:  # Lightning's answer to Ctrl-C
+            raise KeyboardInterrupt from stop
+        finally:
+            trainer.callbacks.remove(spool)  # type: ignore[attr-defined]
+        entries: dict[str, dict[str, Any]] = defaultdict(dict)
+        sensors: set[str] = set()
+        for line in in_turn_on_first(spool.lines(), spool.batches):
+            of_batch = json.loads(line)
+            tokens += of_batch["tokens"]
+            without_input += of_batch["without_input"]
+            sensors |= set(of_batch["sensors"])
+            for name in writers:
+                entries[name] |= of_batch["entries"][name]
+    if trainer.is_global_zero:
+        for name, writer in writers.items():
+            writer.write(files[name], entries[name], tokens, sorted(sensors))
+    trainer.strategy.barrier("predictions written")
+    return PredictedSplit(files, tuple(without_input))
+
+
+class Spool(Callback):
+    """Keeps what one process predicts in a file, a line for every batch, so that memory does not grow with the split.
+
+    Args:
+        file: open for writing and reading.
+        writers: of the files that the predictions will go into, by task.
+    """
+
+    def __init__(self, file: Any, writers: dict[str, PredictionWriter[Any]]) -> None:
+        self.batches = 0
+        self._file, self._writers = file, writers
+        self._progress = Progress(console=Console(stderr=True), transient=True)
+
+    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Show how far the first process is."""
+        self._task = self._progress.add_task("predicting", total=sum(trainer.num_predict_batches))
+        if trainer.is_global_zero:
+            self._progress.start()
+
+    def on_predict_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Keep the predictions of a batch."""
+        without = [token for token, has in zip(batch.tokens, batch.has_data(), strict=True) if not has]
+        if outputs is None:
+            entries: dict[str, dict[str, Any]] = {name: {} for name in self._writers}
+        else:
+            entries = {name: writer.entries(batch, outputs[name]) for name, writer in self._writers.items()}
+            without = without if batch.sensors else []  # predicted from features that were computed before
+        for of_task in entries.values():
+            for token in without:
+                of_task.pop(token, None)
+        line = {"tokens": batch.tokens, "sensors": batch.sensors, "without_input": without, "entries": entries}
+        self._file.write(json.dumps(line) + "\n")
+        self.batches += 1
+        self._progress.advance(self._task)
+
+    def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Free the line of the progress bar."""
+        self._progress.stop()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """See ``on_predict_end``."""
+        self._progress.stop()
+
+    def lines(self) -> Iterator[str]:
+        """The batches in the order in which they were predicted, as JSON."""
+        self._file.seek(0)
+        yield from self._file

@@ -142,9 +142,16 @@ class FinetuneModule(LightningModule):
             {f"val/{name}": value for name, value in loss.terms.items()}, batch_size=len(batch), sync_dist=True
         )
 
-    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
-        """Predictions of every head by name."""
-        return self.model.predict(batch)
+    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Any] | None:
+        """Predictions of every head by name, in the precision of the weights: a score is no place to save time.
+
+        ``None`` for a batch in which no sample has data of any sensor; a cache of features, which has no parameters,
+        needs none.
+        """
+        if not batch.sensors and any(True for _ in self.model.backbone.parameters()):
+            return None
+        with torch.autocast(self.device.type, enabled=False):
+            return self.model.predict(batch)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """AdamW; the backbone has its own peak learning rates."""

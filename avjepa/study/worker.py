@@ -198,8 +198,7 @@ class Worker(Runner[StudyJob]):
                 run.trainer.fit(run.module, run.data, ckpt_path=checkpoint, weights_only=True)
             except SystemExit as stop:  # Lightning's answer to Ctrl-C
                 raise KeyboardInterrupt from stop
-            run.module.to(self.device)
-            predictions = predict_split(run.module, run.data, folder / "predictions.json")
+            predictions = predict_split(run.trainer, run.module, run.data, folder).files["detection"]
             stack.callback(predictions.unlink)
             scores = self._scorer(run.data, split).evaluate(read_result_file(predictions, run.data.taxonomy))
         return {

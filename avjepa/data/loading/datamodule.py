@@ -278,6 +278,8 @@ class DetectionDataModule(_DataModule):
         on_bad_file: OnBadFileOption = "stop",
     ) -> None:
         super().__init__(dataroot, version, channels, batch_size, workers, seed, steps)
+        # a split may have fewer batches than there are processes
+        self.allow_zero_length_dataloader_with_multiple_devices = True
         radar = RadarSweeps(radar_sweeps, keep=radar_filter or KEEP_ALL_RETURNS)
         self.view = sensor_view(sensors, LidarSweeps(lidar_sweeps), radar, ImageTransform(*image_size))
         self.taxonomy = load_taxonomy(taxonomy)
@@ -361,5 +363,8 @@ class DetectionDataModule(_DataModule):
         rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         draws = [SampleRequest(item, item) for item in range(len(dataset))]
         batches = [draws[first : first + self.batch_size] for first in range(0, len(draws), self.batch_size)]
+        # batches are made before they are shared out, so that each is what one process alone would have
         own = batches[rank::world_size]
+        if with_labels and len(batches) < world_size:
+            own = batches  # every process has to take part in a mean over processes; that of equal losses is theirs
         return BatchLoader(dataset, own.__getitem__, len(own), collate, self.workers)

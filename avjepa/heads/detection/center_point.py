@@ -138,14 +138,16 @@ class CenterPointHead(Head[Detections]):
         """Terms ``heatmap``, ``offset``, ``height``, ``size``, ``rotation``, ``velocity``, each summed over the groups.
 
         The focal loss of a group is divided by its number of peaks in the batch, an L1 term by its number of boxes
-        (the velocity's: of known velocities); a group without any adds only its negatives. The numbers are those of
-        all processes that train together, and the mean over processes is the loss of their joint batch.
+        (the velocity's: of known velocities); a group without any adds only its negatives. In training the numbers are
+        those of all processes, and the mean over processes is the loss of their joint batch.
         """
         if batch.labels is None:
             raise UserError("CenterPointHead: the batch has no labels; use a data set with annotations")
         terms = {name: bev.new_zeros((), dtype=torch.float32) for name in ("heatmap", *BOX_CODE)}
         targets = self.targets(batch.labels)
-        numbers = objects_per_process(torch.stack([_numbers(target) for target in targets]))
+        numbers = torch.stack([_numbers(target) for target in targets])
+        # in evaluation processes may have different numbers of batches: each batch stands for itself
+        numbers = objects_per_process(numbers) if self.training else numbers.clamp(min=1)
         for (heatmap, code), target, (peaks, *known_boxes) in zip(self(bev), targets, numbers, strict=True):
             terms["heatmap"] = terms["heatmap"] + gaussian_focal_loss(heatmap, target.heatmap) / peaks
             at_boxes = code[target.sample, :, target.row_column[:, 0], target.row_column[:, 1]]

@@ -28,6 +28,7 @@ from avjepa.geometry.transforms import transform_from
 from avjepa.heads.detection.center_point import CenterPointOptions
 from avjepa.heads.detection.detections import Detections
 from avjepa.model.neck import SecondFPNOptions
+from tests.finetune.toys import trainer
 
 NUSCENES = load_taxonomy("nuscenes")
 GRID = BEVGrid(-32.0, 32.0, -24.0, 24.0, 2.0)
@@ -121,7 +122,7 @@ def test_the_file_lists_samples_without_boxes_and_says_what_it_was_made_from(tmp
 def test_an_untrained_detector_writes_a_file_that_the_unmodified_devkit_scores(realdata: Path, tmp_path: Path) -> None:
     root = realdata / "nuscenes_keyframe"
     data = DetectionDataModule(str(root), "v1.0-mini", eval_split="mini_train", lidar_sweeps=1, workers=0)
-    path = predict_split(make_module(), data, tmp_path / "predictions.json")
+    path = predict_split(trainer(0), make_module(), data, tmp_path).files["detection"]
     nusc = NuScenes("v1.0-mini", str(root), verbose=False)
     config = config_factory("detection_cvpr_2019")
     devkit = DetectionEval(nusc, config, str(path), "mini_train", str(tmp_path), verbose=False)
@@ -129,9 +130,3 @@ def test_an_untrained_detector_writes_a_file_that_the_unmodified_devkit_scores(r
     metrics, _ = devkit.evaluate()
     assert metrics.mean_ap < 0.05
     assert json.loads(path.read_text())["meta"]["use_lidar"] is True
-
-
-def test_a_head_that_is_not_there(realdata: Path, tmp_path: Path) -> None:
-    data = DetectionDataModule(str(realdata / "nuscenes_keyframe"), "v1.0-mini")
-    with pytest.raises(UserError, match="no head 'boxes'; it has \\['detection'\\]"):
-        predict_split(make_module(), data, tmp_path / "predictions.json", head="boxes")
