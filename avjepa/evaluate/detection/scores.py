@@ -1,6 +1,5 @@
 """The figures of a detection evaluation."""
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -12,7 +11,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from avjepa.errors import UserError
-from avjepa.files import write_json
+from avjepa.files import read_json, write_json
 
 ERRORS = ("trans_err", "scale_err", "orient_err", "vel_err", "attr_err")
 """The five errors of true positives: translation (m), scale (1 - IoU), orientation (rad), velocity (m/s), attribute
@@ -85,7 +84,7 @@ class DetectionScores:
             UserError: the file is missing or holds no scores.
         """
         try:
-            content = _Stored(json.loads(path.read_text(encoding="utf-8")), "the file")
+            content = _Stored(read_json(path), "the file")
             by_class = {name: content.part(name) for name in ("class_ap", "class_ap_by_distance", "class_errors")}
             classes = list(by_class["class_ap"].content)
             return cls(
@@ -96,7 +95,7 @@ class DetectionScores:
                 mean_errors=content.part("mean_errors").numbers(ERRORS),
                 class_errors={name: by_class["class_errors"].part(name).numbers(ERRORS) for name in classes},
             )
-        except (OSError, ValueError, RecursionError) as error:
+        except (OSError, ValueError) as error:
             reason = " ".join(str(error).split())
             raise UserError(f"{path}: cannot be read as scores ({reason}); run avjepa evaluate again") from error
 
