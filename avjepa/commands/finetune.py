@@ -24,6 +24,7 @@ class FinetuneCLI(TrainingCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Options of the command beside those of trainer, model and data."""
         super().add_arguments_to_parser(parser)
+        parser.link_arguments("data.taxonomy", "model.taxonomy", apply_on="instantiate")
         parser.add_argument(
             "--validate_every",
             type=int,

@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 from avjepa.bundle.files import load_bundled_weights
 from avjepa.bundle.weights import state_hash
 from avjepa.data.sample import Batch
+from avjepa.data.taxonomy import Taxonomy, load_taxonomy
 from avjepa.distributed import means_over_processes
 from avjepa.encoders.base import BEVBackbone
 from avjepa.errors import UserError
@@ -35,6 +36,7 @@ class FinetuneModule(LightningModule):
     Args:
         neck: dense layers between backbone and heads.
         tasks: by name, e.g. ``detection``: what the heads are for.
+        taxonomy: the classes, ``None`` for those of nuScenes; the command takes them from the data.
         backbone: with new weights; the command takes it from the bundle where one is given.
         bundle: folder of a backbone bundle whose weights replace the backbone's when training starts; every tensor has
             to match. A resumed run takes its checkpoint's weights.
@@ -53,6 +55,7 @@ class FinetuneModule(LightningModule):
         self,
         neck: NeckOptions,
         tasks: dict[str, Task],  # type: ignore[type-arg]  # jsonargparse does not see into generic aliases
+        taxonomy: Taxonomy | None = None,
         backbone: BEVBackbone | None = None,
         bundle: str | None = None,
         mode: Literal["end_to_end", "frozen"] = "end_to_end",
@@ -70,7 +73,8 @@ class FinetuneModule(LightningModule):
         if backbone is None:
             raise UserError("model.backbone: there is none; configure one, or start from a bundle with --bundle DIR")
         built_neck = neck.build(backbone.out_channels, backbone.token_grid)
-        heads = {name: task.build_head(built_neck.out_channels, built_neck.grid) for name, task in tasks.items()}
+        channels, grid, classes = built_neck.out_channels, built_neck.grid, taxonomy or load_taxonomy("nuscenes")
+        heads = {name: task.build_head(channels, grid, classes) for name, task in tasks.items()}
         self.model = PerceptionModel(
             backbone, built_neck, heads, {name: task.loss_weight for name, task in tasks.items()}
         )

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from avjepa.bundle.rebuildable import Rebuildable
 from avjepa.data.sample import Batch
+from avjepa.data.taxonomy import Taxonomy
 from avjepa.geometry.grid import BEVGrid
 
 Prediction = TypeVar("Prediction")
@@ -29,5 +30,5 @@ class HeadOptions(ABC):
     """Everything about a head but the map that it reads. Constructor arguments are YAML keys."""
 
     @abstractmethod
-    def build(self, channels: int, grid: BEVGrid) -> Head[Any]:
-        """The head for a map of so many channels on a grid, with new weights."""
+    def build(self, channels: int, grid: BEVGrid, taxonomy: Taxonomy) -> Head[Any]:
+        """The head for a map of so many channels on a grid and for the classes of a taxonomy, with new weights."""

@@ -83,8 +83,8 @@ class Task(ABC, Generic[Prediction]):
     loss_weight: float
 
     @abstractmethod
-    def build_head(self, channels: int, grid: BEVGrid) -> Head[Prediction]:
-        """The head for a map of so many channels on a grid, with new weights."""
+    def build_head(self, channels: int, grid: BEVGrid, taxonomy: Taxonomy) -> Head[Prediction]:
+        """The head for a map of so many channels on a grid and for the classes of a taxonomy, with new weights."""
 
     @abstractmethod
     def writer(self, taxonomy: Taxonomy) -> PredictionWriter[Prediction]:

@@ -13,6 +13,7 @@ from avjepa.bundle.construction import architecture, build
 from avjepa.bundle.files import load_bundle, manifest_path_of, save_bundle
 from avjepa.bundle.rebuildable import Rebuildable
 from avjepa.data.sample import Batch
+from avjepa.data.taxonomy import load_taxonomy
 from avjepa.encoders.base import BEVBackbone, BEVMap, SensorEncoder
 from avjepa.encoders.bundled import load_backbone, load_encoder, read_backbone_manifest
 from avjepa.errors import UserError
@@ -52,7 +53,11 @@ def perception_model() -> PerceptionModel:
     torch.manual_seed(0)
     fused = Fused({"near": CountingEncoder(), "far": CountingEncoder(dropout=0.5)}, Mean(4))
     neck = SecondFPNOptions((8,), 1, 8).build(fused.out_channels, fused.token_grid)
-    heads = {"detection": CenterPointOptions(shared_channels=8, channels=8).build(neck.out_channels, neck.grid)}
+    heads = {
+        "detection": CenterPointOptions(shared_channels=8, channels=8).build(
+            neck.out_channels, neck.grid, load_taxonomy("nuscenes")
+        )
+    }
     return PerceptionModel(fused, neck, heads, {"detection": 2.0}).eval()
 
 

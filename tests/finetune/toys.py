@@ -1,6 +1,7 @@
 """A small detector and labelled clouds that it can learn from."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -9,17 +10,17 @@ from lightning import LightningDataModule, LightningModule, Trainer
 from torch import Tensor, nn
 
 from avjepa.data.sample import Batch, Labels, Points
+from avjepa.data.taxonomy import ClassGroup, load_taxonomy
 from avjepa.encoders.base import BEVMap, SensorEncoder
 from avjepa.evaluate.detection import DetectionTask
 from avjepa.finetune.lightning_model import FinetuneModule
 from avjepa.geometry.grid import BEVGrid
 from avjepa.heads.base import Head
 from avjepa.heads.detection.center_point import CenterPointOptions
-from avjepa.heads.detection.class_groups import ClassGroup
 from avjepa.model.neck import SecondFPNOptions
 
 GRID = BEVGrid(-8.0, 8.0, -5.0, 6.0, 1.0)  # 11 rows, 16 columns
-CAR = (ClassGroup(("car",), 2.0),)
+CARS = replace(load_taxonomy("nuscenes"), groups=(ClassGroup(("car",), 2.0),))
 
 
 class CountingEncoder(SensorEncoder):
@@ -98,8 +99,8 @@ def toy_module(seed: int = 0, dropout: float = 0.0, **options: Any) -> FinetuneM
     torch.manual_seed(seed)
     backbone = CountingEncoder(dropout=dropout)
     neck = SecondFPNOptions(channels=(8, 8), layers=1, out_channels=8)
-    task = DetectionTask(CenterPointOptions(groups=CAR, shared_channels=8, channels=8))
-    return FinetuneModule(neck, {"detection": task}, backbone, seed=seed, **options)
+    task = DetectionTask(CenterPointOptions(shared_channels=8, channels=8))
+    return FinetuneModule(neck, {"detection": task}, CARS, backbone, seed=seed, **options)
 
 
 class ToyData(LightningDataModule):

@@ -5,7 +5,7 @@ from avjepa.errors import UserError
 from avjepa.heads.detection.center_point import CenterPointOptions
 from avjepa.model.neck import SecondFPN, SecondFPNOptions
 from avjepa.model.perception_model import PerceptionModel
-from tests.finetune.toys import CAR, GRID, CountHead, CountingEncoder, toy_batch
+from tests.finetune.toys import CARS, GRID, CountHead, CountingEncoder, toy_batch
 
 
 def neck_of(in_channels: int, channels: tuple[int, ...], layers: int, out_channels: int) -> SecondFPN:
@@ -15,7 +15,7 @@ def neck_of(in_channels: int, channels: tuple[int, ...], layers: int, out_channe
 def make_detector(loss_weights: dict[str, float] | None = None) -> PerceptionModel:
     torch.manual_seed(0)
     heads = {
-        "detection": CenterPointOptions(groups=CAR, shared_channels=8, channels=8).build(8, GRID),
+        "detection": CenterPointOptions(shared_channels=8, channels=8).build(8, GRID, CARS),
         "count": CountHead(8),
     }
     return PerceptionModel(CountingEncoder(), neck_of(4, (8,), 1, 8), heads, loss_weights)

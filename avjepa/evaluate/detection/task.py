@@ -59,9 +59,9 @@ class DetectionTask(Task[Detections]):
             raise UserError(f"DetectionTask.loss_weight: must be a positive number, got {loss_weight}")
         self.head, self.loss_weight = head, loss_weight
 
-    def build_head(self, channels: int, grid: BEVGrid) -> Head[Detections]:
+    def build_head(self, channels: int, grid: BEVGrid, taxonomy: Taxonomy) -> Head[Detections]:
         """See ``Task.build_head``."""
-        return self.head.build(channels, grid)
+        return self.head.build(channels, grid, taxonomy)
 
     def writer(self, taxonomy: Taxonomy) -> DetectionWriter:
         """See ``Task.writer``."""

@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from avjepa.data.nuscenes.schema import CLASSES
 from avjepa.data.sample import Batch
+from avjepa.data.taxonomy import ClassGroup, Taxonomy
 from avjepa.distributed import objects_per_process
 from avjepa.errors import UserError
 from avjepa.geometry.boxes import transform_boxes
@@ -16,7 +16,6 @@ from avjepa.geometry.transforms import inverse
 from avjepa.heads.base import Head, HeadOptions
 from avjepa.heads.detection.box_coding import BOX_CODE, BOX_CODE_CHANNELS, decode_boxes
 from avjepa.heads.detection.center_point_targets import CenterPointTargets, GroupTargets
-from avjepa.heads.detection.class_groups import NUSCENES_GROUPS, ClassGroup
 from avjepa.heads.detection.detections import Detections
 from avjepa.heads.detection.losses import gaussian_focal_loss
 from avjepa.heads.detection.nms import circle_nms
@@ -56,7 +55,6 @@ class CenterPointOptions(HeadOptions):
     Args:
         upsample: refines the map by this factor with a transposed convolution before the towers, so that small objects
             get cells of their own.
-        groups: class groups; classes that no group names are not detected. ``null`` takes the six of nuScenes.
         shared_channels: width of the convolution that all groups share.
         channels: hidden width of every output field.
         heatmap_overlap: IoU of the heatmap's Gaussians, see ``gaussian_radius``.
@@ -72,7 +70,6 @@ class CenterPointOptions(HeadOptions):
     """
 
     upsample: int = 1
-    groups: tuple[ClassGroup, ...] | None = None
     shared_channels: int = 64
     channels: int = 64
     heatmap_overlap: float = 0.1
@@ -85,9 +82,9 @@ class CenterPointOptions(HeadOptions):
     boxes_per_group: int = 83
     boxes_per_sample: int = 500
 
-    def build(self, channels: int, grid: BEVGrid) -> "CenterPointHead":
+    def build(self, channels: int, grid: BEVGrid, taxonomy: Taxonomy) -> "CenterPointHead":
         """See ``HeadOptions.build``."""
-        return CenterPointHead(channels, grid, self)
+        return CenterPointHead(channels, grid, taxonomy.classes, taxonomy.groups, self)
 
 
 class CenterPointHead(Head[Detections]):
@@ -96,21 +93,24 @@ class CenterPointHead(Head[Detections]):
     Args:
         in_channels: channels of the BEV map it is given.
         grid: the grid of that map.
+        classes: all of them: what ``Labels.class_index`` counts.
+        groups: those that share a tower; classes in no group are not detected.
         options: everything else.
     """
 
-    def __init__(self, in_channels: int, grid: BEVGrid, options: CenterPointOptions) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        grid: BEVGrid,
+        classes: tuple[str, ...],
+        groups: tuple[ClassGroup, ...],
+        options: CenterPointOptions,
+    ) -> None:
         super().__init__()
-        groups = NUSCENES_GROUPS if options.groups is None else tuple(options.groups)
-        names = [name for group in groups for name in group.classes]
-        if unknown := sorted(set(names) - set(CLASSES)):
-            raise UserError(f"CenterPointOptions: unknown classes {unknown}; choose from {list(CLASSES)}")
-        if len(set(names)) != len(names):
-            raise UserError("CenterPointOptions: a class is in two groups; list every class once")
         self.in_channels, self.input_grid, self.options = in_channels, grid, options
-        self.grid, self.groups = grid.refined(options.upsample), groups
+        self.grid, self.classes, self.groups = grid.refined(options.upsample), classes, groups
         self.targets = CenterPointTargets(
-            self.grid, groups, options.heatmap_overlap, options.minimum_radius, options.minimum_points
+            self.grid, classes, groups, options.heatmap_overlap, options.minimum_radius, options.minimum_points
         )
 
         upsample, shared_channels = options.upsample, options.shared_channels
@@ -183,7 +183,7 @@ class CenterPointHead(Head[Detections]):
         _, columns = self.grid.shape
         cells = logits.shape[2] * logits.shape[3]
         scores, flat = logits.sigmoid().flatten(1).topk(min(self.options.candidates, logits[0].numel()), dim=1)
-        names = torch.tensor([CLASSES.index(name) for name in group.classes], device=logits.device)
+        names = torch.tensor([self.classes.index(name) for name in group.classes], device=logits.device)
         result = []
         for sample in range(len(logits)):
             found = scores[sample] >= self.options.score_threshold

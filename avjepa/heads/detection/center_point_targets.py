@@ -6,11 +6,10 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from avjepa.data.nuscenes.schema import CLASSES
 from avjepa.data.sample import Labels
+from avjepa.data.taxonomy import ClassGroup
 from avjepa.geometry.grid import BEVGrid
 from avjepa.heads.detection.box_coding import encode_boxes
-from avjepa.heads.detection.class_groups import ClassGroup
 from avjepa.heads.detection.gaussian import draw_gaussians, gaussian_radius
 
 
@@ -33,13 +32,15 @@ class CenterPointTargets:
 
     Args:
         grid: grid of the heatmaps; boxes whose centre lies outside are not taught.
-        groups: class groups.
+        classes: all of them: what ``Labels.class_index`` counts.
+        groups: those that share a tower.
         heatmap_overlap: IoU that fixes the radius of a Gaussian, see ``gaussian_radius``.
         minimum_radius: smallest radius, in cells.
         minimum_points: least number of LiDAR and radar points of a box that is taught.
     """
 
     grid: BEVGrid
+    classes: tuple[str, ...]
     groups: tuple[ClassGroup, ...]
     heatmap_overlap: float
     minimum_radius: int
@@ -59,7 +60,7 @@ class CenterPointTargets:
         result = []
         for group in self.groups:
             classes = len(group.classes)
-            of_class = torch.stack([class_index == CLASSES.index(name) for name in group.classes])
+            of_class = torch.stack([class_index == self.classes.index(name) for name in group.classes])
             chosen = taught & of_class.any(0)
             mine, cell, within_group = boxes[chosen], row_column[chosen], of_class[:, chosen].int().argmax(0)
             radius = gaussian_radius(mine[:, 3] / self.grid.cell, mine[:, 4] / self.grid.cell, self.heatmap_overlap)

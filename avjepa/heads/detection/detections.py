@@ -15,7 +15,7 @@ class Detections:
     scores: Float[Tensor, "box"]
     """Confidence in [0, 1]."""
     class_index: Int64[Tensor, "box"]
-    """Index into ``data.fields.CLASSES``."""
+    """Index into ``Taxonomy.classes``."""
 
     def __len__(self) -> int:
         return self.scores.shape[0]

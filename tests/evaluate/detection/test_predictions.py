@@ -65,7 +65,7 @@ def make_module() -> FinetuneModule:
     torch.manual_seed(0)
     head = CenterPointOptions(shared_channels=4, channels=4, score_threshold=0.0, boxes_per_group=10)
     neck = SecondFPNOptions(channels=(4,), layers=1, out_channels=4)
-    return FinetuneModule(neck, {"detection": DetectionTask(head)}, Heights())
+    return FinetuneModule(neck, {"detection": DetectionTask(head)}, backbone=Heights())
 
 
 def test_boxes_in_the_ego_frame_become_the_devkits_boxes_in_the_global_frame(realdata: Path) -> None:
