@@ -11,13 +11,15 @@ from jaxtyping import Float64, UInt8
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from avjepa.data.files.regular import refuse_irregular
+from avjepa.data.files.regular import size_of_file
 from avjepa.errors import BadFileError, UserError
 
 _FORMATS = ("JPEG", "PNG")
 """What is decoded. Pillow knows formats whose decoder starts another program (EPS: Ghostscript)."""
 _MOST_PIXELS = 100_000_000
 """More than any camera on a vehicle has. Pillow's own limit does not count: the devkit lifts it when it is imported."""
+_MOST_BYTES_PER_PIXEL = 8  # four channels of 16 bits
+_LARGEST_HEADER = 1 << 20  # bytes
 _DECODING_ERRORS = (
     OSError, ValueError, SyntaxError, EOFError, ArithmeticError, LookupError, TypeError, MemoryError, struct.error,
     zlib.error,
@@ -61,8 +63,8 @@ class ImageTransform:
             BadFileError: the file is missing, truncated, neither JPEG nor PNG, or of another size, or no camera has
                 the size. Sizes are compared before a pixel is decoded: a file of megabytes may unpack to gigabytes.
         """
-        refuse_irregular(path)
         wide, high = self._covering(path, size)
+        size_of_file(path, at_most=_MOST_BYTES_PER_PIXEL * size[0] * size[1] + _LARGEST_HEADER)
         try:
             with Image.open(path, formats=_FORMATS) as image:
                 if image.size != (size[1], size[0]):

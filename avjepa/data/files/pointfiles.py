@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from avjepa.data.arrays import Array
-from avjepa.data.files.regular import refuse_irregular
+from avjepa.data.files.regular import size_of_file
 from avjepa.errors import BadFileError
 
 PathLike: TypeAlias = str | os.PathLike[str]
@@ -23,6 +23,7 @@ RADAR_FILE_FIELDS = (
 )  # fmt: skip
 """Columns of a radar file: position (m, x front, y left) and velocities (m/s) in the sensor frame, states as codes."""
 
+_LARGEST = 1 << 30  # bytes; some 50 million points
 _RADAR_SIZES = "4 4 4 1 2 4 4 4 4 4 1 1 1 1 1 1 1 1"
 _RADAR_TYPES = "F F F I I F F F F F I I I I I I I I"
 
@@ -35,7 +36,7 @@ def read_lidar(path: PathLike) -> Float32[Array, "point 5"]:
         is an empty cloud.
 
     Raises:
-        BadFileError: the file is missing, no regular file, truncated, or holds a value that is not finite.
+        BadFileError: the file is missing, no regular file, too large, truncated, or holds a value that is not finite.
     """
     content = _content(path)
     record = 4 * len(LIDAR_FILE_FIELDS)
@@ -61,8 +62,8 @@ def read_radar(path: PathLike) -> Float32[Array, "point 18"]:
         Columns ``RADAR_FILE_FIELDS``, in the sensor frame.
 
     Raises:
-        BadFileError: the file is missing, no regular file, truncated, no binary radar point cloud, or holds a value
-            that is not finite.
+        BadFileError: the file is missing, no regular file, too large, truncated, no binary radar point cloud, or holds
+            a value that is not finite.
     """
     content = _content(path)
     marker = b"\nDATA "
@@ -112,7 +113,7 @@ def write_radar(path: PathLike, points: Float32[Array, "point 18"]) -> None:
 
 
 def _content(path: PathLike) -> UInt8[Array, "byte"]:
-    refuse_irregular(path)
+    size_of_file(path, at_most=_LARGEST)
     try:
         return np.fromfile(path, dtype=np.uint8)
     except OSError as error:

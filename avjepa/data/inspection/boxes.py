@@ -46,6 +46,8 @@ def _speed(boxes: Float64[Array, "box 9"]) -> Float64[Array, "box"]:
 
 
 def _far_away(index: DatasetIndex, annotations: AnnotationIndex) -> str:
+    if not len(index.record_sample):
+        return ""
     first = np.full(len(index.sample_timestamp), -1)
     first[index.record_sample[::-1]] = np.arange(len(index.record_sample))[::-1]
     counts = [len(annotations.of_sample(sample)) for sample in range(len(first))]

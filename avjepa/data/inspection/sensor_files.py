@@ -1,6 +1,5 @@
 """Every sensor file is looked for, and some of them are opened."""
 
-import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from avjepa.data.arrays import Array
 from avjepa.data.channels import SensorChannels
 from avjepa.data.files.images import ImageTransform
 from avjepa.data.files.pointfiles import read_radar
+from avjepa.data.files.regular import size_of_file
 from avjepa.data.inspection.clouds import CloudFacts, cloud_facts, cloud_findings
 from avjepa.data.inspection.report import NOT_USED, ChannelReport, Finding
 from avjepa.data.inspection.sampling import spread
@@ -62,17 +62,18 @@ def channel_files(
     suspicious: set[int] = set()
     for record in records.tolist():
         path = index.file(record)
-        problem, size = _state(path)
-        if problem:
-            problems.append(_of_file(index, path, problem))
-            bad.append(record)
-        else:
-            present.append(record)
-            if kind == "lidar" and size == 0:
-                problems.append(_of_file(index, path, "the file holds no points"))
-            elif kind == "lidar" and size % _LIDAR_POINT:
-                suspicious.add(record)
         on_file()
+        try:
+            size = size_of_file(path)
+        except BadFileError as error:
+            problems.append(_of_file(index, path, error.problem))
+            bad.append(record)
+            continue
+        present.append(record)
+        if kind == "lidar" and size == 0:
+            problems.append(_of_file(index, path, "the file holds no points"))
+        elif kind == "lidar" and size % _LIDAR_POINT:
+            suspicious.add(record)
     chosen = {present[position] for position in spread(len(present), open_at_most)} if kind != NOT_USED else set()
     counts: list[int] = []
     facts: list[CloudFacts] = []
@@ -104,19 +105,6 @@ def _records(index: DatasetIndex, channel: str) -> Int64[Array, "record"]:
     return np.concatenate([np.zeros(0, np.int64), *groups])
 
 
-def _state(path: Path) -> tuple[str, int]:
-    """What is wrong with a file before it is opened, if anything, and its size in bytes."""
-    try:
-        state = path.stat()
-    except FileNotFoundError:
-        return "the file is missing", 0
-    except (OSError, ValueError) as error:
-        return f"the file cannot be read ({error})", 0
-    if not stat.S_ISREG(state.st_mode):
-        return "this is no regular file (a folder, pipe, socket or device)", 0
-    return "", state.st_size
-
-
 def _report(
     index: DatasetIndex,
     channel: str,
@@ -125,8 +113,9 @@ def _report(
     opened: int = 0,
     counts: list[int] | None = None,
 ) -> ChannelReport:
-    sizes, number = np.unique(index.record_size[records], axis=0, return_counts=True)
-    images = {f"{width} x {height}": n for (height, width), n in zip(sizes.tolist(), number.tolist(), strict=True)}
+    height, width = index.record_size[records].astype(np.int64).T
+    sizes, number = np.unique((height << 32) + width, return_counts=True)
+    images = {f"{size % 2**32} x {size >> 32}": n for size, n in zip(sizes.tolist(), number.tolist(), strict=True)}
     keyframes = int(index.record_is_key[records].sum())
     return ChannelReport(
         channel=channel,

@@ -5,16 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Int64
+from jaxtyping import Bool, Int32, Int64
 
 from avjepa.data.arrays import Array
 from avjepa.data.inspection.report import Verdict
 from avjepa.data.nuscenes.annotations import AnnotationIndex
+from avjepa.data.nuscenes.devkit_needs import unfit_for_devkit
 from avjepa.data.nuscenes.index import DatasetIndex
 from avjepa.data.nuscenes.sample_loader import TIME_TOLERANCE
-
-DEVKIT_TABLES = ("attribute", "visibility", "map", "log", "category", "instance")
-"""Tables that the devkit opens for its evaluation and this package's own evaluation can do without, or has read."""
 
 
 @dataclass(frozen=True)
@@ -79,15 +77,17 @@ def _finetuning(
     stopped = _stopped(annotations, obstacles)
     if annotations is None or stopped:
         return Verdict("finetune", split, "refuses", stopped)
-    samples = _samples(index, scenes)
+    samples = index.record_sample[index.moment_record[index.moments(scenes, keyframes_only=True)]]
     boxes = _boxes(annotations, samples)
-    if boxes.with_points:
-        why = f"{len(scenes)} scenes, {len(samples):,} keyframes, {boxes.with_points:,} taught boxes"
-        return _unless_files_are_bad(Verdict("finetune", split, "runs", why), index, scenes, obstacles)
+    if not len(samples):
+        return Verdict("finetune", split, "refuses", "no keyframe has data of a sensor")
     if not boxes.all:
         return Verdict("finetune", split, "refuses", "no box is annotated: nothing would be taught")
-    reason = "holds a point" if boxes.of_class else "has a category that the taxonomy maps to a class"
-    return Verdict("finetune", split, "refuses", f"none of {boxes.all:,} boxes {reason}: nothing would be taught")
+    if not boxes.counted + boxes.uncounted:
+        reason = "holds a point" if boxes.of_class else "has a category that the taxonomy maps to a class"
+        return Verdict("finetune", split, "refuses", f"none of {boxes.all:,} boxes {reason}: nothing would be taught")
+    why = f"{len(scenes)} scenes, {len(samples):,} keyframes, {boxes.said('taught')}"
+    return _unless_files_are_bad(Verdict("finetune", split, "runs", why), index, scenes, obstacles)
 
 
 def _scoring(
@@ -95,14 +95,17 @@ def _scoring(
 ) -> Verdict:
     if obstacles.broken_records or obstacles.broken_annotations:
         return Verdict("evaluate", split, "refuses", _stopped(annotations, obstacles))
-    samples = _samples(index, scenes)
-    boxes = _Boxes(0, 0, 0) if annotations is None else _boxes(annotations, samples)
-    if not boxes.with_points:
-        why = f"none of {boxes.all:,} boxes is of a class and holds a point" if boxes.all else "no box is annotated"
+    samples = index.samples(scenes)
+    boxes = None if annotations is None else _boxes(annotations, samples)
+    if annotations is None or boxes is None or not boxes.counted + boxes.uncounted:
+        why = f"none of {boxes.all:,} boxes is of a class and holds a point" if boxes and boxes.all else "no box"
         return Verdict("evaluate", split, "nothing", f"{why}: predictions are written, there is nothing to score")
-    missing = [table for table in DEVKIT_TABLES if not (index.folder / f"{table}.json").is_file()]
-    how = f"without the devkit ({', '.join(missing)} missing)" if missing else "with the devkit's tables complete"
-    why = f"{len(samples):,} keyframes, {boxes.with_points:,} boxes to score, {how}"
+    unfit = unfit_for_devkit(index, annotations.taxonomy, split)
+    by = f"by avjepa's own evaluator ({unfit})" if unfit else "by the devkit"
+    why = f"{len(samples):,} keyframes, {boxes.said('scored')} {by}"
+    recorded = index.record_sample[index.moment_record[index.moments(scenes, keyframes_only=True)]]
+    if missing := len(np.setdiff1d(samples, recorded)):
+        why += f"; {missing:,} keyframes have no data and count as empty predictions"
     return _unless_files_are_bad(Verdict("evaluate", split, "runs", why), index, scenes, obstacles)
 
 
@@ -112,16 +115,25 @@ class _Boxes:
 
     all: int
     of_class: int
-    with_points: int
+    counted: int
     """Of a class, with a point of LiDAR or radar, as training and scoring ask for."""
+    uncounted: int
+    """Of a class, and nobody knows whether they hold a point."""
+
+    def said(self, done: str) -> str:
+        """How many boxes are taught or scored, in words."""
+        more = f", and those of {self.uncounted:,} in which points are found when they are loaded"
+        return f"{self.counted:,} {done} boxes" + (more if self.uncounted else "")
 
 
-def _boxes(annotations: AnnotationIndex, samples: Int64[Array, "sample"]) -> _Boxes:
+def _boxes(annotations: AnnotationIndex, samples: Int64[Array, "sample"] | Int32[Array, "sample"]) -> _Boxes:
     own = [np.asarray(annotations.of_sample(sample), np.int64) for sample in samples.tolist()]
     rows = np.concatenate([np.zeros(0, np.int64), *own])
-    points = annotations.lidar_points[rows] + annotations.radar_points[rows]
+    lidar, radar = annotations.lidar_points[rows], annotations.radar_points[rows]
+    hit = (lidar > 0) | (radar > 0)
+    unknown = ~hit & ((lidar < 0) | (radar < 0))
     of_class = annotations.class_index[rows] >= 0
-    return _Boxes(len(rows), int(of_class.sum()), int((of_class & (points > 0)).sum()))
+    return _Boxes(len(rows), int(of_class.sum()), int((of_class & hit).sum()), int((of_class & unknown).sum()))
 
 
 def _unless_files_are_bad(
@@ -145,9 +157,3 @@ def _stopped(annotations: AnnotationIndex | None, obstacles: Obstacles) -> str:
 
 def _broken(number: int) -> str:
     return f"{number:,} broken records of the tables (see the problems)"
-
-
-def _samples(index: DatasetIndex, scenes: Sequence[str]) -> Int64[Array, "sample"]:
-    rows = [index.scene_names.index(name) for name in scenes]
-    samples: Array = np.flatnonzero(np.isin(index.sample_scene, rows))
-    return samples

@@ -48,7 +48,7 @@ class AnnotationIndex:
         arrays = contents.arrays
         self._index = index
         self._contents = contents
-        self._taxonomy = taxonomy
+        self.taxonomy = taxonomy
         self._contents = contents
         self.categories: tuple[str, ...] = tuple(contents.info["categories"])
         self.boxes = arrays["boxes"]
@@ -85,7 +85,7 @@ class AnnotationIndex:
         return cls(index, taxonomy, cached(index.folder, "annotations", sources, build))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return AnnotationIndex.open, (self._index, self._taxonomy)
+        return AnnotationIndex.open, (self._index, self.taxonomy)
 
     def __len__(self) -> int:
         """Number of annotations."""

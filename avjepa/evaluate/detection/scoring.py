@@ -3,12 +3,12 @@
 import time
 from pathlib import Path
 
-import numpy as np
 from rich.console import Console
 
 from avjepa.data.nuscenes.dataset import NuScenesDataset
+from avjepa.data.nuscenes.devkit_needs import unfit_for_devkit
 from avjepa.data.nuscenes.index import DatasetIndex
-from avjepa.data.taxonomy import Taxonomy, load_taxonomy
+from avjepa.data.taxonomy import Taxonomy
 from avjepa.errors import UserError
 from avjepa.evaluate.detection.fast import MAXIMUM_BOXES, FastDetectionEval
 from avjepa.evaluate.detection.ground_truth import GroundTruth
@@ -17,12 +17,6 @@ from avjepa.evaluate.detection.scores import DetectionScores
 from avjepa.heads.task import ScoredSplit
 
 METRICS = "metrics.json"
-
-_DEVKIT_TABLES = (
-    "category", "attribute", "visibility", "instance", "sensor", "calibrated_sensor", "ego_pose", "log", "scene",
-    "sample", "sample_data", "sample_annotation", "map",
-)  # fmt: skip
-_DEVKIT_REFERENCE = "LIDAR_TOP"
 
 
 def evaluate_detection(predictions: Path, scored: ScoredSplit, out: Path, fast: bool = False) -> DetectionScores | None:
@@ -102,7 +96,7 @@ def _scored(
     """The scores, and by what and why."""
     if fast:
         reason = "as was asked"
-    elif not (reason := _unfit_for_devkit(index, taxonomy, split)):
+    elif not (reason := unfit_for_devkit(index, taxonomy, split)):
         from avjepa.evaluate.detection.devkit import CONFIG, DevkitError, devkit_scores  # takes seconds to load
 
         try:
@@ -112,24 +106,3 @@ def _scored(
         else:
             return scores, f"nuscenes-devkit {CONFIG}"
     return FastDetectionEval(truth, taxonomy).evaluate(result), f"avjepa's own evaluator ({reason})"
-
-
-def _unfit_for_devkit(index: DatasetIndex, taxonomy: Taxonomy, split: str) -> str:
-    """Why the devkit cannot score this; empty if nothing is known against it."""
-    if taxonomy != load_taxonomy("nuscenes"):
-        return "the devkit knows nuScenes' classes alone"
-    if missing := [name for name in _DEVKIT_TABLES if not (index.folder / f"{name}.json").is_file()]:
-        return f"the devkit needs {missing[0]}.json, which is not there"
-    unreferenced = _samples_without(index, _DEVKIT_REFERENCE, split)
-    if unreferenced:
-        return f"the devkit needs {_DEVKIT_REFERENCE} for every keyframe; it is missing from {unreferenced}"
-    return ""
-
-
-def _samples_without(index: DatasetIndex, channel: str, split: str) -> int:
-    """How many keyframes of a split a sensor did not record."""
-    scenes = index.scenes_of(split)
-    recorded = [index.records(channel, index.scene_names.index(name)) for name in scenes]
-    records = np.concatenate([np.asarray(group, np.int64) for group in recorded])
-    keyed = index.record_sample[records[index.record_is_key[records]]]
-    return int((~np.isin(index.samples(scenes), keyed)).sum())

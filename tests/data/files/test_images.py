@@ -88,6 +88,13 @@ def test_only_regular_files_are_opened(tmp_path: Path, what: str) -> None:
         SMALL.read(path, (16, 32))
 
 
+def test_file_larger_than_any_picture_of_its_size_is_refused(tmp_path: Path) -> None:
+    Image.new("RGB", (32, 16)).save(tmp_path / "a.jpg")
+    os.truncate(tmp_path / "a.jpg", 200 * 10**9)
+    with pytest.raises(BadFileError, match="200,000,000,000 bytes"):
+        SMALL.read(tmp_path / "a.jpg", (16, 32))
+
+
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
 def test_changed_bytes_give_an_image_or_a_bad_file_and_nothing_else(tmp_path: Path, kind: str) -> None:
     random = np.random.default_rng(0)

@@ -131,6 +131,14 @@ def test_bad_file_error_survives_the_way_out_of_a_worker() -> None:
 
 
 @pytest.mark.parametrize("read", [read_lidar, read_radar])
+def test_file_larger_than_any_memory_is_refused(tmp_path: Path, read) -> None:
+    write_lidar(tmp_path / "cloud", np.ones((1, 5), np.float32))
+    os.truncate(tmp_path / "cloud", 200 * 10**9)
+    with pytest.raises(BadFileError, match="200,000,000,000 bytes"):
+        read(tmp_path / "cloud")
+
+
+@pytest.mark.parametrize("read", [read_lidar, read_radar])
 def test_pipe_is_refused_and_not_waited_for(tmp_path: Path, read) -> None:
     os.mkfifo(tmp_path / "cloud")
     with pytest.raises(BadFileError, match="no regular file"):

@@ -98,6 +98,15 @@ def test_keyframe_of_no_sensor(spoilt: Spoil) -> None:
     assert problems(root)[f"{VERSION}/sample.json record sample-1-3"] == "has no sensor data"
 
 
+@pytest.mark.parametrize(
+    "table", ["sample_data", "ego_pose", "calibrated_sensor", "sensor", "sample", "scene", "sample_annotation"]
+)
+def test_table_without_a_record_is_no_end(spoilt: Spoil, table: str) -> None:
+    report = inspect_dataset(spoilt(table, lambda row: None), VERSION)
+    assert table == "sample_annotation" or report.problems
+    assert {verdict.outcome for verdict in report.verdicts if verdict.command == "finetune"} <= {"refuses"}
+
+
 def test_two_keyframes_at_one_time(spoilt: Spoil) -> None:
     def twice(row: dict[str, Any]) -> dict[str, Any]:
         return row | {"timestamp": row["timestamp"] - 500_000} if row["token"] == "sample-1-3" else row
@@ -115,8 +124,7 @@ def test_a_sound_dataset_runs_everywhere(street: Path) -> None:
     for split in ("train", "val"):
         assert found["pretrain", split] == ("runs", "moments: 6 with LiDAR, 6 with cameras")
         assert found["finetune", split] == ("runs", f"1 scenes, 6 keyframes, {BOXES} taught boxes")
-        assert found["evaluate", split][0] == "runs"
-        assert f"6 keyframes, {BOXES} boxes to score" in found["evaluate", split][1]
+        assert found["evaluate", split] == ("runs", f"6 keyframes, {BOXES} scored boxes by the devkit")
 
 
 def test_bad_files_stop_the_commands_of_their_split(own: Path) -> None:
@@ -154,6 +162,19 @@ def test_split_that_teaches_nothing_refuses(
     assert found["finetune", "train"][0] == "refuses" and words in found["finetune", "train"][1]
     assert found["evaluate", "val"][0] == "nothing"
     assert found["pretrain", "train"][0] == "runs"
+
+
+def test_boxes_whose_points_nobody_counted_are_neither_taught_nor_lost(spoilt: Spoil) -> None:
+    found = outcomes(spoilt("sample_annotation", lambda row: row | {"num_lidar_pts": -1, "num_radar_pts": None}))
+    outcome, why = found["finetune", "train"]
+    assert outcome == "runs" and f"0 taught boxes, and those of {BOXES} in which points are found" in why
+
+
+def test_keyframes_without_data_count_as_empty_predictions(spoilt: Spoil) -> None:
+    root = spoilt("sample_data", lambda row: None if row["sample_token"] == "sample-1-3" else row)
+    outcome, why = outcomes(root)["evaluate", "val"]
+    assert outcome == "runs" and "1 keyframes have no data and count as empty predictions" in why
+    assert "the devkit needs LIDAR_TOP for every keyframe; it is missing from 1" in why
 
 
 @pytest.mark.parametrize(
