@@ -13,6 +13,9 @@ import yaml
 from avjepa.bounded_yaml import LARGEST, require_bounded
 from avjepa.errors import UserError
 
+_TAXONOMY = "taxonomy"
+"""The key whose file is no configuration but a name that the configuration holds."""
+
 
 def load_config(path: str | Path) -> Any:
     """What a configuration file says, with the files that it names put in their place.
@@ -48,6 +51,11 @@ def read_yaml(path: Path) -> Any:
         raise UserError(f"{path}: cannot be read as YAML ({' '.join(str(error).split())[:300]})") from error
 
 
+def located(value: Any, folder: Path) -> Any:
+    """The name of a file in a folder as its whole path; anything else as it is."""
+    return str((folder / value).resolve()) if isinstance(value, str) and os.path.isfile(folder / value) else value
+
+
 class _Inliner:
     """Puts files in the place of their names, and sees that this comes to an end."""
 
@@ -77,7 +85,10 @@ class _Inliner:
             raise UserError(f"{path}: more than {LARGEST} values with the files that it names written out")
         match value:
             case dict():
-                return {name: self.value(item, path) for name, item in value.items()}
+                return {
+                    name: located(item, path.parent) if name == _TAXONOMY else self.value(item, path)
+                    for name, item in value.items()
+                }
             case list():
                 return [self.value(item, path) for item in value]
             case str() if value.endswith(".yaml") and os.path.isfile(path.parent / value):

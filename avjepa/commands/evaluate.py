@@ -1,12 +1,14 @@
 """``avjepa evaluate``."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from avjepa.commands.configurations import load_config
+from avjepa.commands.configurations import read_yaml
 from avjepa.commands.parsing import run_function
 from avjepa.commands.training import TrainingCLI
+from avjepa.data.channels import load_channels
 from avjepa.data.loading.datamodule import DetectionDataModule
 from avjepa.errors import UserError
 from avjepa.evaluate.predict import predict_split
@@ -37,6 +39,8 @@ def evaluate(
     run: Path,
     data: Path | None = None,
     version: str | None = None,
+    channels: Path | None = None,
+    taxonomy: str | None = None,
     split: str | None = None,
     checkpoint: Path | None = None,
     on_bad_file: str | None = None,
@@ -51,6 +55,8 @@ def evaluate(
         run: folder of a finished "avjepa finetune".
         data: root folder of another dataset; the run's own by default.
         version: name of its folder of tables; the run's own by default.
+        channels: a YAML file that says which channels are lidar, cameras and radars; as in the run by default.
+        taxonomy: the classes, which must be those of the run: nuscenes, or a YAML file; as in the run by default.
         split: the split to score; the run's eval_split by default.
         checkpoint: another checkpoint than the run's last.
         on_bad_file: "stop" or "skip"; as in the run by default.
@@ -67,11 +73,19 @@ def evaluate(
         raise UserError(f"--run {run}: holds no config.yaml; give the folder of a finished avjepa finetune")
     path = checkpoint or run / CHECKPOINTS / LAST
     content = load_checkpoint(path)
-    config = load_config(file)
+    config = read_yaml(file)
     if not isinstance(config, dict) or not all(isinstance(config.get(part), dict) for part in ("data", "model")):
         raise UserError(f"{file}: is not the configuration of an avjepa finetune; give the folder of one")
-    given = {"dataroot": data, "version": version, "eval_split": split, "on_bad_file": on_bad_file}
-    changes = {name: str(value) for name, value in given.items() if value is not None}
+    given = {
+        "dataroot": data,
+        "version": version,
+        "taxonomy": taxonomy,
+        "eval_split": split,
+        "on_bad_file": on_bad_file,
+    }
+    changes: dict[str, Any] = {name: str(value) for name, value in given.items() if value is not None}
+    if channels is not None:
+        changes["channels"] = {kind: list(names) for kind, names in asdict(load_channels(channels)).items()}
     config = for_scoring(config, run, changes, {"accelerator": accelerator, "devices": devices})
     cli = FinetuneCLI("finetune", FinetuneModule, DetectionDataModule, config)
     require_same_model(cli.model, content, path)

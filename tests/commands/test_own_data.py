@@ -32,7 +32,7 @@ def own(copy: Path, tmp_path: Path) -> tuple[Path, Path]:
 
 
 def test_a_detector_of_own_classes_on_own_channels_is_trained_and_predicts_them(
-    own: tuple[Path, Path], tmp_path: Path
+    own: tuple[Path, Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     data, taxonomy = own
     run = tmp_path / "run"
@@ -43,6 +43,10 @@ def test_a_detector_of_own_classes_on_own_channels_is_trained_and_predicts_them(
     names = {box["detection_name"] for boxes in results.values() for box in boxes}
     assert names and names <= {"walker", "vehicle"}
     assert avjepa("evaluate", "--run", run) == 0, "the run's own taxonomy and channels are read again"
+    channels = tmp_path / "channels.yaml"
+    channels.write_text("lidar: [LIDAR_X]\n")
+    capfd.readouterr()
+    refused(capfd, avjepa("evaluate", "--run", run, "--channels", channels), "'LIDAR_X'", "LIDAR_FRONT_LEFT")
 
 
 def test_without_a_taxonomy_the_training_names_the_categories(
