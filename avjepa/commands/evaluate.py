@@ -17,10 +17,11 @@ from avjepa.finetune.lightning_model import FinetuneModule
 from avjepa.heads.task import ScoredSplit
 
 
-def score(cli: TrainingCLI) -> None:
+def score(cli: TrainingCLI, fast: bool = False) -> None:
     """Predict the evaluated split on the trainer's devices and score it, into ``OUT/evaluation/SPLIT``.
 
-    To be called in every process of the trainer; the first scores what all of them predicted.
+    To be called in every process of the trainer; the first scores what all of them predicted. ``fast`` as in
+    ``Scorer.score``.
     """
     data = cli.datamodule
     folder = cli.out / "evaluation" / data.eval_split
@@ -30,7 +31,7 @@ def score(cli: TrainingCLI) -> None:
         split = ScoredSplit(data.source, data.eval_split, predicted.without_input)
         write_json(folder / "provenance.json", cli.provenance())
         for name, file in predicted.files.items():
-            metrics = cli.model.tasks[name].scorer().score(file, split, file.parent)
+            metrics = cli.model.tasks[name].scorer().score(file, split, file.parent, fast)
             if metrics is not None:
                 print(metrics)
 
@@ -46,6 +47,7 @@ def evaluate(
     on_bad_file: str | None = None,
     accelerator: str = "auto",
     devices: str = "auto",
+    fast: bool = False,
 ) -> None:
     """Score a fine-tuned detector with the official nuScenes evaluation.
 
@@ -62,6 +64,7 @@ def evaluate(
         on_bad_file: "stop" or "skip"; as in the run by default.
         accelerator: "cpu", "gpu" or what else Lightning knows; what there is by default, whatever the run had.
         devices: how many, or which as in "0,2"; all there are by default, whatever the run had.
+        fast: score with our own evaluator, which gives the devkit's numbers without loading its tables.
     """
     from avjepa.commands.finetune import FinetuneCLI
     from avjepa.training.checkpoint_contents import require_same_model
@@ -90,7 +93,7 @@ def evaluate(
     cli = FinetuneCLI("finetune", FinetuneModule, DetectionDataModule, config)
     require_same_model(cli.model, content, path)
     cli.model.load_state_dict(content["state_dict"])
-    score(cli)
+    score(cli, fast)
 
 
 def for_scoring(

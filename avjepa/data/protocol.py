@@ -83,6 +83,9 @@ class DrivingDataset(Protocol):
     def moments(self, scenes: list[str] | None = None, keyframes_only: bool = False) -> Int64[Array, "chosen"]:
         """Numbers of the moments in some scenes (all for ``None``), in order of scene and time."""
 
+    def unrecorded(self, scenes: list[str]) -> tuple[str, ...]:
+        """Names of the keyframes of some scenes that are no moments, because no channel recorded anything of them."""
+
     def recorded(self, sensor: Sensor) -> Bool[Array, "moment"]:
         """Which moments have data of a sensor."""
 

@@ -43,7 +43,8 @@ def predict_split(
         datamodule: its ``eval_split`` is predicted. No annotation is read.
         folder: of the file; where there are several tasks each has a folder of its own below it.
 
-    Samples for which no sensor of the model had data get an empty prediction.
+    Samples for which no sensor of the model had data, and keyframes of which nothing was recorded, get an empty
+    prediction.
     """
     writers = {name: task.writer(datamodule.taxonomy) for name, task in module.tasks.items()}
     files = {
@@ -70,6 +71,10 @@ def predict_split(
             for name in writers:
                 entries[name] |= of_batch["entries"][name]
     if trainer.is_global_zero:
+        assert datamodule.source is not None  # it was set up to predict
+        unrecorded = datamodule.source.unrecorded(datamodule.source.scenes_of(datamodule.eval_split))
+        tokens += unrecorded
+        without_input += unrecorded
         for name, writer in writers.items():
             writer.write(files[name], entries[name], tokens, sorted(sensors))
     trainer.strategy.barrier("predictions written")

@@ -110,6 +110,13 @@ class NuScenesDataset:
         """See ``DrivingDataset``."""
         return self.index.moments(scenes, keyframes_only)
 
+    def unrecorded(self, scenes: list[str]) -> tuple[str, ...]:
+        """Tokens of the samples that have no record of any channel."""
+        moments = self.index.moments(scenes, keyframes_only=True)
+        recorded = self.index.record_sample[self.index.moment_record[moments]]
+        missing = np.setdiff1d(self.index.samples(scenes), recorded)
+        return tuple(self.index.sample_token(int(sample)) for sample in missing)
+
     def recorded(self, sensor: Sensor) -> Bool[Array, "moment"]:
         """Which moments have a record of at least one of the sensor's channels."""
         return self.index.recorded(channels_of(sensor, self.channels), TIME_TOLERANCE)

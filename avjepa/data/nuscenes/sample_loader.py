@@ -80,7 +80,7 @@ class SampleLoader:
                 clouds.append(lidar_in_bev(read_lidar(self.index.file(record)), bev_from_lidar, lag))
             except BadFileError as error:
                 self.on_bad_file(error, record in newest)
-        return torch.cat(clouds)
+        return torch.cat(clouds) if len(clouds) > 1 else None  # not one sweep could be read
 
     def _radar(self, moment: int, view: RadarSweeps | None) -> Float[Tensor, "point 16"] | None:
         if view is None or not len(records := self._records(moment, view)):
@@ -94,7 +94,7 @@ class SampleLoader:
                 self.on_bad_file(error, record in newest)
             else:
                 clouds.append(radar_in_bev(points[view.keep.keeps(points)], bev_from_radar, lag))
-        return torch.cat(clouds)
+        return torch.cat(clouds) if len(clouds) > 1 else None  # not one sweep could be read
 
     def _cameras(self, moment: int, view: ImageTransform | None) -> CameraImages | None:
         if view is None:
@@ -118,6 +118,8 @@ class SampleLoader:
             intrinsics.append((here_from_file @ self.index.intrinsic(record)).float()[None])
             poses.append(bev_from_camera.float()[None])
             channels.append(self.index.channel_of(record))
+        if not channels:
+            return None
         return CameraImages(
             torch.cat(images), torch.cat(intrinsics), torch.cat(poses), tuple(channels), self.index.sensors.cameras
         )

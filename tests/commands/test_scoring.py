@@ -1,0 +1,133 @@
+"""``avjepa evaluate`` on data in which something is missing: every sample is accounted for, and it is said how."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.commands.small import small
+from tests.commands.test_training import VERSION, avjepa, finetune
+from tests.data.conftest import build
+
+
+@pytest.fixture(scope="module")
+def trained(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A detector after one step."""
+    run = tmp_path_factory.mktemp("trained") / "run"
+    assert small("finetune", tiny, run, "--steps", 1) == 0
+    return run
+
+
+@pytest.fixture
+def run(trained: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(trained, tmp_path / "run"))
+
+
+def evaluate(run: Path, data: Path, *more: object) -> int:
+    return avjepa("evaluate", "--run", run, "--data", data, "--accelerator", "cpu", *more)
+
+
+def metrics(run: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((run / "evaluation" / "val" / "metrics.json").read_text())
+    return content
+
+
+def predictions(run: Path) -> dict[str, list[Any]]:
+    content: dict[str, list[Any]] = json.loads((run / "evaluation" / "val" / "predictions.json").read_text())["results"]
+    return content
+
+
+def drop(data: Path, table: str, dropped: Callable[[dict[str, Any]], bool]) -> None:
+    path = data / VERSION / f"{table}.json"
+    path.write_text(json.dumps([row for row in json.loads(path.read_text()) if not dropped(row)]))
+
+
+def test_fast_gives_the_devkits_numbers(run: Path, tiny: Path) -> None:
+    assert evaluate(run, tiny) == 0
+    by_devkit = metrics(run)
+    assert evaluate(run, tiny, "--fast") == 0
+    ours = metrics(run)
+    assert by_devkit["evaluator"] == "nuscenes-devkit detection_cvpr_2019"
+    assert ours["evaluator"] == "avjepa's own evaluator (as was asked)"
+    for name in ("mean_ap", "nd_score", "class_ap", "mean_errors"):
+        assert ours[name] == pytest.approx(by_devkit[name], abs=1e-9)
+
+
+def test_a_keyframe_without_its_lidar_record_is_predicted_from_the_nearest_sweep(run: Path, copy: Path) -> None:
+    drop(copy, "sample_data", lambda row: row["token"] == "data-1-LIDAR_TOP-10")
+    assert evaluate(run, copy) == 0
+    assert len(predictions(run)["sample-1-2"]) > 0
+    about = metrics(run)
+    assert (about["samples"], about["samples_without_input"]) == (4, 0)
+    assert "LIDAR_TOP for every keyframe; it is missing from 1" in about["evaluator"]
+
+
+@pytest.mark.parametrize("sensors", ["LIDAR_TOP", ""], ids=["the LiDAR", "all sensors"])
+def test_a_keyframe_that_was_never_recorded_has_an_empty_prediction(
+    sensors: str, run: Path, copy: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    near = [f"data-1-LIDAR_TOP-{sweep}" for sweep in range(8, 13)]
+
+    def unrecorded(row: dict[str, Any]) -> bool:
+        at_keyframe = row["is_key_frame"] and row["sample_token"] == "sample-1-2"
+        return row["token"] in near or (at_keyframe and sensors in row["filename"])
+
+    drop(copy, "sample_data", unrecorded)
+    assert evaluate(run, copy) == 0
+    found = predictions(run)
+    assert sorted(found) == [f"sample-1-{k}" for k in range(4)]
+    assert found["sample-1-2"] == []
+    assert all(found[token] for token in found if token != "sample-1-2")
+    about = metrics(run)
+    assert (about["samples"], about["samples_without_input"]) == (4, 1)
+    assert "the score stands on 3 of 4 samples" in capfd.readouterr().out
+
+
+def test_every_lidar_file_is_missing_and_skipped(
+    run: Path, copy: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    for path in copy.glob("s*/LIDAR_TOP/*"):
+        path.unlink()
+    assert evaluate(run, copy, "--on_bad_file", "skip") == 0
+    captured = capfd.readouterr()
+    assert "the score stands on 0 of 4 samples; no sensor data in the others" in captured.out
+    assert metrics(run)["samples_without_input"] == 4
+    assert predictions(run) == {f"sample-1-{k}": [] for k in range(4)}
+    assert "4 bad files were skipped" in caplog.text
+    assert "data-1-LIDAR_TOP-15.pcd.bin: the file is missing" in caplog.text
+
+
+@pytest.mark.parametrize("missing", ["table", "rows"])
+def test_a_split_without_annotations_is_predicted(
+    missing: str, run: Path, copy: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    if missing == "table":
+        (copy / VERSION / "sample_annotation.json").unlink()
+    else:
+        drop(copy, "sample_annotation", lambda row: True)
+    assert evaluate(run, copy) == 0
+    said = capfd.readouterr().out
+    assert "split val: nothing to score: " in said
+    assert "mAP" not in said
+    assert len(predictions(run)) == 4
+    assert not (run / "evaluation" / "val" / "metrics.json").exists()
+
+
+def test_tables_that_only_the_devkit_wants_are_left_out(run: Path, copy: Path) -> None:
+    for table in ("visibility", "attribute", "map"):
+        (copy / VERSION / f"{table}.json").unlink()
+    path = copy / VERSION / "sample_annotation.json"
+    path.write_text(json.dumps([{**row, "attribute_tokens": []} for row in json.loads(path.read_text())]))
+    assert evaluate(run, copy) == 0
+    assert "avjepa's own evaluator (the devkit needs attribute.json" in metrics(run)["evaluator"]
+
+
+def test_radar_alone_is_trained_and_scored(tmp_path: Path) -> None:
+    data = build(tmp_path / "data", channels=("RADAR_FRONT", "RADAR_BACK_LEFT"))
+    assert finetune(data, tmp_path / "run", "radar", "--steps", 1, "--trainer.accelerator", "cpu") == 0
+    about = metrics(tmp_path / "run")
+    assert (about["samples"], about["samples_without_input"], about["sensors"]) == (4, 0, ["radar"])
+    assert "LIDAR_TOP for every keyframe; it is missing from 4" in about["evaluator"]
