@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Bool, Float64
 from scipy.spatial.transform import Rotation
 
 from avjepa.data.arrays import Array
@@ -14,28 +14,31 @@ from avjepa.data.nuscenes.index import DatasetIndex
 _POSES = 2000
 _UPRIGHT = 0.94  # cosine of the tilt: 20 degrees are a steep road, and few sensors are mounted so
 _FEW = 0.2  # share of poses that may be tilted
+_UNIT = 0.01  # by how much the length of a quaternion may differ from 1
 _MOVING = 2.0  # m/s
 _ENOUGH = 10  # poses of a moving vehicle without which nothing is said of its heading
 _ALONG = 0.9  # cosine between heading and motion
 
 
 def pose_findings(index: DatasetIndex) -> list[Finding]:
-    """Ego poses and sensor mountings that lie on their side as they are read and stand upright in another order, and
-    ego poses that do not look along the way."""
-    every = np.arange(len(index.record_timestamp))
+    """Quaternions that are none, vehicles and sensors that stand upright only if w comes last, and vehicles that do not
+    look where they drive."""
+    chosen = spread(len(index.record_timestamp), _POSES)
     found = []
-    rotations = index.global_from_ego(every[spread(len(every), _POSES)])[:, :3, :3].numpy()
+    lengths = np.linalg.norm(index.stored_rotations(chosen), axis=1)
+    if share(np.abs(lengths - 1) > _UNIT) > _FEW:
+        problem = (
+            f"quaternions of length {np.median(lengths):.3g} (median), not 1: they may be no rotations; check them"
+        )
+        found.append(Finding(f"{index.version}/ego_pose.json", problem))
+    rotations = index.global_from_ego(chosen)[:, :3, :3].numpy()
     if _stored_as_xyzw(rotations, column=2, sign=1.0):
         found.append(_finding(index, "ego_pose", "the vehicle lies on its side or roof"))
     else:
         found += _heading(index)
-    firsts = _first_records(index, index.sensors.lidar)
-    mountings = index.ego_from_sensor(firsts)[:, :3, :3].numpy()
-    if _stored_as_xyzw(mountings, column=2, sign=1.0):
+    if _stored_as_xyzw(_mountings(index, index.sensors.lidar), column=2, sign=1.0):
         found.append(_finding(index, "calibrated_sensor", "LiDARs lie on their side or stand on their head"))
-    firsts = _first_records(index, index.sensors.cameras)
-    mountings = index.ego_from_sensor(firsts)[:, :3, :3].numpy()
-    if _stored_as_xyzw(mountings, column=1, sign=-1.0):
+    if _stored_as_xyzw(_mountings(index, index.sensors.cameras), column=1, sign=-1.0):
         found.append(_finding(index, "calibrated_sensor", "the cameras' y axis (down) does not point down"))
     return found
 
@@ -68,13 +71,15 @@ def _finding(index: DatasetIndex, table: str, problem: str) -> Finding:
     return Finding(f"{index.version}/{table}.json", f"as the rotations are read (w, x, y, z), {problem}; {remedy}")
 
 
-def _first_records(index: DatasetIndex, channels: Sequence[str]) -> Int64[Array, "channel"]:
-    """One record of every channel that has any."""
+def _mountings(index: DatasetIndex, channels: Sequence[str]) -> Float64[Array, "channel 3 3"]:
+    """How the sensor of every channel that recorded anything is turned on the vehicle, at its first record."""
     groups = [
         next((group for scene in range(len(index.scene_names)) if (group := index.records(channel, scene))), range(0))
         for channel in channels
     ]
-    return np.array([group[0] for group in groups if group], np.int64)
+    firsts = np.array([group[0] for group in groups if group], np.int64)
+    rotations: Array = index.ego_from_sensor(firsts)[:, :3, :3].numpy()
+    return rotations
 
 
 def _stored_as_xyzw(rotations: Float64[Array, "pose 3 3"], column: int, sign: float) -> bool:

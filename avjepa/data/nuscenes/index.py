@@ -238,6 +238,11 @@ class DatasetIndex:
         """Pose of each record's sensor on the vehicle."""
         return self._calibrations[torch.from_numpy(self.record_calibration[records]).long()]
 
+    def stored_rotations(self, records: Int64[Array, "record"]) -> Float64[Array, "record 4"]:
+        """Quaternion (w, x, y, z) of the ego pose at each record's own time, of the length that the table gives it."""
+        rotations: Array = self._record_pose[records, :4]
+        return rotations
+
     def global_from_level(self, reference: int) -> Float64[Tensor, "4 4"]:
         """The level frame of a moment whose record is ``reference``: origin and heading of the ego pose, z up."""
         return levelled(self.global_from_ego(np.array([reference]))[0])

@@ -109,8 +109,11 @@ class TableReader:
         name = table_name(self.folder, table)
         decoder = msgspec.json.Decoder(list[record_type])  # type: ignore[valid-type]
         consumed = number = 0
+        path = self.folder / f"{table}.json"
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise UserError(f"{name}: this is no regular file; restore the table")
         try:
-            with (self.folder / f"{table}.json").open("rb") as file:
+            with path.open("rb") as file:
                 buffer = self._read(file.read(_CHUNK)).lstrip(_BLANK)
                 if not buffer.startswith(b"["):
                     raise UserError(f"{name}: expected a JSON list of records; restore the table")

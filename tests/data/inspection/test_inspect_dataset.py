@@ -75,6 +75,21 @@ def test_pipe_is_listed_and_not_opened(own: Path) -> None:
     assert problems(own) == {"samples/CAM_FRONT/0-0.jpg": "this is no regular file (a folder, pipe, socket or device)"}
 
 
+@pytest.mark.parametrize("table", ["scene", "sample_data", "ego_pose", "instance", "sample_annotation", "attribute"])
+def test_pipe_in_the_place_of_a_table_is_not_waited_for(
+    own: Path, capsys: pytest.CaptureFixture[str], table: str
+) -> None:
+    path = own / VERSION / f"{table}.json"
+    path.unlink()
+    os.mkfifo(path)
+    code = cli.main(["inspect", "--data", str(own), "--version", VERSION, "--fast"])
+    out, err = capsys.readouterr()
+    if table in ("scene", "sample_data", "ego_pose"):
+        assert code == 2 and VERSION in err
+    else:
+        assert code == 0 and table in out
+
+
 def test_tables_alone_look_at_no_file(own: Path) -> None:
     for path in (own / "samples/LIDAR_TOP").iterdir():
         path.unlink()

@@ -99,6 +99,7 @@ def test_keyframes_in_another_unit_than_their_files(spoilt: Spoil) -> None:
         # the way to the next keyframe, on the circle, turns by 4.3 degrees
         ("ego_pose", turned(90), "drives 86 degrees off its heading"),
         ("ego_pose", turned(180), "drives 176 degrees off its heading"),
+        ("ego_pose", lambda row: row | {"rotation": [2 * v for v in row["rotation"]]}, "quaternions of length 2"),
         ("calibrated_sensor", last_first, "stored as x, y, z, w"),
     ],
 )
