@@ -16,6 +16,7 @@ FLOORS = [
     {"pretrain", "finetune"},
     {"model"},
     {"heads"},
+    {"features"},
     {"encoders"},
     {"bundle"},
     {"report"},

@@ -7,6 +7,7 @@ from typing import Any
 
 from jsonargparse import ArgumentError, ArgumentParser
 from lightning import Callback, Trainer, seed_everything
+from lightning.pytorch.plugins.precision import Precision
 
 from avjepa.bundle.construction import build
 from avjepa.bundle.files import save_bundle
@@ -17,13 +18,14 @@ from avjepa.commands.pretrain import BUNDLE, PretrainCLI
 from avjepa.commands.study import StudyConfig
 from avjepa.data.loading.datamodule import DetectionDataModule, PretrainDataModule
 from avjepa.encoders.base import BEVBackbone
+from avjepa.encoders.bundled import read_backbone_manifest
 from avjepa.errors import UserError
 from avjepa.finetune.lightning_model import FinetuneModule
 from avjepa.pretrain.lightning_model import PretrainModule
 from avjepa.provenance import provenance
 from avjepa.study.last_loss import LastLoss
 from avjepa.study.plan import Pretraining, Run, Setting
-from avjepa.study.worker import Builder, DetectorRun
+from avjepa.study.worker import Builder, DetectorRun, StoredFeatures
 from avjepa.training.checkpoints import LAST
 from avjepa.training.defaults import CHECKPOINTS
 from avjepa.training.metrics import read_rows
@@ -78,28 +80,49 @@ class ConfiguredBuilder(Builder):
         batch_size = cli.datamodule.batch_size * cli.trainer.accumulate_grad_batches * cli.trainer.world_size
         return {"batch_size": batch_size} | ({"final_loss": losses[-1]} if losses else {})
 
-    def detector(self, cell: Run, setting: Setting, bundle: Path, split: str, folder: Path) -> DetectorRun:
+    def detector(
+        self, cell: Run, setting: Setting, backbone: Path | StoredFeatures, split: str, folder: Path
+    ) -> DetectorRun:
         """``avjepa finetune`` of the study's file with the cell's backbone, scenes, seed and setting."""
         changes = {
             "seed_everything": cell.seed,
-            "model": {"mode": cell.mode, "bundle": str(bundle), **asdict(setting)},
+            "model": {"mode": cell.mode, **asdict(setting)},
             "data": {"scenes": cell.scenes, "eval_split": split},
             "trainer": {"max_steps": cell.steps or self.config.steps},
         }
-        cli = self._finetuning(folder, changes)
+        if isinstance(backbone, StoredFeatures):
+            stands_for = read_backbone_manifest(backbone.bundle).architecture
+            cli = self._finetuning(folder, merged(changes, _of_maps(backbone)), stands_for)
+        else:
+            cli = self._finetuning(folder, merged(changes, {"model": {"bundle": str(backbone)}}))
         return DetectorRun(cli.model, cli.datamodule, cli.trainer, cli.last_loss)
 
-    def keyframes(self, split: str) -> DetectionDataModule:
-        """The detectors' data, predicting ``split``; set up."""
+    def keyframes(self, split: str, scenes: int | None = None, seed: int = 0) -> DetectionDataModule:
+        """The ``data`` of the study's file alone; set up."""
         parser = ArgumentParser(exit_on_error=False)
         parser.add_class_arguments(DetectionDataModule, "data")
+        changes = {"eval_split": split, "scenes": scenes, "seed": seed}
         try:
-            parsed = parser.parse_object({"data": {**self._finetune["data"], "eval_split": split}})
+            parsed = parser.parse_object({"data": self._finetune["data"] | changes})
             data: DetectionDataModule = parser.instantiate_classes(parsed).data
         except ArgumentError as error:
             raise UserError(f"finetune: {readable(error)}") from error
         data.setup("predict")
         return data
+
+    def precision(self) -> Precision:
+        """That of the study's file."""
+        given = self._finetune["trainer"]
+        trainer = Trainer(
+            precision=given.get("precision"),
+            accelerator=given.get("accelerator", "auto"),
+            devices=given.get("devices", 1),
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+        return trainer.precision_plugin
 
     def _save_random_backbone(self, seed: int, folder: Path) -> None:
         backbone = self._finetune["model"]["backbone"]
@@ -120,20 +143,48 @@ class ConfiguredBuilder(Builder):
         _hide_progress(cli.trainer)
         return cli
 
-    def _finetuning(self, folder: Path, changes: Mapping[str, Any]) -> "_StudyFinetune":
+    def _finetuning(
+        self, folder: Path, changes: Mapping[str, Any], stands_for: dict[str, Any] | None = None
+    ) -> "_StudyFinetune":
         configuration = merged(self._finetune, merged(_quiet(folder), changes))
-        cli = _StudyFinetune("finetune", FinetuneModule, DetectionDataModule, configuration)
+        cli = _StudyFinetune(configuration, stands_for)
         _hide_progress(cli.trainer)
         return cli
 
 
 class _StudyFinetune(FinetuneCLI):
-    """Keeps the last loss for the record."""
+    """Keeps the last loss for the record.
+
+    Args:
+        configuration: of ``avjepa finetune``.
+        stands_for: architecture of the backbone whose maps take its place.
+    """
+
+    def __init__(self, configuration: Mapping[str, Any], stands_for: dict[str, Any] | None) -> None:
+        self.stands_for = stands_for
+        super().__init__("finetune", FinetuneModule, DetectionDataModule, configuration)
+
+    def before_instantiate_classes(self) -> None:
+        """Draw the random numbers that the backbone's weights would take: heads start as they do above it."""
+        super().before_instantiate_classes()
+        if self.stands_for is not None:
+            build(BEVBackbone, self.stands_for, "the study's backbone")  # type: ignore[type-abstract]
 
     def callbacks(self) -> list[Callback]:
         """Beside those of every training."""
         self.last_loss = LastLoss()
         return [self.last_loss]
+
+
+def _of_maps(features: StoredFeatures) -> dict[str, Any]:
+    """Changes to a configuration after which it opens no sensor file: the backbone's maps are there."""
+    arguments = {"folder": str(features.folder), "digest": features.digest}
+    backbone = {"class_path": "avjepa.features.cached_backbone.CachedBackbone", "init_args": arguments}
+    augmentation = {} if features.draws is None else {"augmentation": {"draws": features.draws}}
+    return {
+        "model": {"backbone": backbone, "bundle": None},
+        "data": {"sensors": [], "gt_sampling": None, "workers": 0, **augmentation},
+    }
 
 
 def _quiet(folder: Path) -> dict[str, Any]:

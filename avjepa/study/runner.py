@@ -142,7 +142,9 @@ class Runner(ABC, Generic[Task]):
 def disk_is_full(error: BaseException | None) -> bool:
     """Whether an error, or what led to it, is that nothing more can be written: no fault of the job."""
     while error is not None:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            return True
+        if isinstance(error, RuntimeError) and "inline_container" in str(error):  # how torch.save says so
             return True
         error = error.__cause__ or error.__context__
     return False

@@ -13,23 +13,20 @@ from typing import Any
 
 import torch
 from lightning import Trainer
+from lightning.pytorch.plugins.precision import Precision
 
 from avjepa.data.loading.datamodule import DetectionDataModule
 from avjepa.data.nuscenes.dataset import NuScenesDataset
-from avjepa.encoders.bundled import load_encoder
+from avjepa.encoders.base import BEVBackbone
+from avjepa.encoders.bundled import load_backbone, load_encoder
 from avjepa.errors import UserError
 from avjepa.evaluate.detection.fast import FastDetectionEval
 from avjepa.evaluate.detection.ground_truth import GroundTruth
 from avjepa.evaluate.detection.result_file import read_result_file
 from avjepa.evaluate.predict import predict_split
+from avjepa.features.keyframes import keyframe_loader, with_few_draws
+from avjepa.features.store import FeatureKey, FeatureStore
 from avjepa.finetune.lightning_model import FinetuneModule
-from avjepa.study.features import (
-    CachedBackbone,
-    FeatureCache,
-    finite_augmentations,
-    keyframe_loader,
-    read_labels_alone,
-)
 from avjepa.study.last_loss import LastLoss
 from avjepa.study.plan import Mode, Pretraining, Run, Setting, Study, StudyJob, Trial, backbone_of
 from avjepa.study.probes import backbone_measures
@@ -53,6 +50,23 @@ class DetectorRun:
     """One of the trainer's callbacks."""
 
 
+@dataclass(frozen=True)
+class StoredFeatures:
+    """Maps of a frozen backbone that hold every sample of a fine-tuning.
+
+    Attributes:
+        bundle: the backbone's.
+        folder: of the ``FeatureStore``.
+        digest: of its key.
+        draws: augmentations of every keyframe that is trained on; ``None`` where there is no augmentation.
+    """
+
+    bundle: Path
+    folder: Path
+    digest: str
+    draws: int | None
+
+
 class Builder(ABC):
     """Makes what a study trains. Objects come from outside: nothing here knows of configuration files."""
 
@@ -65,12 +79,18 @@ class Builder(ABC):
         """
 
     @abstractmethod
-    def keyframes(self, split: str) -> DetectionDataModule:
-        """The detectors' data without a detector, predicting ``split``; set up."""
+    def keyframes(self, split: str, scenes: int | None = None, seed: int = 0) -> DetectionDataModule:
+        """The detectors' data without a detector: the labels of so many scenes, predicting ``split``; set up."""
 
     @abstractmethod
-    def detector(self, cell: Run, setting: Setting, bundle: Path, split: str, folder: Path) -> DetectorRun:
-        """A fine-tuning of the cell that starts from a bundle and predicts ``split``.
+    def precision(self) -> Precision:
+        """What detectors compute in."""
+
+    @abstractmethod
+    def detector(
+        self, cell: Run, setting: Setting, backbone: Path | StoredFeatures, split: str, folder: Path
+    ) -> DetectorRun:
+        """A fine-tuning of the cell that starts from a bundle, or from what is left of it, and predicts ``split``.
 
         With labels of the cell's scenes alone, whatever is made of them. Checkpoints go to ``folder/checkpoints``.
         """
@@ -108,7 +128,7 @@ class Worker(Runner[StudyJob]):
         super().__init__(jobs, store, tell, wait)
         self.study, self.builder = study, builder
         self.validation, self.test, self.hardware, self.device = validation, test, hardware, device
-        self._cache: tuple[Pretraining, FeatureCache] | None = None
+        self._cache: tuple[Pretraining, FeatureStore, BEVBackbone] | None = None
         self._scorers: dict[str, FastDetectionEval] = {}
 
     def run(self) -> None:
@@ -177,30 +197,18 @@ class Worker(Runner[StudyJob]):
         return best_setting(scores)
 
     def _scored(self, cell: Run, setting: Setting, split: str, folder: Path) -> dict[str, Any]:
-        bundle = self.bundle(cell.backbone)
-        run = self.builder.detector(cell, setting, bundle, split, folder)
-        run.data.setup()
-        assert run.data.source is not None
-        scenes = run.data.train_scenes()
-        with contextlib.ExitStack() as stack:
-            if cell.mode == "frozen":
-                cache = self._features(cell.backbone, run)
-                draws = (cell.steps or self.study.steps) * run.data.batch_size
-                augmentation = finite_augmentations(run.data, draws)
-                cache.add(run.data, scenes, augmentation)
-                cache.add(run.data, run.data.source.scenes_of(split))
-                run.module.model.backbone = CachedBackbone(cache)
-                run.module.bundle = None
-                read_labels_alone(run.data, augmentation)
-            last = folder / CHECKPOINTS / LAST
-            checkpoint = str(last) if last.is_file() else None
-            try:
-                run.trainer.fit(run.module, run.data, ckpt_path=checkpoint, weights_only=True)
-            except SystemExit as stop:  # Lightning's answer to Ctrl-C
-                raise KeyboardInterrupt from stop
-            predictions = predict_split(run.trainer, run.module, run.data, folder).files["detection"]
-            stack.callback(predictions.unlink)
-            scores = self._scorer(run.data, split).evaluate(read_result_file(predictions, run.data.taxonomy))
+        data = self.builder.keyframes(split, cell.scenes, cell.seed)
+        scenes = data.train_scenes()
+        backbone = self._features(cell, data, split) if cell.mode == "frozen" else self.bundle(cell.backbone)
+        run = self.builder.detector(cell, setting, backbone, split, folder)
+        last = folder / CHECKPOINTS / LAST
+        checkpoint = str(last) if last.is_file() else None
+        try:
+            run.trainer.fit(run.module, run.data, ckpt_path=checkpoint, weights_only=True)
+        except SystemExit as stop:  # Lightning's answer to Ctrl-C
+            raise KeyboardInterrupt from stop
+        predictions = predict_split(run.trainer, run.module, run.data, folder).files["detection"]
+        scores = self._scorer(run.data, split).evaluate(read_result_file(predictions, run.data.taxonomy))
         return {
             "sensor": self.study.sensor,
             "method": cell.backbone.method,
@@ -220,13 +228,27 @@ class Worker(Runner[StudyJob]):
             "final_loss": run.last_loss.value,
         }
 
-    def _features(self, backbone: Pretraining, run: DetectorRun) -> FeatureCache:
+    def _features(self, cell: Run, data: DetectionDataModule, split: str) -> StoredFeatures:
+        """The maps of every sample that the cell's training and scoring will ask for, computed as far as need be."""
+        assert data.source is not None
+        augmentation = with_few_draws(data, (cell.steps or self.study.steps) * data.batch_size)
+        store, encoder = self._store_of(cell.backbone, data)
+        autocast = self.builder.precision().forward_context
+        trained = keyframe_loader(data, data.train_scenes(), augmentation, store.__contains__)
+        store.fill(encoder, trained, autocast)
+        store.fill(encoder, keyframe_loader(data, data.source.scenes_of(split), None, store.__contains__), autocast)
+        draws = augmentation.draws if augmentation else None
+        return StoredFeatures(self.bundle(cell.backbone), store.folder, store.digest, draws)
+
+    def _store_of(self, backbone: Pretraining, data: DetectionDataModule) -> tuple[FeatureStore, BEVBackbone]:
         if self._cache is None or self._cache[0] != backbone:
-            self._cache = None  # frees the file before the next one is written
-            encoder = load_encoder(self.bundle(backbone)).to(self.device)
-            folder = self.store.folder / "features"
-            self._cache = backbone, FeatureCache(encoder, folder, run.trainer.precision_plugin.forward_context)
-        return self._cache[1]
+            encoder = load_backbone(self.bundle(backbone)).to(self.device)
+            key = FeatureKey.of(encoder, data, self.builder.precision().precision)
+            store = FeatureStore.create(self._feature_folder(backbone), key, encoder)
+            self._cache = backbone, store, encoder
+        _, store, encoder = self._cache
+        store.refresh()
+        return store, encoder
 
     def _scorer(self, data: DetectionDataModule, split: str) -> FastDetectionEval:
         if split not in self._scorers:
@@ -240,6 +262,18 @@ class Worker(Runner[StudyJob]):
         taken = duration(record["seconds"])
         scores = f"mAP {100 * record['mAP']:.1f} NDS {100 * record['NDS']:.1f} " if "mAP" in record else ""
         self.tell(f"{name} {scores}in {taken}; {self.progress()}")
+        self._drop_features(backbone_of(self.jobs[name].task))
+
+    def _drop_features(self, backbone: Pretraining) -> None:
+        """Delete a backbone's maps once no job needs them: they are large, and can be computed again."""
+        finished = self.store.finished()
+        left = (job.task for name, job in self.jobs.items() if name not in finished)
+        if not any(backbone_of(job) == backbone and not isinstance(job, Pretraining) for job in left):
+            shutil.rmtree(self._feature_folder(backbone), ignore_errors=True)
+            self._cache = None if self._cache and self._cache[0] == backbone else self._cache
+
+    def _feature_folder(self, backbone: Pretraining) -> Path:
+        return self.store.folder / "features" / backbone.name.removeprefix("pretrain-")
 
     def progress(self) -> str:
         """How much is done, and an estimate of what remains from the jobs of each kind that are done."""

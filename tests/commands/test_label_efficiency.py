@@ -11,19 +11,14 @@ import yaml
 from avjepa import cli
 from avjepa.commands.study import StudyConfig
 from avjepa.commands.study_builder import ConfiguredBuilder
-from avjepa.data.augmentation.augment import BEVAugmentation
 from avjepa.encoders.bundled import load_encoder
 from avjepa.errors import UserError
-from avjepa.study.features import (
-    CachedBackbone,
-    FeatureCache,
-    finite_augmentations,
-    key_of,
-    keyframe_loader,
-    read_labels_alone,
-)
+from avjepa.features.cached_backbone import CachedBackbone
+from avjepa.features.keyframes import keyframe_loader, map_name, with_few_draws
+from avjepa.features.store import FeatureKey, FeatureStore
 from avjepa.study.plan import Pretraining, Run, Setting
 from avjepa.study.summary import COLUMNS, read_table
+from avjepa.study.worker import StoredFeatures
 from tests.data.conftest import VERSION, build
 
 STUDIES = Path(__file__).parents[2] / "configs" / "label_efficiency"
@@ -131,6 +126,7 @@ def test_a_small_study_from_pretraining_to_claims(
     subsets = {record["scenes"]: set(record["scene_names"]) for record in cells}
     assert subsets[1] < subsets[2] == {"scene-0000", "scene-0001"}
     assert not list((out / "leases").iterdir()), "every lease was released"
+    assert not list((out / "features").iterdir()), "no maps stay that nobody needs"
     assert capsys.readouterr().err.rstrip().endswith("all jobs done")
 
     assert cli.main(arguments) == 0
@@ -153,46 +149,41 @@ def test_a_small_study_from_pretraining_to_claims(
     assert "another 'methods.jepa'" in capsys.readouterr().err
 
 
-def test_cached_features_are_those_of_the_encoder(study: Path, dataset: Path, tmp_path: Path) -> None:
+def test_a_frozen_backbone_is_replaced_by_its_maps(study: Path, dataset: Path, tmp_path: Path) -> None:
+    """Training batches find their maps by moment and augmentation, without a sensor file being opened."""
+    content = {**FINETUNE, "data": FINETUNE["data"] | {"augmentation": {"rotation": 0.3}}}
+    (tmp_path / "finetune.yaml").write_text(yaml.safe_dump(content))
     builder = ConfiguredBuilder(StudyConfig.read(study), {"dataroot": str(dataset), "version": VERSION})
     backbone = Pretraining("scratch", 3, 0)
     builder.pretrain(backbone, tmp_path / "scratch")
-    bundle = tmp_path / "scratch" / "backbone"
+    encoder = load_encoder(tmp_path / "scratch" / "backbone")
     cell = Run(backbone, "frozen", 1, 0)
-    run = builder.detector(cell, Setting(1e-3), bundle, "test", tmp_path / "cell")
-    run.data.setup()
-    cache = FeatureCache(load_encoder(bundle), tmp_path / "features")
-    cache.add(run.data, ["scene-0000"])
-    assert len(cache) == 4
-    assert run.data.source is not None
-    scenes = ["scene-0000", "scene-0001"]
-    cache.add(run.data, scenes)
-    assert len(cache) == 8, "what is there is not computed again"
-    cached, encoder = CachedBackbone(cache), load_encoder(bundle)
-    with torch.no_grad():
-        for batch in keyframe_loader(run.data, scenes):
-            features = encoder(batch).features
-            assert features.std() > 0
-            torch.testing.assert_close(cached(batch).features, features, rtol=2e-3, atol=1e-4)
-    # training batches find their maps by moment and augmentation, without a sensor file being opened
-    run.data.augmentation = BEVAugmentation(rotation=0.3)
-    few = finite_augmentations(run.data, 12)
+    data = builder.keyframes("test", cell.scenes, cell.seed)
+    few = with_few_draws(data, 12)
     assert few is not None and few.draws == 3, "12 draws of the 4 keyframes of one scene"
-    cache.add(run.data, run.data.train_scenes(), few)
-    assert len(cache) == 8 + 3 * 4
-    with torch.no_grad():
-        augmented = {}
-        for batch in keyframe_loader(run.data, run.data.train_scenes(), few):
-            for token, pose, features in zip(batch.tokens, batch.bev_from_level, encoder(batch).features, strict=True):
-                augmented[key_of(token, pose)] = features
-    read_labels_alone(run.data, few)
+    store = FeatureStore.create(tmp_path / "features", FeatureKey.of(encoder, data, "32-true"), encoder)
+    store.fill(encoder, keyframe_loader(data, data.train_scenes(), few))
+    bundle = tmp_path / "scratch" / "backbone"
+    maps = StoredFeatures(bundle, store.folder, store.digest, few.draws)
+    run, above_itself = (
+        builder.detector(cell, Setting(1e-3), source, "test", tmp_path / "cell") for source in (maps, bundle)
+    )
+    for part in ("neck", "heads"):
+        states = [getattr(made.module.model, part).state_dict() for made in (run, above_itself)]
+        assert all(torch.equal(states[0][name], states[1][name]) for name in states[1]), "they start alike"
+    assert isinstance(run.module.model.backbone, CachedBackbone)
+    run.data.setup()
     batch = next(iter(run.data.train_dataloader()))
     assert batch.lidar is None and batch.labels is not None
     assert not any(torch.equal(pose, torch.eye(4)) for pose in batch.bev_from_level)
-    keys = [key_of(token, pose) for token, pose in zip(batch.tokens, batch.bev_from_level, strict=True)]
-    stacked = torch.stack([augmented[key] for key in keys])
-    torch.testing.assert_close(cached(batch).features, stacked, rtol=2e-3, atol=1e-4)
-    assert not list((tmp_path / "features").iterdir()), "the file vanishes with the process"
+    with torch.no_grad():
+        expected = {}
+        for seen in keyframe_loader(data, data.train_scenes(), few):
+            for token, pose, features in zip(seen.tokens, seen.bev_from_level, encoder(seen).features, strict=True):
+                expected[map_name(token, pose)] = features
+    names = [map_name(token, pose) for token, pose in zip(batch.tokens, batch.bev_from_level, strict=True)]
+    stacked = torch.stack([expected[name] for name in names])
+    torch.testing.assert_close(run.module.model.backbone(batch).features, stacked, rtol=2e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("path", sorted(STUDIES.glob("*.yaml")), ids=lambda path: path.stem)

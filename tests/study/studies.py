@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.pytorch.plugins.precision import Precision
 
 from avjepa.data.loading.datamodule import DetectionDataModule
 from avjepa.study.plan import Method, Mode, Pretraining, Run, Setting, Study, StudyJob, Trial, Tuning
 from avjepa.study.store import Store
 from avjepa.study.summary import Row
-from avjepa.study.worker import Builder, DetectorRun, Worker
+from avjepa.study.worker import Builder, DetectorRun, StoredFeatures, Worker
 
 MODES: tuple[Mode, ...] = ("frozen", "end_to_end")
 
@@ -29,10 +30,15 @@ class NoBuilder(Builder):
     def pretrain(self, job: Pretraining, folder: Path) -> dict[str, Any]:
         raise NotImplementedError
 
-    def keyframes(self, split: str) -> DetectionDataModule:
+    def keyframes(self, split: str, scenes: int | None = None, seed: int = 0) -> DetectionDataModule:
         raise NotImplementedError
 
-    def detector(self, cell: Run, setting: Setting, bundle: Path, split: str, folder: Path) -> DetectorRun:
+    def precision(self) -> Precision:
+        raise NotImplementedError
+
+    def detector(
+        self, cell: Run, setting: Setting, backbone: Path | StoredFeatures, split: str, folder: Path
+    ) -> DetectorRun:
         raise NotImplementedError
 
 

@@ -1,7 +1,7 @@
 """Augmentation of a whole sample in the BEV frame: points, velocities, boxes and cameras move together."""
 
 import zlib
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ class BEVAugmentation:
         flip_y: whether half of the samples swap left and right (y becomes -y).
         scale: lowest and highest factor.
         translation: standard deviation along each of x, y and z, metres.
+        draws: a moment always gets one of so many draws of its own, so that results can be kept; ``null`` for no end.
     """
 
     rotation: float = 0.3925
@@ -34,11 +35,14 @@ class BEVAugmentation:
     flip_y: bool = True
     scale: tuple[float, float] = (0.95, 1.05)
     translation: float = 0.0
+    draws: int | None = None
 
     def __post_init__(self) -> None:
         require_number("augmentation.rotation", self.rotation, at_least=0)
         require_number("augmentation.translation", self.translation, at_least=0)
         require_range("augmentation.scale", self.scale, above=0)
+        if self.draws is not None:
+            require_number("augmentation.draws", self.draws, at_least=1)
 
     def drawn(self, seed: int, stream: int = 0) -> Float[Tensor, "4 4"]:
         """``bev_from_level``, a function of the two numbers only."""
@@ -58,31 +62,14 @@ class BEVAugmentation:
 
     def applied(self, sample: Sample, stream: int = 0) -> Sample:
         """The sample in a BEV frame drawn from ``sample.seed``; another ``stream`` gives an independent draw."""
+        if self.draws is not None:
+            return moved(sample, self.draw_of(sample.token, sample.seed))
         return moved(sample, self.drawn(sample.seed, stream))
 
-
-@dataclass(frozen=True)
-class FiniteAugmentations(BEVAugmentation):
-    """As ``BEVAugmentation``, but a moment always gets one of a few draws of its own, so that results can be kept.
-
-    Args:
-        draws: how many.
-    """
-
-    draws: int = 1
-
-    @classmethod
-    def of(cls, augmentation: BEVAugmentation, draws: int) -> "FiniteAugmentations":
-        """A few draws of another augmentation."""
-        return cls(**asdict(augmentation), draws=draws)
-
     def draw_of(self, token: str, number: int) -> Float[Tensor, "4 4"]:
-        """``bev_from_level`` of one of the draws of the moment with this token."""
+        """``bev_from_level`` of one of the ``draws`` of the moment with this token."""
+        assert self.draws is not None, "there is no end of draws"
         return self.drawn((zlib.crc32(token.encode()) << 16) + number % self.draws)
-
-    def applied(self, sample: Sample, stream: int = 0) -> Sample:
-        """The sample with one of its draws, which one is up to ``sample.seed``."""
-        return moved(sample, self.draw_of(sample.token, sample.seed))
 
 
 def moved(sample: Sample, new_from_old: Float[Tensor, "4 4"]) -> Sample:

@@ -233,7 +233,7 @@ class DetectionDataModule(_DataModule):
         train_split: split that is trained on.
         eval_split: split that is predicted and evaluated, after the training.
         validation_split: split whose loss is logged during the training; ``null`` for none.
-        sensors: what to load.
+        sensors: what to load; none for a backbone that keeps its maps.
         lidar_sweeps: LiDAR sweeps up to the reference time.
         radar_sweeps: sweeps of each radar.
         radar_filter: which radar returns to keep; ``null`` keeps all.
@@ -281,7 +281,8 @@ class DetectionDataModule(_DataModule):
         # a split may have fewer batches than there are processes
         self.allow_zero_length_dataloader_with_multiple_devices = True
         radar = RadarSweeps(radar_sweeps, keep=radar_filter or KEEP_ALL_RETURNS)
-        self.view = sensor_view(sensors, LidarSweeps(lidar_sweeps), radar, ImageTransform(*image_size))
+        camera = ImageTransform(*image_size)
+        self.view = sensor_view(sensors, LidarSweeps(lidar_sweeps), radar, camera) if sensors else SensorInputs()
         self.taxonomy = load_taxonomy(taxonomy)
         self.train_split = train_split
         self.eval_split = eval_split
@@ -289,9 +290,10 @@ class DetectionDataModule(_DataModule):
         self.scenes = scenes
         self.augmentation = augmentation
         self.gt_sampling = gt_sampling
-        if gt_sampling is not None and "camera" in sensors:
+        if gt_sampling is not None and (not sensors or "camera" in sensors):
             raise UserError(
-                "data.gt_sampling: objects cannot be pasted into pictures; leave camera out of sensors, or gt_sampling"
+                "data.gt_sampling: objects can be pasted neither into pictures nor into maps that are kept; "
+                "have LiDAR or radar alone among sensors, or no gt_sampling"
             )
         if gt_sampling is not None:
             gt_sampling.check(self.taxonomy)

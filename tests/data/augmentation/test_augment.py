@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from avjepa.data.augmentation.augment import BEVAugmentation, FiniteAugmentations
+from avjepa.data.augmentation.augment import BEVAugmentation
 from avjepa.data.files.images import ImageTransform
 from avjepa.data.nuscenes.annotations import AnnotationIndex
 from avjepa.data.nuscenes.index import DatasetIndex
@@ -110,7 +110,7 @@ def test_draws_fill_the_range() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"rotation": -0.1}, {"scale": (0.0, 1.0)}, {"scale": (1.1, 0.9)}, {"translation": -1.0}]
+    "wrong", [{"rotation": -0.1}, {"scale": (0.0, 1.0)}, {"scale": (1.1, 0.9)}, {"translation": -1.0}, {"draws": 0}]
 )
 def test_bad_options(wrong: dict) -> None:
     with pytest.raises(UserError, match=rf"augmentation\.{next(iter(wrong))}"):
@@ -118,11 +118,11 @@ def test_bad_options(wrong: dict) -> None:
 
 
 def test_few_augmentations_are_the_same_ones_again_and_those_of_fewer_are_among_them(sample: Sample) -> None:
-    few = FiniteAugmentations.of(BEVAugmentation(), 3)
+    few = BEVAugmentation(draws=3)
     drawn = {few.applied(replace(sample, seed=seed)).bev_from_level.numpy().tobytes() for seed in range(50)}
     assert drawn == {few.draw_of(sample.token, number).numpy().tobytes() for number in range(3)}
     assert len(drawn) == 3
-    fewer = FiniteAugmentations.of(BEVAugmentation(), 2)
+    fewer = BEVAugmentation(draws=2)
     assert {fewer.draw_of(sample.token, number).numpy().tobytes() for number in range(2)} < drawn
     other = {few.draw_of("another moment", number).numpy().tobytes() for number in range(3)}
     assert not other & drawn, "every moment has its own"

@@ -23,7 +23,6 @@ from avjepa.data.nuscenes.schema import CLASSES, LIDAR_FIELDS, RADAR_FIELDS
 from avjepa.data.sample import Batch, Labels
 from avjepa.errors import BadFileError, UserError
 from avjepa.geometry.boxes import points_in_boxes
-from avjepa.study.features import read_labels_alone
 
 from ...geometry.test_overlap import rectangle
 from ..conftest import SENSORS, VERSION, build, ego_pose, to_sensor
@@ -285,11 +284,8 @@ def test_evaluation_sees_scenes_as_they_are(marked: Path) -> None:
 
 
 def test_features_that_are_computed_are_not_pasted_into(marked: Path) -> None:
-    data = module(marked, steps=6)
-    read_labels_alone(data)
-    for batch in data.train_dataloader():
-        assert batch.lidar is None and batch.labels is not None
-        assert not any(pasted(labels).any() for labels in batch.labels)
+    with pytest.raises(UserError, match="maps that are kept"):
+        DetectionDataModule(str(marked), VERSION, sensors=[], gt_sampling=GTSampling(OBJECTS, 3, math.pi))
 
 
 def test_a_bad_file_takes_its_objects_with_it(marked: Path, tmp_path: Path) -> None:

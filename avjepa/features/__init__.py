@@ -1,0 +1,1 @@
+"""BEV maps of a frozen backbone on disk, themselves a backbone."""
