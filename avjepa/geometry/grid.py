@@ -72,10 +72,6 @@ class BEVGrid:
         high = xy.new_tensor((self.x_max, self.y_max))
         return 2 * (xy - low) / (high - low) - 1
 
-    def coarsened(self, factor: int) -> "BEVGrid":
-        """The grid over the same rectangle whose cells are ``factor`` times as wide."""
-        return BEVGrid(self.x_min, self.x_max, self.y_min, self.y_max, self.cell * factor)
-
     def refined(self, factor: int) -> "BEVGrid":
         """The grid over the same rectangle with ``factor`` cells per side in each cell."""
         return BEVGrid(self.x_min, self.x_max, self.y_min, self.y_max, self.cell / factor)

@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from typing import ParamSpec, TypeVar
 
 import matplotlib
-from matplotlib.figure import Figure
 
 CLASS_COLOURS = {
     "car": "#4bb0fe",
@@ -132,8 +131,3 @@ chart = _styled(_CHART)
 """Decorator: the function draws in the style of charts (dark ink, transparent paper)."""
 picture = _styled(_PICTURE)
 """Decorator: the function draws in the style of pictures of the world (dark canvas)."""
-
-
-def new_figure(width: float, height: float) -> Figure:
-    """A figure of the given size in inches that no pyplot state knows of; it is freed with its last reference."""
-    return Figure(figsize=(width, height), layout="constrained")

@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, get_type_hints
+from typing import Any, get_type_hints
 
 from scipy import stats
 
@@ -77,14 +77,13 @@ def of_the_grid(rows: Iterable[Row]) -> list[Row]:
     return [row for row in rows if row.steps == fewest]
 
 
-def curve(rows: Iterable[Row], method: str, mode: str, metric: Literal["mAP", "NDS"] = "mAP", steps: int = 0) -> Curve:
+def curve(rows: Iterable[Row], method: str, mode: str, steps: int = 0) -> Curve:
     """A method's scores in one mode, on its longest pre-training.
 
     Args:
         rows: of one sensor.
         method: its name.
         mode: ``frozen`` or ``end_to_end``.
-        metric: the score.
         steps: of the detectors' training; 0 for the fewest of all rows, which is the study's own number.
     """
     trained = [row for row in rows if row.steps == steps] if steps else of_the_grid(rows)
@@ -93,7 +92,7 @@ def curve(rows: Iterable[Row], method: str, mode: str, metric: Literal["mAP", "N
     result: Curve = {}
     for row in sorted(chosen, key=lambda row: (row.scenes, row.seed)):
         if row.pretrain_steps == longest:
-            result.setdefault(row.scenes, {})[row.seed] = getattr(row, metric)
+            result.setdefault(row.scenes, {})[row.seed] = row.mAP
     return result
 
 

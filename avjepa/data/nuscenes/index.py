@@ -48,8 +48,6 @@ class DatasetIndex:
         self._official_splits: dict[str, list[str]] = info["splits"]
         self.channels: tuple[str, ...] = tuple(info["channels"])
         self.scene_names: tuple[str, ...] = tuple(scene["name"] for scene in info["scenes"])
-        self.scene_tokens: tuple[str, ...] = tuple(scene["token"] for scene in info["scenes"])
-        self.scene_locations: tuple[str, ...] = tuple(scene["location"] for scene in info["scenes"])
         self.sample_timestamp = arrays["sample_timestamp"]
         self.sample_scene = arrays["sample_scene"]
         self.moment_record = arrays["moment_record"]

@@ -132,41 +132,27 @@ class MultiBlock(RankedMasks):
         _check_range(self, "aspects", aspects)
         self.sides, self.aspects = sides, aspects
 
-    largest_growth = 1.0
-    smallest_rate = 1.0
-
-    def growth(self, ranges: Map) -> Map:
-        """Factor on the sides of a block at these ranges (m), 1 to ``largest_growth``."""
-        return np.ones_like(ranges)
-
-    def rate(self, ranges: Map) -> Map:
-        """How soon cells at these ranges (m) are masked, ``smallest_rate`` to 1."""
-        return np.ones_like(ranges)
-
     def rank(self, occupied: NDArray[np.bool_], random: np.random.Generator, grid: BEVGrid, sensor_xy: Map) -> Map:
         """By the first block that covers the cell; within a block from one side to the other, so a cut block is one."""
         rows, columns = grid.shape
-        margin = self.sides[1] * self.largest_growth * max(self.aspects[1], 1 / self.aspects[0]) ** 0.5 / 2
+        margin = self.sides[1] * max(self.aspects[1], 1 / self.aspects[0]) ** 0.5 / 2
         low = np.array((grid.x_min, grid.y_min)) - margin
         high = np.array((grid.x_max, grid.y_max)) + margin
         # Blocks enough to cover all but a tenth of what may stay visible; a cell left over ranks last.
         visible = 1 - max(self.occupied_ratio, self.empty_ratio)
-        wanted = -np.log(0.1 * visible) / self.smallest_rate
+        wanted = -np.log(0.1 * visible)
         count = int(np.ceil(wanted * np.prod(high - low) / (self.sides[0] * self.sides[1])))
 
         centre = low + random.random((count, 2)) * (high - low)
-        ranges = np.hypot(*(centre - sensor_xy).T)
-        growth = self.growth(ranges)
-        # Fewer where they are larger, so that the rate alone says how much is masked.
-        kept = random.random(count) < self.rate(ranges) / growth**2
-        side = _log_uniform(random, self.sides, count) * growth
+        random.random(count)  # not used any more; without it a seed's masks would be others than they were
+        side = _log_uniform(random, self.sides, count)
         aspect = _log_uniform(random, self.aspects, count)
         extent = np.stack((side / np.sqrt(aspect), side * np.sqrt(aspect)), axis=1) / grid.cell
         corner = (centre - (grid.x_min, grid.y_min)) / grid.cell - extent / 2
         # A cell is covered when its centre is.
         first = np.ceil(corner - 0.5).astype(np.int64)
         last = np.floor(corner + extent - 0.5).astype(np.int64)
-        first, last = np.maximum(first, 0)[kept], np.minimum(last, (columns - 1, rows - 1))[kept]
+        first, last = np.maximum(first, 0), np.minimum(last, (columns - 1, rows - 1))
         covering = _first_covering(first, last, grid.shape)
 
         heading = random.uniform(0, 2 * np.pi)
@@ -174,46 +160,6 @@ class MultiBlock(RankedMasks):
         sweep = 0.5 + 0.35 * (np.cos(heading) * x + np.sin(heading) * y)  # within (0, 1)
         left = random.random(grid.shape)
         return np.asarray(np.where(covering == len(first), left, sweep) + covering, dtype=np.float64)
-
-
-class RangeAware(MultiBlock):
-    """Blocks that grow with range and are rarer there, because far cells are sparser (cf. Occupancy-MAE, 2206.09900).
-
-    Args:
-        occupied_ratio: share of the occupied cells that is masked, over all ranges.
-        empty_ratio: share of the empty cells that is masked, over all ranges.
-        sides: sides of blocks at the sensor, in metres.
-        aspects: ratio of a block's extents.
-        far_range: range in metres from which ``far_growth`` and ``far_rate`` hold; in between they are interpolated.
-        far_growth: factor on ``sides``, at least 1.
-        far_rate: rate at which far cells are hidden relative to near ones, in (0, 1].
-    """
-
-    def __init__(
-        self,
-        occupied_ratio: float = 0.5,
-        empty_ratio: float = 0.5,
-        sides: tuple[float, float] = (1.6, 3.2),
-        aspects: tuple[float, float] = (0.75, 1.5),
-        far_range: float = 50.0,
-        far_growth: float = 2.0,
-        far_rate: float = 0.5,
-    ) -> None:
-        super().__init__(occupied_ratio, empty_ratio, sides, aspects)
-        if far_range <= 0 or far_growth < 1 or not 0 < far_rate <= 1:
-            raise UserError(
-                f"RangeAware: far_range {far_range}, far_growth {far_growth}, far_rate {far_rate}; "
-                "choose far_range > 0, far_growth >= 1, 0 < far_rate <= 1"
-            )
-        self.far_range, self.largest_growth, self.smallest_rate = far_range, far_growth, far_rate
-
-    def growth(self, ranges: Map) -> Map:
-        """1 at the sensor, ``far_growth`` from ``far_range`` on."""
-        return 1 + (self.largest_growth - 1) * np.minimum(ranges / self.far_range, 1)
-
-    def rate(self, ranges: Map) -> Map:
-        """1 at the sensor, ``far_rate`` from ``far_range`` on."""
-        return 1 + (self.smallest_rate - 1) * np.minimum(ranges / self.far_range, 1)
 
 
 class OcclusionSectors(RankedMasks):
@@ -278,30 +224,6 @@ class OcclusionSectors(RankedMasks):
 
     attempts = 400
     """Occluders tried at most: a scene without room for shadows ends with random cells."""
-
-
-class MixedMasks(MaskGenerator):
-    """One of several generators for each sample.
-
-    Args:
-        generators: the generators.
-        weights: how often each is chosen, in any unit.
-    """
-
-    def __init__(self, generators: list[MaskGenerator], weights: list[float]) -> None:
-        if len(generators) != len(weights) or not generators or min(weights) < 0 or sum(weights) <= 0:
-            raise UserError(
-                f"MixedMasks.weights: {len(weights)} weights for {len(generators)} generators; "
-                "give one weight >= 0 per generator, not all 0"
-            )
-        self.generators, self.shares = generators, np.array(weights) / sum(weights)
-
-    def draw(
-        self, occupied: NDArray[np.bool_], random: np.random.Generator, grid: BEVGrid, sensor_xy: Map
-    ) -> NDArray[np.bool_]:
-        """The mask of the generator that the sample's own random numbers choose."""
-        chosen = self.generators[int(random.choice(len(self.generators), p=self.shares))]
-        return chosen.draw(occupied, random, grid, sensor_xy)
 
 
 def _check_range(owner: object, name: str, limits: tuple[float, float]) -> None:

@@ -1,6 +1,5 @@
-"""What keeps the embeddings from collapsing, by choice: variance hinge, VICReg terms, SIGReg."""
+"""What keeps the embeddings from collapsing, by choice: SIGReg. VICReg's terms serve ``Invariance``."""
 
-import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
@@ -12,16 +11,6 @@ from avjepa.distributed import global_count, moments, summed
 from avjepa.pretrain.token_norms import TokenNorm
 
 Tokens = Float[Tensor, "token channel"]
-
-
-def variance_hinge(tokens: Tokens, margin: float) -> Float[Tensor, ""]:
-    """Mean over channels of max(0, margin - std) of the L2-normalised tokens of all processes (AD-L-JEPA, 2501.04969).
-
-    Tokens spread evenly over the unit sphere of C dimensions have a std of 1/√C in every channel.
-    """
-    unit = nn.functional.normalize(tokens, dim=1, eps=1e-6)
-    _, variance = moments(unit)
-    return torch.relu(margin - torch.sqrt(variance + 1e-8)).mean()
 
 
 def variance_term(tokens: Tokens) -> Float[Tensor, ""]:
@@ -90,82 +79,6 @@ class RegulariserOptions(ABC):
     @abstractmethod
     def build(self, context_channels: int, prediction_channels: int) -> Regulariser:
         """The penalty on embeddings of so many channels, context encoder's and predictor's."""
-
-
-@dataclass(frozen=True)
-class VarianceHingeOptions(RegulariserOptions):
-    """Options of ``VarianceHinge``.
-
-    Args:
-        weight: of the sum of the two hinges.
-        margin: the std below which a channel is penalised, in units of the healthy 1/√C.
-    """
-
-    weight: float = 1.0
-    margin: float = 1.0
-
-    def build(self, context_channels: int, prediction_channels: int) -> "VarianceHinge":
-        """See ``RegulariserOptions.build``."""
-        return VarianceHinge(self.weight, self.margin)
-
-
-class VarianceHinge(Regulariser):
-    """The hinge on the std of L2-normalised embeddings of context and prediction."""
-
-    def __init__(self, weight: float, margin: float) -> None:
-        super().__init__()
-        self.weight, self.margin = weight, margin
-
-    def forward(
-        self, context: Float[Tensor, "token channel"], prediction: Float[Tensor, "token_masked embedding"]
-    ) -> dict[str, Float[Tensor, ""]]:
-        """Terms ``variance_context`` and ``variance_prediction``."""
-        return {
-            f"variance_{name}": self.weight * variance_hinge(tokens, self.margin / math.sqrt(tokens.shape[1]))
-            for name, tokens in (("context", context), ("prediction", prediction))
-        }
-
-
-@dataclass(frozen=True)
-class VICRegOptions(RegulariserOptions):
-    """Options of ``VICReg``.
-
-    Args:
-        variance: weight of the variance term (the paper's 25 : 1 against the covariance).
-        covariance: weight of the covariance term.
-        width: channels of the projection.
-    """
-
-    variance: float = 1.0
-    covariance: float = 0.04
-    width: int = 128
-
-    def build(self, context_channels: int, prediction_channels: int) -> "VICReg":
-        """See ``RegulariserOptions.build``."""
-        return VICReg(context_channels, self)
-
-
-class VICReg(Regulariser):
-    """VICReg's variance and covariance terms on a linear projection of the context embeddings.
-
-    The projection lets an encoder that ends in a normalisation reach unit variance; it has no normalisation of its
-    own, which would meet the variance term whatever the encoder does. The invariance term is the objective's own.
-    """
-
-    def __init__(self, channels: int, options: VICRegOptions) -> None:
-        super().__init__()
-        self.variance, self.covariance = options.variance, options.covariance
-        self.projector = nn.Linear(channels, options.width)
-
-    def forward(
-        self, context: Float[Tensor, "token channel"], prediction: Float[Tensor, "token_masked embedding"]
-    ) -> dict[str, Float[Tensor, ""]]:
-        """Terms ``variance`` and ``covariance``."""
-        projected = self.projector(context)
-        return {
-            "variance": self.variance * variance_term(projected),
-            "covariance": self.covariance * covariance_term(projected),
-        }
 
 
 @dataclass(frozen=True)

@@ -46,12 +46,6 @@ class Mesh:
         """The mesh turned about z by ``yaw`` radians, then shifted."""
         return replace(self, vertices=turned(self.vertices, yaw) + np.asarray(translation, np.float32))
 
-    def pitched(self, angle: float) -> "Mesh":
-        """The mesh turned about the y axis; a positive angle lowers the front (+x)."""
-        cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
-        x, y, z = self.vertices.T
-        return replace(self, vertices=np.stack((cos * x + sin * z, y, cos * z - sin * x), axis=1))
-
     def rolled(self, angle: float) -> "Mesh":
         """The mesh turned about the x axis; a positive angle lowers the right side."""
         cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))

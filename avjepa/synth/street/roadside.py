@@ -135,7 +135,7 @@ def park_vehicles(
     for spot, yaw in scenery.yards:
         if rng.random() < 0.6:
             category, mesh = ("vehicle.car", car(rng)) if rng.random() < 0.7 else _heavy_parked(rng)
-            if scenery.plot and float(mesh.size[0]) < 7.5:
+            if float(mesh.size[0]) < 7.5:
                 population.place(category, mesh, "parked", spot, yaw + rng.normal(0, 0.05))
 
 

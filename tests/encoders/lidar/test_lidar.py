@@ -251,7 +251,7 @@ class TestInputDropout:
         for seed in range(60):
             rings = model.drop_input(batch_of(cloud, seeds=[seed]), 0.4).lidar.features[:, 5]
             kept = cloud[torch.isin(cloud[:, 5], rings.unique())]
-            assert len(kept) == len(rings), "a beam was drop_input and not dropped"
+            assert len(kept) == len(rings), "a beam was thinned and not dropped"
             left.append(len(rings) / len(cloud))
         assert abs(np.mean(left) - 0.6) < 0.04 and np.std(left) > 0.04
 

@@ -9,20 +9,16 @@ from avjepa.errors import UserError
 from avjepa.geometry.grid import BEVGrid
 from avjepa.pretrain.masking.generators import (
     MaskGenerator,
-    MixedMasks,
     MultiBlock,
     OcclusionSectors,
     RandomCells,
-    RangeAware,
 )
 
 GENERATORS = {
     "cells": lambda o, e: RandomCells(o, e),
     "blocks": lambda o, e: MultiBlock(o, e),
     "large blocks": lambda o, e: MultiBlock(o, e, sides=(12.0, 14.0)),
-    "range": lambda o, e: RangeAware(o, e),
     "sectors": lambda o, e: OcclusionSectors(o, e),
-    "mixed": lambda o, e: MixedMasks([MultiBlock(o, e), OcclusionSectors(o, e)], [1.0, 2.0]),
 }
 OFF_CENTRE = BEVGrid(-10.0, 30.0, -6.0, 12.0, 1.0)
 
@@ -126,18 +122,6 @@ def test_block_sides_are_metres() -> None:
         assert float(columns.sum()) * cell == pytest.approx(2.0, abs=cell)
 
 
-def test_range_aware_hides_near_cells_more_often_and_far_ones_in_larger_blocks() -> None:
-    grid = BEVGrid(-40.0, 40.0, -20.0, 60.0, 1.0)
-    masks = RangeAware(0.4, 0.4, sides=(2.0, 2.0), far_range=50.0, far_growth=4.0, far_rate=0.3)
-    masked = draw(masks, torch.ones(200, *grid.shape, dtype=torch.bool), list(range(200)), grid)
-    distance = grid.centres().norm(dim=-1)
-    near, far = distance < 10, distance > 45
-    share_near, share_far = float(masked[:, near].float().mean()), float(masked[:, far].float().mean())
-    # blocks fall as a Poisson process, so -log(1 - share) is proportional to the rate: about .94 near, .33 far
-    assert np.log(1 - share_far) / np.log(1 - share_near) == pytest.approx(0.33 / 0.94, rel=0.15)
-    assert inner_share(masked & far) > 2 * inner_share(masked & near)
-
-
 def test_occlusion_hides_what_lies_behind_a_visible_thing() -> None:
     """A post ahead of a field: only cells farther away in its direction are masked, on a grid that is not square."""
     grid = BEVGrid(-10.0, 30.0, -6.0, 12.0, 1.0)
@@ -171,23 +155,13 @@ def test_shadow_has_the_width_of_its_occluder() -> None:
     assert float(torch.hypot(x, y)[masked].min()) == pytest.approx(200**0.5 + 2.0, abs=0.8)
 
 
-def test_mixture_follows_its_weights() -> None:
-    few, many = RandomCells(0.1, 0.1), RandomCells(0.9, 0.9)
-    occupied = uniform(OFF_CENTRE, 0.5, 400)
-    masked = draw(MixedMasks([few, many], [1.0, 3.0]), occupied, list(range(400)), OFF_CENTRE)
-    share_of_many = (masked.float().mean((1, 2)) > 0.5).float().mean()
-    assert float(share_of_many) == pytest.approx(0.75, abs=0.08)
-
-
 @pytest.mark.parametrize(
     ("build", "named"),
     [
         (lambda: RandomCells(1.0), "occupied_ratio"),
         (lambda: MultiBlock(empty_ratio=-0.1), "empty_ratio"),
         (lambda: MultiBlock(sides=(4.0, 2.0)), "sides"),
-        (lambda: RangeAware(far_rate=0.0), "far_rate"),
         (lambda: OcclusionSectors(widths=(0.0, 2.0)), "widths"),
-        (lambda: MixedMasks([RandomCells()], [1.0, 2.0]), "weights"),
     ],
 )
 def test_a_wrong_option_is_named(build, named: str) -> None:  # type: ignore[no-untyped-def]
