@@ -16,6 +16,7 @@ NOISE = (
     ".*there is no last checkpoint available.*",
     ".*`isinstance.treespec.*",
     ".*Trying to infer the `batch_size`.*",
+    ".*predict returned None if it was on purpose.*",
     ".*lr_scheduler.step.*before.*optimizer.step.*",
 )
 """Warnings of Lightning and torch that state what is meant to be so, or that this package answers for itself."""
