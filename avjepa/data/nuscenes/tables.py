@@ -17,7 +17,7 @@ from avjepa.errors import UserError
 R = TypeVar("R", bound=Record)
 
 _CHUNK = 1 << 22
-_LARGEST_RECORD = 1 << 25
+_LARGEST_RECORD = 1 << 25  # bytes
 _BLANK = b" \t\r\n"
 _LONGEST_NUMBER = 300  # digits; a float holds no more
 
@@ -107,9 +107,9 @@ class TableReader:
         """
         table = record_type.table
         name = table_name(self.folder, table)
+        path = self.folder / f"{table}.json"
         decoder = msgspec.json.Decoder(list[record_type])  # type: ignore[valid-type]
         consumed = number = 0
-        path = self.folder / f"{table}.json"
         if path.exists() and not path.is_file():  # a pipe would be waited for
             raise UserError(f"{name}: this is no regular file; restore the table")
         try:
@@ -124,6 +124,8 @@ class TableReader:
                     buffer += chunk
                     end, following = (len(buffer), len(buffer)) if last else _last_border(buffer)
                     if not (end or last):
+                        if len(buffer) > _LARGEST_RECORD:
+                            raise UserError(f"{name}: no record ends near byte {consumed}; restore the table")
                         continue
                     whole = b"[" + buffer[:end] + (b"" if last else b"]")
                     try:

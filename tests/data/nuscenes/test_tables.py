@@ -1,6 +1,7 @@
 """Whatever stands in a table: it is read where its meaning is clear, and otherwise one line says which record it is."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -149,6 +150,23 @@ def test_meaning_that_is_clear_is_read(copy: Path) -> None:
 def test_json_that_is_no_table(copy: Path, table: str, content: str) -> None:
     (copy / VERSION / f"{table}.json").write_text(content)
     assert refusal(copy).startswith(f"{VERSION}/{table}.json")
+
+
+def test_table_that_is_one_endless_value(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "_LARGEST_RECORD", 10_000)
+    monkeypatch.setattr(tables, "_CHUNK", 1000)
+    read: list[int] = []
+    (copy / VERSION / "ego_pose.json").write_text("[" + "1," * 1_000_000)
+    with pytest.raises(UserError, match=r"ego_pose.json: no record ends near byte 0"):
+        build_index(copy / VERSION, NUSCENES_CHANNELS, stop_at_problem, read.append)
+    assert sum(read) < 200_000  # the other tables, and little of this one
+
+
+def test_table_that_is_a_pipe(copy: Path) -> None:
+    path = copy / VERSION / "ego_pose.json"
+    path.unlink()
+    os.mkfifo(path)
+    assert refusal(copy).startswith(f"{VERSION}/ego_pose.json: this is no regular file")
 
 
 @pytest.mark.parametrize("table", [*INDEXED, *ANNOTATED])

@@ -41,7 +41,7 @@ def two_views(seeds: list[int], first: Tensor, second: Tensor) -> PretrainBatch:
 
 @pytest.mark.parametrize("flip", [False, True])
 def test_a_marked_place_is_found_in_the_other_view(flip: bool) -> None:
-    """Marks in the ego frame, rendered in two augmented views: after alignment the maps agree in every marked cell."""
+    """Marks in the level frame, rendered in two augmented views: after alignment the maps agree in them."""
     first, second = augmentation(0.4, 1.05), augmentation(-0.7, 0.95, flip)
     ego = torch.tensor([[6.0, 1.0, 0.0], [-3.0, 4.0, 0.0], [2.0, -5.0, 0.0]])  # asymmetric
     second_xy = apply(second, ego)[:, :2]
