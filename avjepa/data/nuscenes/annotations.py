@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import cached_property
 from itertools import chain
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from avjepa.geometry.boxes import transform_boxes
 from avjepa.geometry.transforms import inverse, rotation_from_quaternion
 
 _TABLES = ("sample", "scene", "category", "attribute", "instance", "sample_annotation")
+_NUMBERS = ((attrgetter("translation"), 3), (attrgetter("size"), 3), (attrgetter("rotation"), 4))
 _LEVELS = {"1": 1, "2": 2, "3": 3, "4": 4}
 _LONGEST_GAP = 1.5  # seconds between keyframes beyond which a difference says nothing about velocity (devkit)
 
@@ -142,13 +144,17 @@ def build_annotations(
     tokens, columns = Texts(), Columns()
     for batch in reader.batches(SampleAnnotation):
         records = [record for record in batch if _usable(reader, record, samples, instances)]
+        count = len(records)
         tokens.extend([record.token for record in records])
-        numbers = chain.from_iterable([(*r.translation, *r.size, *r.rotation) for r in records])
+        parts = [
+            np.fromiter(chain.from_iterable(map(part, records)), np.float64, width * count).reshape(-1, width)
+            for part, width in _NUMBERS
+        ]
         columns.extend(
-            value=np.fromiter(numbers, np.float64, 10 * len(records)).reshape(-1, 10),
-            key=keys_of([record.token for record in records]),
-            prev=keys_of([record.prev for record in records]),
-            next=keys_of([record.next for record in records]),
+            value=np.concatenate(parts, axis=1),
+            key=keys_of([record.token for record in records], count),
+            prev=keys_of([record.prev for record in records], count),
+            next=keys_of([record.next for record in records], count),
             sample=np.array([samples[record.sample_token] for record in records], np.int32),
             instance=np.array([instances[record.instance_token] for record in records], np.int32),
             lidar_points=np.array([_count(record.num_lidar_pts) for record in records], np.int32),

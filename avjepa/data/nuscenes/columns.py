@@ -39,11 +39,13 @@ class Texts:
         self._bytes = bytearray()
         self._ends: list[Array] = []
 
-    def extend(self, texts: Iterable[str]) -> None:
+    def extend(self, texts: Sequence[str]) -> None:
         """Append a batch."""
-        encoded = [text.encode() for text in texts]
-        self._ends.append(np.fromiter(map(len, encoded), np.int64, len(encoded)).cumsum() + len(self._bytes))
-        self._bytes.extend(b"".join(encoded))
+        joined = "".join(texts)
+        encoded = joined.encode()
+        lengths = map(len, texts) if len(encoded) == len(joined) else (len(text.encode()) for text in texts)
+        self._ends.append(np.fromiter(lengths, np.int64, len(texts)).cumsum() + len(self._bytes))
+        self._bytes.extend(encoded)
 
     @property
     def end(self) -> Int64[Array, "text"]:
@@ -64,31 +66,49 @@ class Texts:
         """All texts, one after the other, in UTF-8."""
         return np.frombuffer(self._bytes, np.uint8)
 
+    def take(self, rows: Int64[Array, "chosen"]) -> list[bytes]:
+        """Some of the texts, in UTF-8."""
+        start = np.where(rows > 0, self.end[rows - 1], 0).tolist()
+        return [bytes(self._bytes[a:b]) for a, b in zip(start, self.end[rows].tolist(), strict=True)]
+
     def __getitem__(self, row: int) -> str:
-        return self._bytes[self.end[row - 1] if row else 0 : self.end[row]].decode()
+        return self.take(np.array([row]))[0].decode()
 
 
-def keys_of(texts: Sequence[str]) -> Int64[Array, "text"]:
+def keys_of(texts: Iterable[str], count: int) -> Int64[Array, "text"]:
     """A number for every text, equal for equal texts and 0 for the empty one, for joining tables of millions of rows.
 
     It is Python's hash, so it holds in this process only; 2.6 M tokens collide with probability 2e-7.
     """
-    return np.fromiter(map(hash, texts), np.int64, len(texts))
+    return np.fromiter(map(hash, texts), np.int64, count)
 
 
 def rows_of(keys: Int64[Array, "row"], wanted: Int64[Array, "wanted"]) -> Int64[Array, "wanted"]:
     """The first row of every wanted key; -1 for a key that no row has."""
-    if not len(keys):
-        return np.full(len(wanted), -1, np.int64)
-    order = np.argsort(keys, kind="stable")
-    position = np.minimum(np.searchsorted(keys[order], wanted), len(keys) - 1)
-    rows = order[position]
-    matched: Array = np.where(keys[rows] == wanted, rows, -1)
-    return matched
+    rows = np.full(len(wanted), -1, np.int64)
+    if len(keys):
+        order = np.argsort(keys, kind="stable")
+        place = np.argsort(wanted)  # a search in order is ten times as fast as one here and there
+        ordered = keys[order]
+        position = np.minimum(np.searchsorted(ordered, wanted[place]), len(keys) - 1)
+        rows[place] = np.where(ordered[position] == wanted[place], order[position], -1)
+    return rows
+
+
+def missing_rows(keys: Int64[Array, "row"], wanted: Int64[Array, "wanted"]) -> Int64[Array, "missing"]:
+    """Rows of ``wanted`` whose key is neither 0 nor one of the keys."""
+    ordered, asked = np.sort(keys), np.sort(wanted[wanted != 0])
+    if len(ordered) and (ordered[np.minimum(np.searchsorted(ordered, asked), len(ordered) - 1)] == asked).all():
+        return np.zeros(0, np.int64)
+    missing: Array = np.flatnonzero(~np.isin(wanted, keys) & (wanted != 0))
+    return missing
 
 
 def repeated_rows(keys: Int64[Array, "row"]) -> Int64[Array, "repeated"]:
     """Rows whose key an earlier row has."""
+    ordered = np.sort(keys)
+    if not (ordered[1:] == ordered[:-1]).any():
+        return np.zeros(0, np.int64)
     order = np.argsort(keys, kind="stable")
     ordered = keys[order]
     repeated: Array = np.sort(order[1:][ordered[1:] == ordered[:-1]])

@@ -45,9 +45,10 @@ def build_index(
     timestamp = raw.numbers.pop("timestamp")
     scene = sample_arrays["sample_scene"][sample]
     channel = calibration_arrays["calibration_channel"][calibration]
-    order = np.lexsort((timestamp, scene, channel))
+    group = channel.astype(np.int64) * len(scenes) + scene
+    order = np.lexsort((timestamp, group))
     order = order[keep[order]]
-    group = channel[order].astype(np.int64) * len(scenes) + scene[order]
+    group = group[order]
     arrays = {
         **sample_arrays,
         **calibration_arrays,
@@ -57,7 +58,7 @@ def build_index(
         "record_calibration": calibration[order],
         "record_sample": sample[order],
         "record_is_key": raw.numbers.pop("is_key")[order],
-        "record_size": raw.numbers.pop("size")[order],
+        "record_size": np.stack((raw.numbers.pop("height")[order], raw.numbers.pop("width")[order]), axis=1),
         "record_file_start": raw.files.start[order],
         "record_file_end": raw.files.end[order],
         "file_bytes": raw.files.packed,
@@ -66,12 +67,10 @@ def build_index(
         problem = f"the ego pose is {distance / 1000:.1f} km from that of the sensor's record before it"
         reader.report("sample_data", raw.tokens[int(order[row])], problem, blocks=False)
     moment_record = _moments(arrays, channels, sensors, channel[order], scene[order])
-    tokens = []
-    for record in moment_record:
-        if arrays["record_is_key"][record]:
-            tokens.append(arrays["sample_token"][arrays["record_sample"][record]].tobytes().rstrip(b"\0"))
-        else:
-            tokens.append(raw.tokens[int(order[record])].encode())
+    tokens = raw.tokens.take(order[moment_record])
+    for moment in np.flatnonzero(arrays["record_is_key"][moment_record]):
+        sample_token = arrays["sample_token"][arrays["record_sample"][moment_record[moment]]]
+        tokens[moment] = sample_token.tobytes().rstrip(b"\0")
     arrays |= {"moment_record": moment_record, "moment_token": fixed_width(tokens)}
     present = {scene.name for scene, _ in scenes}
     info = {

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from itertools import chain
+from operator import attrgetter
 
 import numpy as np
 from jaxtyping import Bool, Float64
@@ -34,8 +35,8 @@ def read_sample_data(
 ) -> SampleDataColumns:
     """Read the table.
 
-    Columns of ``numbers``: timestamp (µs), sample, calibration (their rows), is_key, size (height, width), key,
-    pose_key (as ``keys_of``).
+    Columns of ``numbers``: timestamp (µs), sample, calibration (their rows), is_key, height, width, key, pose_key (as
+    ``keys_of``).
 
     Args:
         reader: of the tables.
@@ -44,23 +45,27 @@ def read_sample_data(
     """
     raw = SampleDataColumns()
     links = Columns()
-    for batch in reader.batches(SampleData):
-        records = [record for record in batch if _usable(reader, record, sample_rows, calibration_rows)]
-        raw.tokens.extend([record.token for record in records])
-        raw.files.extend([record.filename for record in records])
+    for records in reader.batches(SampleData):
+        if not _all_usable(records, sample_rows, calibration_rows):
+            records = [record for record in records if _usable(reader, record, sample_rows, calibration_rows)]
+        count = len(records)
+        tokens, files = list(map(_TOKEN, records)), list(map(_FILE, records))
+        raw.tokens.extend(tokens)
+        raw.files.extend(files)
         raw.numbers.extend(
-            key=keys_of([record.token for record in records]),
-            pose_key=keys_of([record.ego_pose_token for record in records]),
-            timestamp=np.array([record.timestamp for record in records], np.int64),
-            sample=np.array([sample_rows[record.sample_token] for record in records], np.int32),
-            calibration=np.array([calibration_rows[record.calibrated_sensor_token] for record in records], np.int32),
-            is_key=np.array([record.is_key_frame for record in records], np.bool_),
-            size=np.array([(record.height or 0, record.width or 0) for record in records], np.int32).reshape(-1, 2),
+            key=keys_of(tokens, count),
+            pose_key=keys_of(map(_POSE, records), count),
+            timestamp=np.fromiter(map(_TIMESTAMP, records), np.int64, count),
+            sample=np.fromiter(map(sample_rows.__getitem__, map(_SAMPLE, records)), np.int32, count),
+            calibration=np.fromiter(map(calibration_rows.__getitem__, map(_CALIBRATION, records)), np.int32, count),
+            is_key=np.fromiter(map(_IS_KEY, records), np.bool_, count),
+            height=np.fromiter([record.height or 0 for record in records], np.int32, count),
+            width=np.fromiter([record.width or 0 for record in records], np.int32, count),
         )
         links.extend(
-            prev=keys_of([record.prev for record in records]),
-            next=keys_of([record.next for record in records]),
-            file=keys_of([record.filename for record in records]),
+            prev=keys_of(map(_PREV, records), count),
+            next=keys_of(map(_NEXT, records), count),
+            file=keys_of(files, count),
         )
     token = raw.tokens.__getitem__
     for link in ("prev", "next"):
@@ -68,6 +73,19 @@ def read_sample_data(
     same_file = repeated_rows(links.pop("file"))
     report_rows(reader, "sample_data", same_file, token, "another record has this file, too", blocks=False)
     return raw
+
+
+_TOKEN, _FILE, _TIMESTAMP, _IS_KEY = map(attrgetter, ("token", "filename", "timestamp", "is_key_frame"))
+_SAMPLE, _POSE, _CALIBRATION = map(attrgetter, ("sample_token", "ego_pose_token", "calibrated_sensor_token"))
+_PREV, _NEXT = map(attrgetter, ("prev", "next"))
+
+
+def _all_usable(records: list[SampleData], sample_rows: dict[str, int], calibration_rows: dict[str, int]) -> bool:
+    """Whether no record of a batch needs a look of its own, which most batches do not."""
+    names = "\n" + "\n".join(map(_FILE, records))
+    odd = ".." in names or "\0" in names or "\n/" in names or "\n." in names
+    linked = all(map(sample_rows.__contains__, map(_SAMPLE, records)))
+    return linked and not odd and all(map(calibration_rows.__contains__, map(_CALIBRATION, records)))
 
 
 def _usable(
@@ -91,18 +109,19 @@ def read_poses(reader: TableReader, raw: SampleDataColumns) -> tuple[Float64[Arr
 
     A record cannot be kept without a pose, or if an earlier one has the same token.
     """
-    poses, tokens = Columns(), Texts()
+    poses, token = Columns(), reader.tokens(EgoPose)
+    rotation, translation = attrgetter("rotation"), attrgetter("translation")
     for batch in reader.batches(EgoPose):
-        tokens.extend([record.token for record in batch])
-        numbers = chain.from_iterable([(*record.rotation, *record.translation) for record in batch])
-        poses.extend(
-            key=keys_of([record.token for record in batch]),
-            pose=np.fromiter(numbers, np.float64, 7 * len(batch)).reshape(-1, 7),
-        )
+        count = len(batch)
+        parts = [
+            np.fromiter(chain.from_iterable(map(rotation, batch)), np.float64, 4 * count).reshape(-1, 4),
+            np.fromiter(chain.from_iterable(map(translation, batch)), np.float64, 3 * count).reshape(-1, 3),
+        ]
+        poses.extend(key=keys_of(map(_TOKEN, batch), count), pose=np.concatenate(parts, axis=1))
     key, pose = poses.pop("key"), poses.pop("pose")
     good = can_rotate(pose[:, :4])
-    report_rows(reader, "ego_pose", np.flatnonzero(~good), tokens.__getitem__, NO_ROTATION, blocks=True)
-    report_repeated(reader, "ego_pose", key, tokens.__getitem__)
+    report_rows(reader, "ego_pose", np.flatnonzero(~good), token, NO_ROTATION, blocks=True)
+    report_repeated(reader, "ego_pose", key, token)
     row = rows_of(key, raw.numbers.pop("pose_key"))
     if not len(pose):
         pose, good = np.zeros((1, 7)), np.zeros(1, np.bool_)

@@ -38,7 +38,7 @@ def unrepeated(reader: TableReader, record_type: type[R]) -> list[R]:
     """The records of a small table, without those whose token an earlier one has."""
     records = list(reader.records(record_type))
     tokens = [record.token for record in records]
-    for row in report_repeated(reader, record_type.table, keys_of(tokens), tokens.__getitem__)[::-1]:
+    for row in report_repeated(reader, record_type.table, keys_of(tokens, len(tokens)), tokens.__getitem__)[::-1]:
         del records[row]
     return records
 
@@ -48,12 +48,12 @@ def read_samples(reader: TableReader, scenes: list[Scene]) -> tuple[dict[str, Ar
     scene_rows = {scene.token: row for row, scene in enumerate(scenes)}
     samples = unrepeated(reader, Sample)
     tokens = [sample.token for sample in samples]
-    keys = keys_of(tokens)
+    keys = keys_of(tokens, len(tokens))
     for link in ("prev", "next"):
-        wanted = keys_of([getattr(sample, link) for sample in samples])
+        wanted = keys_of([getattr(sample, link) for sample in samples], len(samples))
         report_dangling(reader, "sample", link, wanted, keys, tokens.__getitem__)
     for link in ("first_sample_token", "last_sample_token"):
-        wanted = keys_of([getattr(scene, link) for scene in scenes])
+        wanted = keys_of([getattr(scene, link) for scene in scenes], len(scenes))
         report_dangling(reader, "scene", link, wanted, keys, lambda row: scenes[row].token)
 
     found: list[tuple[int, int, str]] = []

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from avjepa.data.arrays import Array
-from avjepa.data.nuscenes.columns import keys_of, repeated_rows, rows_of
+from avjepa.data.nuscenes.columns import keys_of, missing_rows, repeated_rows
 from avjepa.data.nuscenes.tables import TableReader
 
 _LISTED = 100  # records with one and the same problem
@@ -39,9 +39,8 @@ def report_dangling(
     token: Callable[[int], str],
 ) -> None:
     """Links that the devkit follows and this package does not: they block nothing here, but break its commands."""
-    known = np.concatenate((keys, keys_of(tuple(reader.left_out))))
-    dangling = np.flatnonzero((rows_of(known, wanted) < 0) & (wanted != 0))
-    report_rows(reader, table, dangling, token, f"{link} points to no record", blocks=False)
+    known = np.concatenate((keys, keys_of(reader.left_out, len(reader.left_out))))
+    report_rows(reader, table, missing_rows(known, wanted), token, f"{link} points to no record", blocks=False)
 
 
 def report_repeated(

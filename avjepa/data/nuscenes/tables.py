@@ -1,9 +1,12 @@
 """Reading nuScenes tables (JSON lists of records) in chunks, and saying what is wrong with them."""
 
+import contextlib
+import gc
 import json
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import TypeAlias, TypeVar
@@ -16,7 +19,7 @@ from avjepa.errors import UserError
 
 R = TypeVar("R", bound=Record)
 
-_CHUNK = 1 << 22
+_CHUNK = 1 << 18  # bytes: a chunk and its records fit into a processor's cache
 _LARGEST_RECORD = 1 << 25  # bytes
 _BLANK = b" \t\r\n"
 _LONGEST_NUMBER = 300  # digits; a float holds no more
@@ -97,6 +100,16 @@ class TableReader:
         """The records of a small table, one at a time."""
         return chain.from_iterable(self.batches(record_type))
 
+    def tokens(self, record_type: type[R]) -> Callable[[int], str]:
+        """The token of a row of ``batches``, for messages: the table is read again, instead of keeping millions."""
+        again = TableReader(self.folder, lambda problem: None)
+
+        @cache
+        def every() -> list[str]:
+            return [record.token for record in again.records(record_type)]
+
+        return lambda row: every()[row]
+
     def batches(self, record_type: type[R]) -> Iterator[list[R]]:
         """The records of a table, some thousand at a time; those of the wrong type are problems and left out.
 
@@ -129,7 +142,8 @@ class TableReader:
                         continue
                     whole = b"[" + buffer[:end] + (b"" if last else b"]")
                     try:
-                        records = decoder.decode(whole)
+                        with _no_garbage_collection():
+                            records = decoder.decode(whole)
                     except (msgspec.DecodeError, RecursionError):
                         records, seen, read, problem = self._one_by_one(whole, record_type, number)
                         if problem and (last or len(buffer) - read > _LARGEST_RECORD):
@@ -180,6 +194,18 @@ class TableReader:
                     self.report(record_type.table, named, str(error))
                 seen += 1
         return records, seen, len(text[1:position].encode()), stopped
+
+
+@contextlib.contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """The collector would look through millions of small tuples again and again, and find nothing."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _last_border(buffer: bytes) -> tuple[int, int]:
