@@ -3,6 +3,7 @@
 Every process must make the same calls in the same order, also one that holds no data.
 """
 
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 
 import torch
@@ -11,10 +12,24 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributed.nn.functional import all_reduce
 
+_by_itself = False
+
 
 def world_size() -> int:
-    """Number of processes that train together."""
-    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+    """Number of processes that train together; 1 within ``by_itself``."""
+    together = dist.is_available() and dist.is_initialized() and not _by_itself
+    return dist.get_world_size() if together else 1
+
+
+@contextlib.contextmanager
+def by_itself() -> Iterator[None]:
+    """Within the block nothing is exchanged: for work of which processes have different amounts, as a validation."""
+    global _by_itself
+    _by_itself = True
+    try:
+        yield
+    finally:
+        _by_itself = False
 
 
 def summed(value: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:

@@ -49,6 +49,20 @@ class FinetuneCLI(TrainingCLI):
         batches = every * self.config.trainer.accumulate_grad_batches
         return {"num_sanity_val_steps": 0, "val_check_interval": batches, "check_val_every_n_epoch": None}
 
+    def fit(self) -> None:
+        """Train, if what is to be evaluated afterwards is there.
+
+        Raises:
+            UserError: ``data.eval_split`` does not exist or is empty; or see ``TrainingCLI.fit``.
+        """
+        if self.config.evaluate:
+            self.datamodule.setup("predict")
+            try:
+                self.datamodule.source.scenes_of(self.datamodule.eval_split)
+            except UserError as error:
+                raise UserError(f"{error}; see --data.eval_split, or train alone with --evaluate false") from error
+        super().fit()
+
     def before_instantiate_classes(self) -> None:
         """Take the backbone from the bundle, which knows its architecture: no configuration need repeat it."""
         bundle = self.config.model.bundle

@@ -13,7 +13,7 @@ from avjepa.bundle.files import load_bundled_weights
 from avjepa.bundle.weights import state_hash
 from avjepa.data.sample import Batch
 from avjepa.data.taxonomy import Taxonomy, load_taxonomy
-from avjepa.distributed import means_over_processes
+from avjepa.distributed import by_itself, means_over_processes
 from avjepa.encoders.base import BEVBackbone
 from avjepa.errors import UserError
 from avjepa.heads.task import Task
@@ -139,8 +139,9 @@ class FinetuneModule(LightningModule):
                 parameter.grad = None
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Log the loss on held-out samples."""
-        loss = self.model.loss(batch)
+        """Log the loss on held-out samples: the mean over batches, weighted by their samples, of all processes."""
+        with by_itself():
+            loss = self.model.loss(batch)
         self.log("val/loss", loss.total, batch_size=len(batch), sync_dist=True)
         self.log_dict(
             {f"val/{name}": value for name, value in loss.terms.items()}, batch_size=len(batch), sync_dist=True

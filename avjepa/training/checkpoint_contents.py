@@ -84,6 +84,8 @@ def require_training(content: Mapping[str, Any], path: str | Path) -> None:
 def _are_counters(value: Any) -> bool:
     if isinstance(value, dict):
         return all(isinstance(key, str) and _are_counters(item) for key, item in value.items())
+    if isinstance(value, list):
+        return all(map(_are_counters, value))
     return value is None or (isinstance(value, int) and value >= 0)
 
 

@@ -60,3 +60,13 @@ def test_what_cannot_be_validated_is_refused(
     tiny: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], options: list[object], words: list[str]
 ) -> None:
     refused(capfd, small("finetune", tiny, tmp_path / "run", "--steps", 2, *options), *words)
+
+
+def test_a_split_that_cannot_be_evaluated_is_refused_before_the_training(
+    copy: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (copy / "v1.0-tiny" / "splits.json").write_text('{"train": ["scene-0000"]}')
+    code = small("finetune", copy, tmp_path / "run", "--steps", 1, "--evaluate", "true")
+    refused(capfd, code, "'val'", "--data.eval_split", "--evaluate false")
+    assert not (tmp_path / "run" / "checkpoints").exists()
+    assert small("finetune", copy, tmp_path / "run", "--steps", 1) == 0
