@@ -1,4 +1,4 @@
-"""The rooms of the package import downwards only."""
+"""The rooms of the package import downwards only, and no modules in a circle."""
 
 import ast
 from pathlib import Path
@@ -50,6 +50,26 @@ def test_imports_run_downwards(path: Path) -> None:
     room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
     for other in imported_rooms(path.read_text(encoding="utf-8")) - {room, "__version__"}:
         assert FLOOR_OF[other] > FLOOR_OF[room], f"{path.name}: {room} must not import {other}"
+
+
+def imported_modules(path: Path, known: set[str]) -> set[str]:
+    """Modules of the package that a file imports, at its top or when a function runs."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return found & known
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    name_of = {path: ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts) for path in MODULES}
+    left = {name: imported_modules(path, set(name_of.values())) - {name} for path, name in name_of.items()}
+    while free := [name for name, imports in left.items() if not imports & left.keys()]:
+        for name in free:
+            del left[name]
+    assert not left, f"a circle runs through some of {sorted(left)}"
 
 
 def test_relative_imports_are_not_used() -> None:

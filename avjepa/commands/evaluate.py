@@ -6,34 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from avjepa.commands.configurations import read_yaml
+from avjepa.commands.finetune import FinetuneCLI
 from avjepa.commands.parsing import run_function
-from avjepa.commands.training import TrainingCLI
+from avjepa.commands.scoring import score
 from avjepa.data.channels import load_channels
 from avjepa.data.loading.datamodule import DetectionDataModule
 from avjepa.errors import UserError
-from avjepa.evaluate.predict import predict_split
-from avjepa.files import write_json
 from avjepa.finetune.lightning_model import FinetuneModule
-from avjepa.heads.task import ScoredSplit
-
-
-def score(cli: TrainingCLI, fast: bool = False) -> None:
-    """Predict the evaluated split on the trainer's devices and score it, into ``OUT/evaluation/SPLIT``.
-
-    To be called in every process of the trainer; the first scores what all of them predicted. ``fast`` as in
-    ``Scorer.score``.
-    """
-    data = cli.datamodule
-    folder = cli.out / "evaluation" / data.eval_split
-    predicted = predict_split(cli.trainer, cli.model, data, folder)
-    if cli.trainer.is_global_zero:
-        assert data.source is not None  # it was set up to predict
-        split = ScoredSplit(data.source, data.eval_split, predicted.without_input)
-        write_json(folder / "provenance.json", cli.provenance())
-        for name, file in predicted.files.items():
-            metrics = cli.model.tasks[name].scorer().score(file, split, file.parent, fast)
-            if metrics is not None:
-                print(metrics)
 
 
 def evaluate(
@@ -66,7 +45,6 @@ def evaluate(
         devices: how many, or which as in "0,2"; all there are by default, whatever the run had.
         fast: score with our own evaluator, which gives the devkit's numbers without loading its tables.
     """
-    from avjepa.commands.finetune import FinetuneCLI
     from avjepa.training.checkpoint_contents import require_same_model
     from avjepa.training.checkpoints import LAST, load_checkpoint
     from avjepa.training.defaults import CHECKPOINTS

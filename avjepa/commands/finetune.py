@@ -7,8 +7,8 @@ from jsonargparse import ArgumentError, ArgumentParser
 from lightning.pytorch.cli import LightningArgumentParser
 
 from avjepa.bundle.construction import require_trusted
-from avjepa.commands.evaluate import score
 from avjepa.commands.parsing import readable
+from avjepa.commands.scoring import score
 from avjepa.commands.training import TrainingCLI
 from avjepa.data.loading.datamodule import DetectionDataModule
 from avjepa.encoders.base import BEVBackbone
