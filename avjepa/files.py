@@ -65,18 +65,22 @@ def write_json(path: str | os.PathLike[str], value: Any, indent: int | None = 2)
     write_text(path, json.dumps(value, indent=indent) + "\n")
 
 
+def require_regular(path: str | os.PathLike[str]) -> None:
+    """Raise ``OSError`` unless a path leads to a regular file: a pipe would be waited for, a device has no end."""
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise OSError("this is no regular file (a folder, pipe, socket or device)")
+
+
 def read_text(path: str | os.PathLike[str]) -> str:
     """What a text file in UTF-8 says.
 
     Raises:
-        OSError: it cannot be read, or is no regular file: a pipe would be waited for, a device has no end.
+        OSError: it cannot be read, or is no regular file.
         ValueError: it is no text in UTF-8, or larger than the memory.
     """
-    path = Path(path)
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise OSError("this is no regular file (a folder, pipe, socket or device)")
+    require_regular(path)
     try:
-        return path.read_text(encoding="utf-8")
+        return Path(path).read_text(encoding="utf-8")
     except MemoryError:
         raise ValueError("the file is larger than the memory") from None
 

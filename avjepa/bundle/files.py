@@ -21,6 +21,8 @@ from avjepa.bundle.weights import TensorCounts, load_strictly
 from avjepa.errors import UserError
 from avjepa.files import replacing
 
+_LARGEST_HEADER, _LARGEST_NUMBER = 2**24, 16  # bytes of a weights file and of a number in it, at most
+
 Module = TypeVar("Module", bound=Rebuildable)
 
 
@@ -108,7 +110,8 @@ def weights_path(kind: type[Rebuildable] | Rebuildable, directory: str | Path) -
 def _tensors(path: Path, manifest: Manifest) -> dict[str, Tensor]:
     if not path.is_file():
         raise UserError(f"{path}: no such file; a bundle holds {path.stem}.json and {path.name}")
-    if _file_sha256(path) != manifest.sha256:
+    too_large = path.stat().st_size > _LARGEST_HEADER + _LARGEST_NUMBER * manifest.parameters
+    if too_large or _file_sha256(path) != manifest.sha256:
         raise UserError(
             f"{path}: is damaged or not the file that {path.stem}.json describes (sha256 differs); copy both again"
         )

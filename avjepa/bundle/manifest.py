@@ -1,6 +1,5 @@
 """What ``backbone.json`` says: the versioned description of a bundle."""
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -8,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from avjepa.errors import UserError
-from avjepa.files import write_json
+from avjepa.files import read_json, write_json
 
 FORMAT_VERSION = 2
 _VERSION_1 = {
@@ -54,10 +53,10 @@ def read_manifest(path: Path) -> Manifest:
             type.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file; a bundle holds {path.name} and {path.stem}.safetensors") from error
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read as JSON ({error}); export it again") from error
     if not isinstance(content, dict):
         raise UserError(f"{path}: not a manifest of a bundle; export it again")

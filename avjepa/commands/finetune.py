@@ -80,6 +80,7 @@ class FinetuneCLI(TrainingCLI):
             differing = [name for name, value in backbone.items() if configured.get(name) != value]
             status(f"model.backbone is the bundle's; the configured one differs in {', '.join(differing)}")
         self.config.model.backbone = backbone
+        self.source = f"configuration with --bundle {bundle}"
 
 
 def run(arguments: Sequence[str] | Mapping[str, Any]) -> None:

@@ -79,6 +79,7 @@ class TrainingCLI(LightningCLI):
         arguments: Sequence[str] | Mapping[str, Any],
     ) -> None:
         self.name = name
+        self.source = "configuration"  # what an error of a constructor is laid to
         self.restored = Restored()
         self._provenance: dict[str, Any] | None = None
         quiet_lightning()
@@ -128,7 +129,7 @@ class TrainingCLI(LightningCLI):
 
     def instantiate_classes(self) -> None:
         """Build everything; what a constructor has against its arguments is one line."""
-        with blamed_on("configuration", *WHILE_BUILDING):
+        with blamed_on(self.source, *WHILE_BUILDING):
             self.config_init = self.parser.instantiate_classes(self.config)
         self.datamodule, self.model = self.config_init.data, self.config_init.model
         self.trainer = self.instantiate_trainer()

@@ -19,6 +19,7 @@ from avjepa.errors import UserError
 from avjepa.heads.task import Task
 from avjepa.model.neck import NeckOptions
 from avjepa.model.perception_model import PerceptionModel
+from avjepa.ranges import require_number
 from avjepa.training.checkpoint_contents import require_same_model
 from avjepa.training.console import status
 from avjepa.training.finite import require_finite_loss
@@ -68,8 +69,12 @@ class FinetuneModule(LightningModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        if not 0 < layer_decay <= 1:
-            raise UserError(f"layer_decay: must be above 0 and at most 1, got {layer_decay:g}")
+        require_number("model.learning_rate", learning_rate, above=0)
+        require_number("model.backbone_learning_rate_factor", backbone_learning_rate_factor, at_least=0)
+        require_number("model.layer_decay", layer_decay, above=0, at_most=1)
+        require_number("model.head_first_steps", head_first_steps, at_least=0)
+        require_number("model.weight_decay", weight_decay, at_least=0)
+        require_number("model.warmup_fraction", warmup_fraction, at_least=0, at_most=1)
         if backbone is None:
             raise UserError("model.backbone: there is none; configure one, or start from a bundle with --bundle DIR")
         built_neck = neck.build(backbone.out_channels, backbone.token_grid)

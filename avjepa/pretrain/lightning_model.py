@@ -11,6 +11,7 @@ from avjepa.data.sample import PretrainBatch
 from avjepa.distributed import means_over_processes
 from avjepa.pretrain.export import KEY, encoder_architectures
 from avjepa.pretrain.objectives.objective import Embeddings, Objective
+from avjepa.ranges import require_number
 from avjepa.training.checkpoint_contents import require_same_model
 from avjepa.training.finite import require_finite_loss
 from avjepa.training.optimiser import Schedule, optimiser_with_schedule, parameter_groups, planned_steps
@@ -47,6 +48,11 @@ class PretrainModule(LightningModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        require_number("model.learning_rate", learning_rate, above=0)
+        require_number("model.weight_decay", weight_decay, at_least=0)
+        require_number("model.warmup_fraction", warmup_fraction, at_least=0, at_most=1)
+        require_number("model.cooldown_fraction", cooldown_fraction, at_least=0, at_most=1)
+        require_number("model.final_factor", final_factor, at_least=0, at_most=1)
         self.objective = objective
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay

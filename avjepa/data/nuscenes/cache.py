@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from avjepa.data.arrays import Array
-from avjepa.files import replacing, write_text
+from avjepa.files import replacing, require_regular, write_text
 
 _FORMAT = 2
 _DIGEST = 32
@@ -64,7 +64,7 @@ def cached(
     states = [(path.name, path.stat()) for path in sources if path.exists()]
     key = json.dumps([_FORMAT, *([name, state.st_size, state.st_mtime_ns] for name, state in states)])
     path = _location(folder, name)
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+    with contextlib.suppress(Exception):  # whatever may be wrong with a cache, it can be built again
         return _read(path, key, check)
     result = build()
     try:
@@ -115,6 +115,7 @@ def _read(path: Path, key: str, check: Callable[[Cached], None]) -> Cached:
     """Map the file. Raises ``ValueError`` where it was made from other tables or is not what was written."""
     known = _noted(path)
     if not known:
+        _require_size(path)
         digest = hashlib.sha256()
         with path.open("rb") as file:
             written = file.read(_DIGEST)
@@ -156,3 +157,17 @@ def _state(path: Path) -> str:
     state = path.stat()
     # Unlike the time of change of the contents, that of the inode cannot be set, so a file that is replaced differs.
     return json.dumps([_FORMAT, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns])
+
+
+def _require_size(path: Path) -> None:
+    """Raise unless the file is as large as its header says: before all of it is read for its checksum."""
+    require_regular(path)
+    size_now = path.stat().st_size
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(_DIGEST + 8)[_DIGEST:], "little")
+        if length > size_now:
+            raise ValueError("the header is longer than the file")
+        arrays = json.loads(file.read(length))["arrays"].values()
+    sizes = [int(np.prod(shape)) * np.dtype(dtype).itemsize for dtype, shape, _ in arrays]
+    if size_now != _DIGEST + 8 + length + sum(size + -size % _ALIGNMENT for size in sizes):
+        raise ValueError("the file is longer or shorter than its header says")
