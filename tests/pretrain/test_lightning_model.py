@@ -208,6 +208,6 @@ def test_two_processes_do_what_one_does_with_twice_the_batch(tmp_path: Path) -> 
 
 def test_the_checkpoint_of_another_model_is_refused_in_one_line(tmp_path: Path) -> None:
     train(tmp_path, steps=2, norm=False)
-    with pytest.raises(UserError, match=r"another model: objective\.encoder\.norm\.\w+ has shape none there") as error:
+    with pytest.raises(UserError, match=r"another model: objective\.encoder\.norm\.\w+ is nothing there") as error:
         train(tmp_path, steps=2, norm=True)
     assert "\n" not in str(error.value)

@@ -212,7 +212,7 @@ def train(
     quiet_lightning()
     torch.manual_seed(1)  # initial weights; whatever follows must not depend on it
     objective = ToyObjective(dropout, norm)
-    module = PretrainModule(objective, PEAK_LEARNING_RATE, warmup_fraction=min(3, steps - 1) / steps, seed=5)
+    module = PretrainModule(objective, PEAK_LEARNING_RATE, warmup_fraction=min(3, abs(steps) - 1) / abs(steps), seed=5)
     resume = last_checkpoint(run / "checkpoints")
     if resume is not None:
         torch.manual_seed(2)
