@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from avjepa import __version__
 from avjepa.bundle import TRUSTED
+from avjepa.ending import end
 from avjepa.errors import UserError, one_line
 
 COMMANDS = {
@@ -80,24 +81,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments[0] == "--version":
         print(f"avjepa {__version__}")
         return 0
+    return end(*outcome(arguments, debug))
+
+
+def outcome(arguments: list[str], debug: bool) -> tuple[int, str]:
+    """Run a command line; the exit code, and what is to be said on stderr."""
     try:
         arguments, trusted = without_trusted(arguments)
         if trusted:
             os.environ[TRUSTED] = ",".join(trusted)
         run_command(arguments[0], arguments[1:])
     except KeyboardInterrupt:
-        print(f"avjepa: interrupted{RESUMPTION.get(arguments[0], '')}", file=sys.stderr)
-        return 130
+        return 130, f"avjepa: interrupted{RESUMPTION.get(arguments[0], '')}"
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+        return 141, ""
     except Exception as error:
         line = one_line(error)
-        if debug or line is None:
-            traceback.print_exc()
-        print(f"avjepa: error: {line or repr(error)}", file=sys.stderr)
-        return 2 if line else 1
-    return 0
+        trace = traceback.format_exc() if debug or line is None else ""
+        return 2 if line else 1, f"{trace}avjepa: error: {line or repr(error)}"
+    return 0, ""
 
 
 if __name__ == "__main__":

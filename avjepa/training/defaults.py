@@ -7,6 +7,7 @@ from lightning.pytorch.loggers import Logger
 
 from avjepa.training.batch_norm import SynchroniseBatchNorms
 from avjepa.training.checkpoints import AtomicCheckpointIO, TrainingCheckpoint
+from avjepa.training.end_together import EndTogether
 from avjepa.training.event_files import EventFiles
 from avjepa.training.metrics import MetricsFile
 from avjepa.training.progress import StepProgress
@@ -16,8 +17,9 @@ CHECKPOINTS = "checkpoints"
 
 
 def default_callbacks(run_directory: str | Path, checkpoint_every_n_steps: int = 500) -> list[Callback]:
-    """Checkpoints in ``checkpoints/``, batch normalisation over all processes, a progress bar, speed and memory."""
+    """Checkpoints in ``checkpoints/``, what several processes need, a progress bar, speed and memory."""
     return [
+        EndTogether(),
         SynchroniseBatchNorms(),
         TrainingCheckpoint(str(Path(run_directory) / CHECKPOINTS), checkpoint_every_n_steps),
         StepProgress(),

@@ -83,6 +83,39 @@ def test_evaluating_uneven_shards(finetuned: Path, tmp_path: Path) -> None:
     assert scores(run / "evaluation" / "val") == expected
 
 
+@pytest.fixture
+def with_a_bad_file(copy: Path) -> Path:
+    """A LiDAR sweep of the training scene is cut off in the middle of a point."""
+    sweep = sorted((copy / "samples" / "LIDAR_TOP").iterdir())[1]
+    sweep.write_bytes(sweep.read_bytes()[:-7])
+    return copy
+
+
+def lines_of(stderr: str) -> list[str]:
+    return [line for line in stderr.splitlines() if line.strip()]
+
+
+@pytest.mark.parametrize("command", ["pretrain", "finetune"])
+def test_a_process_meets_a_bad_file_while_the_other_waits(
+    command: str, configs: Path, with_a_bad_file: Path, tmp_path: Path
+) -> None:
+    ended = command_on_two_processes(
+        command, *source(configs, command, with_a_bad_file, tmp_path / "run"), *TWO, "--steps=8", "--data.batch_size=1"
+    )
+    assert ended.codes == [2, 2], ended.stderr
+    errors = [line for line in lines_of(ended.stderr) if "warning" not in line.lower()]
+    assert len(errors) == 1 and "LIDAR_TOP" in errors[0], ended.stderr
+
+
+def test_a_bad_file_where_lightning_starts_the_second_process(
+    configs: Path, with_a_bad_file: Path, tmp_path: Path
+) -> None:
+    arguments = source(configs, "pretrain", with_a_bad_file, tmp_path / "run")
+    result = lightning_starts("pretrain", *arguments, *TWO, "--steps=8", "--data.batch_size=1")
+    assert result.returncode == 2, result.stderr
+    assert len(lines_of(result.stderr)) == 1 and "LIDAR_TOP" in result.stderr, result.stderr
+
+
 def test_pretraining_on_two_processes_writes_a_bundle(configs: Path, tiny: Path, tmp_path: Path) -> None:
     ended = command_on_two_processes("pretrain", *source(configs, "pretrain", tiny, tmp_path), *TWO, "--steps=2")
     assert ended.codes == [0, 0], ended.stderr
