@@ -48,7 +48,7 @@ def verdicts(
     found: list[Verdict] = []
     for split, scenes in splits.items():
         found.append(_pretraining(index, recorded, split, scenes, obstacles))
-        found.append(_finetuning(index, annotations, split, scenes, obstacles))
+        found.append(_finetuning(index, recorded, annotations, split, scenes, obstacles))
         found.append(_scoring(index, annotations, split, scenes, obstacles))
     return tuple(found)
 
@@ -62,31 +62,43 @@ def _pretraining(
 ) -> Verdict:
     if obstacles.broken_records:
         return Verdict("pretrain", split, "refuses", _broken(obstacles.broken_records))
-    moments = index.moments(scenes)
-    numbers = {kind: int(found[moments].sum()) for kind, found in recorded.items()}
-    some = ", ".join(f"{number:,} with {kind}" for kind, number in numbers.items() if number)
+    some = _by_sensor(recorded, index.moments(scenes))
     if not some:
         why = "no moment has data of a channel that is read; map channels to sensors"
         return Verdict("pretrain", split, "refuses", why)
     return _unless_files_are_bad(Verdict("pretrain", split, "runs", f"moments: {some}"), index, scenes, obstacles)
 
 
+def _by_sensor(recorded: dict[str, Bool[Array, "moment"]], moments: Int64[Array, "chosen"]) -> str:
+    """How many of some moments have data of each sensor, in words; empty if none has any."""
+    numbers = {kind: int(found[moments].sum()) for kind, found in recorded.items()}
+    return ", ".join(f"{number:,} with {kind}" for kind, number in numbers.items() if number)
+
+
 def _finetuning(
-    index: DatasetIndex, annotations: AnnotationIndex | None, split: str, scenes: list[str], obstacles: Obstacles
+    index: DatasetIndex,
+    recorded: dict[str, Bool[Array, "moment"]],
+    annotations: AnnotationIndex | None,
+    split: str,
+    scenes: list[str],
+    obstacles: Obstacles,
 ) -> Verdict:
     stopped = _stopped(annotations, obstacles)
     if annotations is None or stopped:
         return Verdict("finetune", split, "refuses", stopped)
-    samples = index.record_sample[index.moment_record[index.moments(scenes, keyframes_only=True)]]
-    boxes = _boxes(annotations, samples)
-    if not len(samples):
-        return Verdict("finetune", split, "refuses", "no keyframe has data of a sensor")
+    keyframes = index.moments(scenes, keyframes_only=True)
+    boxes = _boxes(annotations, index.record_sample[index.moment_record[keyframes]])
+    some = _by_sensor(recorded, keyframes)
+    if not some:
+        return Verdict(
+            "finetune", split, "refuses", "no keyframe has data of a channel that is read; map channels to sensors"
+        )
     if not boxes.all:
         return Verdict("finetune", split, "refuses", "no box is annotated: nothing would be taught")
     if not boxes.counted + boxes.uncounted:
         reason = "holds a point" if boxes.of_class else "has a category that the taxonomy maps to a class"
         return Verdict("finetune", split, "refuses", f"none of {boxes.all:,} boxes {reason}: nothing would be taught")
-    why = f"{len(scenes)} scenes, {len(samples):,} keyframes, {boxes.said('taught')}"
+    why = f"{len(scenes)} scenes, keyframes: {some}; {boxes.said('taught')}"
     return _unless_files_are_bad(Verdict("finetune", split, "runs", why), index, scenes, obstacles)
 
 

@@ -138,7 +138,8 @@ def test_a_sound_dataset_runs_everywhere(street: Path) -> None:
     found = outcomes(street)
     for split in ("train", "val"):
         assert found["pretrain", split] == ("runs", "moments: 6 with LiDAR, 6 with cameras")
-        assert found["finetune", split] == ("runs", f"1 scenes, 6 keyframes, {BOXES} taught boxes")
+        keyframes = "1 scenes, keyframes: 6 with LiDAR, 6 with cameras"
+        assert found["finetune", split] == ("runs", f"{keyframes}; {BOXES} taught boxes")
         assert found["evaluate", split] == ("runs", f"6 keyframes, {BOXES} scored boxes by the devkit")
 
 
@@ -214,6 +215,14 @@ def test_no_split(own: Path) -> None:
 def test_sensors_that_the_mapping_names_are_counted(street: Path) -> None:
     found = outcomes(street, sensors=SensorChannels(cameras=("CAM_FRONT",)))
     assert found["pretrain", "train"] == ("runs", "moments: 6 with cameras")
+    assert found["finetune", "train"] == ("runs", f"1 scenes, keyframes: 6 with cameras; {BOXES} taught boxes")
+
+
+def test_no_channel_that_is_read(spoilt: Spoil) -> None:
+    found = outcomes(spoilt("sensor", lambda row: row | {"channel": f"MY_{row['channel']}"}))
+    for command in ("pretrain", "finetune"):
+        outcome, why = found[command, "train"]
+        assert outcome == "refuses" and "map channels to sensors" in why
 
 
 # -- the command
