@@ -70,6 +70,23 @@ def test_finetuning_on_two_processes_predicts_and_scores_as_one_does(finetuned: 
     assert [row["step"] for row in read_rows(finetuned / "metrics.csv") if "val/loss" in row] == [0, 1]
 
 
+def test_a_run_of_sixteen_gpus_is_scored_where_there_is_none(finetuned: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(finetuned, tmp_path / "run")
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    config["trainer"] |= {
+        "accelerator": "gpu",
+        "devices": 8,
+        "num_nodes": 2,
+        "strategy": "ddp",
+        "precision": "16-mixed",
+    }
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    shutil.rmtree(run / "evaluation")
+    assert avjepa("evaluate", "--run", run, "--accelerator", "cpu") == 0
+    predictions, _ = scores(run / "evaluation" / "val")
+    assert predictions == (finetuned / "evaluation" / "val" / "predictions.json").read_bytes()
+
+
 def test_evaluating_uneven_shards(finetuned: Path, tmp_path: Path) -> None:
     run = shutil.copytree(finetuned, tmp_path / "run")
     config = yaml.safe_load((run / "config.yaml").read_text())
