@@ -116,8 +116,9 @@ def verdict(trial: Trial, outcome: Outcome, world: World, before: dict[str, int]
 
 def _said(outcome: Outcome) -> bool:
     """Whether a command that went on has mentioned something: a problem on the list, a line on stderr."""
-    if outcome.command == "inspect":
+    if outcome.command == "inspect":  # a problem, or a command that will not work with a split
         with contextlib.suppress(ValueError, KeyError, TypeError):
-            return bool(json.loads(outcome.stdout)["problems"])
+            report = json.loads(outcome.stdout)
+            return bool(report["problems"]) or any(verdict["outcome"] != "runs" for verdict in report["verdicts"])
         return False
     return any(line.startswith(("avjepa: ", "avjepa.")) for line in outcome.stderr.splitlines())
