@@ -72,7 +72,7 @@ class DrivingDataset(Protocol):
         """
 
     def fingerprint(self) -> str:
-        """SHA-256 of moments, times and poses: what to write beside a result to say which data it is from."""
+        """SHA-256 of moments, times, poses, calibrations and files: which data a result is from."""
 
     def label_fingerprint(self) -> str:
         """SHA-256 of all labels."""

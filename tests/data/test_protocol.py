@@ -111,8 +111,8 @@ def memory(monkeypatch: pytest.MonkeyPatch) -> CarsInTheMemory:
 
 def trainer(out: Path) -> pl.Trainer:
     return pl.Trainer(
-        max_steps=2, limit_val_batches=0, accelerator="cpu", devices=1, logger=False, enable_checkpointing=False, enable_progress_bar=False,
-        enable_model_summary=False, default_root_dir=out,
+        max_steps=2, limit_val_batches=0, accelerator="cpu", devices=1, logger=False, enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False, default_root_dir=out,
     )  # fmt: skip
 
 
