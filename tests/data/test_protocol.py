@@ -51,6 +51,9 @@ class CarsInTheMemory:
         chosen = [moment for moment in range(MOMENTS) if scenes is None or self.scene_of(moment) in scenes]
         return np.array(chosen, np.int64)
 
+    def unrecorded(self, scenes: list[str]) -> tuple[str, ...]:
+        return ()
+
     def recorded(self, sensor: Sensor) -> np.ndarray:
         return np.full(MOMENTS, sensor == "lidar")
 
