@@ -18,10 +18,10 @@ from matplotlib.patches import Circle, Patch, Polygon
 from torch import Tensor
 
 from avjepa.data.arrays import Array
-from avjepa.data.nuscenes.schema import CLASSES, RADAR_FIELDS
+from avjepa.data.nuscenes.schema import RADAR_FIELDS
 from avjepa.data.sample import Sample
 from avjepa.geometry.boxes import box_corners
-from avjepa.report.style import CANVAS, CANVAS_INK, CANVAS_RULE, class_colours, picture
+from avjepa.report.style import CANVAS, CANVAS_INK, CANVAS_RULE, CLASSES, class_colours, picture
 
 Detections = tuple[Float[Tensor, "box 9"], Float[Tensor, "box"], Int64[Tensor, "box"]]
 """Predictions for one sample: boxes in the BEV frame (``geometry.boxes.BOX_FIELDS``), scores in [0, 1], index into

@@ -10,12 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from torch import Tensor
 
-from avjepa.data.nuscenes.schema import CLASSES
 from avjepa.data.sample import CameraImages, Sample
 from avjepa.geometry.boxes import box_corners
 from avjepa.geometry.transforms import apply, inverse
 from avjepa.report.bev import Detections, class_rgba
-from avjepa.report.style import picture
+from avjepa.report.style import CLASSES, picture
 
 MOSAIC = (
     ("CAM_FRONT_LEFT", "CAM_FRONT", "CAM_FRONT_RIGHT"),

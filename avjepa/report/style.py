@@ -25,6 +25,9 @@ CLASS_COLOURS = {
 }
 """One colour a class, bright enough for camera images and for the dark canvas of the bird's-eye view."""
 
+CLASSES = tuple(CLASS_COLOURS)
+"""The classes of nuScenes, which pictures show unless they are given others."""
+
 METHOD_COLOURS = {
     "scratch": "#9aa1ab",
     "JEPA": "#2f7fd6",

@@ -12,7 +12,6 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize, to_rgb
 from matplotlib.figure import Figure
 
-from avjepa.data.nuscenes.schema import CLASSES
 from avjepa.data.sample import Sample
 from avjepa.errors import UserError
 from avjepa.files import replacing
@@ -26,7 +25,7 @@ from avjepa.report.bev import (
     square_extent,
 )
 from avjepa.report.cameras import draw_camera, mosaic
-from avjepa.report.style import CANVAS, class_colours, picture
+from avjepa.report.style import CANVAS, CLASSES, class_colours, picture
 
 RESOLUTION = 125
 """Pixels per inch of saved pictures of scenes."""

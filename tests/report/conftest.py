@@ -10,10 +10,11 @@ from avjepa.data.files.images import ImageTransform
 from avjepa.data.nuscenes.annotations import AnnotationIndex
 from avjepa.data.nuscenes.index import DatasetIndex
 from avjepa.data.nuscenes.sample_loader import SampleLoader
-from avjepa.data.nuscenes.schema import CLASSES
 from avjepa.data.sample import CameraImages, Labels, Sample
 from avjepa.data.sensor_inputs import LidarSweeps, RadarSweeps, SensorInputs
 from avjepa.data.taxonomy import load_taxonomy
+
+CLASSES = load_taxonomy("nuscenes").classes
 
 
 def labels_of(rows: list[list[float]], classes: list[str], lidar_points: int = 5) -> Labels:

@@ -13,10 +13,12 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
 
-from avjepa.data.nuscenes.schema import CLASSES
 from avjepa.data.sample import Sample
+from avjepa.data.taxonomy import load_taxonomy
 from avjepa.report.bev import RADAR_COLOUR, Detections, draw_bev, legend_handles, square_extent, upright
 from avjepa.report.style import CLASS_COLOURS
+
+CLASSES = load_taxonomy("nuscenes").classes
 
 
 def rendered(sample: Sample, detections: Detections | None = None, half_side: float = 20.0) -> np.ndarray:

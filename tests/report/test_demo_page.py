@@ -5,11 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from avjepa.data.nuscenes.schema import CLASSES
 from avjepa.data.sample import Sample
+from avjepa.data.taxonomy import load_taxonomy
 from avjepa.geometry.grid import BEVGrid
 from avjepa.report.demo_page import Pretraining, Scene, Score, write_demo_report
 from avjepa.report.features import FeatureMaps, features_figure
+
+CLASSES = load_taxonomy("nuscenes").classes
 
 
 def score(sensor: str, method: str, seed: int, mean_ap: float) -> Score:

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from avjepa.data.nuscenes.schema import CLASSES
+from avjepa.data.taxonomy import load_taxonomy
 from avjepa.report.style import CANVAS, CLASS_COLOURS, INK, METHOD_COLOURS, class_colours
+
+CLASSES = load_taxonomy("nuscenes").classes
 
 # severity 1.0, in linear RGB: Machado, Oliveira and Fernandes, 2009, table 1
 VISION = {

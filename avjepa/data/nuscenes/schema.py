@@ -1,4 +1,4 @@
-"""The columns of point tensors and the names of sensors and classes, as nuScenes has them."""
+"""The columns of point tensors and the names of sensors, as nuScenes has them."""
 
 LIDAR_FIELDS = ("x", "y", "z", "intensity", "time_lag", "ring")
 """LiDAR point: position in the BEV frame (m), intensity in [0, 1] (nuScenes stores 0-255), age of the point's sweep
@@ -14,9 +14,3 @@ RADAR_FIELDS = (
 LIDAR_CHANNEL = "LIDAR_TOP"
 CAMERA_CHANNELS = ("CAM_FRONT", "CAM_FRONT_RIGHT", "CAM_BACK_RIGHT", "CAM_BACK", "CAM_BACK_LEFT", "CAM_FRONT_LEFT")
 RADAR_CHANNELS = ("RADAR_FRONT", "RADAR_FRONT_LEFT", "RADAR_FRONT_RIGHT", "RADAR_BACK_LEFT", "RADAR_BACK_RIGHT")
-
-CLASSES = (
-    "car", "truck", "construction_vehicle", "bus", "trailer",
-    "barrier", "motorcycle", "bicycle", "pedestrian", "traffic_cone",
-)  # fmt: skip
-"""The ten classes of the nuScenes detection task, in the order of the devkit's class groups."""

@@ -19,14 +19,17 @@ from avjepa.data.augmentation.gt_sampling import CENTERPOINT_OBJECTS, GTSampling
 from avjepa.data.datasets import open_dataset
 from avjepa.data.files.pointfiles import RADAR_FILE_FIELDS, write_lidar, write_radar
 from avjepa.data.loading.datamodule import DetectionDataModule
-from avjepa.data.nuscenes.schema import CLASSES, LIDAR_FIELDS, RADAR_FIELDS
+from avjepa.data.nuscenes.schema import LIDAR_FIELDS, RADAR_FIELDS
 from avjepa.data.sample import Batch, Labels
+from avjepa.data.taxonomy import load_taxonomy
 from avjepa.errors import BadFileError, UserError
 from avjepa.geometry.boxes import points_in_boxes
 
 from ...geometry.test_overlap import rectangle
 from ..conftest import SENSORS, VERSION, build, ego_pose, to_sensor
 from ..loading.test_datamodule import detection
+
+CLASSES = load_taxonomy("nuscenes").classes
 
 CLUTTER, OWN, OTHER = 100, 10, 200
 """Intensity of what stands around, of the first scene's objects, of the second scene's objects."""

@@ -14,7 +14,6 @@ from avjepa.data.files.images import ImageTransform
 from avjepa.data.nuscenes.annotations import AnnotationIndex
 from avjepa.data.nuscenes.index import DatasetIndex
 from avjepa.data.nuscenes.sample_loader import SampleLoader
-from avjepa.data.nuscenes.schema import CLASSES
 from avjepa.data.sensor_inputs import LidarSweeps, SensorInputs
 from avjepa.data.taxonomy import load_taxonomy
 from avjepa.errors import UserError
@@ -23,6 +22,8 @@ from avjepa.geometry.transforms import apply, inverse
 
 from ..conftest import VERSION
 from ..nuscenes.test_index import edit
+
+CLASSES = load_taxonomy("nuscenes").classes
 
 
 def devkit_labels(devkit: NuScenes, sample_token: str) -> dict[str, tuple[np.ndarray, str, dict]]:

@@ -13,12 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from avjepa.data.datasets import open_dataset
-from avjepa.data.nuscenes.schema import CLASSES
 from avjepa.data.sampling.class_balance import ClassBalancedOrder, items_by_class
+from avjepa.data.taxonomy import load_taxonomy
 from avjepa.errors import UserError
 
 from ..conftest import VERSION
 from ..loading.test_datamodule import detection, same
+
+CLASSES = load_taxonomy("nuscenes").classes
 
 RARE, COMMON = np.array([4]), np.array([0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
 
