@@ -60,6 +60,8 @@ def require_usable(config: Namespace) -> None:
     trainer = config.trainer
     require_number("trainer.accumulate_grad_batches", trainer.accumulate_grad_batches, at_least=1)
     require_number("trainer.num_nodes", trainer.num_nodes, at_least=1)
+    if trainer.limit_train_batches is not None:
+        require_number("trainer.limit_train_batches", trainer.limit_train_batches, above=0)
     if trainer.gradient_clip_val is not None:
         require_number("trainer.gradient_clip_val", trainer.gradient_clip_val, at_least=0)
     if trainer.precision is not None and str(trainer.precision) not in (*PRECISIONS, "32", "16", "bf16"):
