@@ -20,6 +20,7 @@ PREDICTOR = "--model.objective.init_args.predictor"
         ([f"{PREDICTOR}={{dilations: [0]}}"], ["predictor.dilations"]),
         (["--model.learning_rate=.nan"], ["model.learning_rate"]),
         (["--trainer.accumulate_grad_batches=0"], ["trainer.accumulate_grad_batches"]),
+        (["--trainer.limit_train_batches=0"], ["trainer.limit_train_batches"]),
         (["--seed_everything=-1"], ["seed_everything"]),
         (["--seed_everything=4294967296"], ["seed_everything"]),
         (["--trainer.precision=64-true"], ["trainer.precision", "32-true"]),

@@ -73,7 +73,7 @@ def options(random: Random, world: World) -> Trial:
     name = random.choice(list(known))
     value = random.choice(known[name])
     command = (world.pretrain if pretraining else world.finetune)(f"{name}={value}")
-    words = (name.removeprefix("--"), name.rsplit(".", 1)[-1].removeprefix("--"))
+    words = (name.removeprefix("--"), name.rsplit(".", 1)[-1].removeprefix("--"), value or "''")
     return Trial(f"{command[0]} {name}={value[:80]}", (command,), words)
 
 
@@ -116,12 +116,12 @@ def configurations(random: Random, world: World) -> Trial:
             path.write_bytes(TEXTS[change])
         # the shipped configuration first: what is spoilt need not be complete
         return Trial(
-            f"configuration: {change}", (train("--config", str(path)),), (path.name, "config", "model", "data")
+            f"configuration: {change}", (train("--config", str(path)),), (path.name, "config", "model", "data", "modle")
         )
     document = yaml.safe_load(original)
     for key in ("out", "ckpt_path"):
         document.pop(key)
-    among = [place for place in paths(document) if place[0] in ("model", "data") or random.random() < 0.3]
+    among = [place for place in paths(document) if place[0] in ("model", "data", "modle") or random.random() < 0.3]
     change, place, old, new, document = spoilt_document(random, document, among)
     path.write_text(yaml.safe_dump(document), encoding="utf-8")
     harmful = isinstance(new, float) and not math.isfinite(new) and isinstance(old, int | float) and place[0] == "model"

@@ -65,7 +65,7 @@ def tables(random: Random, world: World) -> Trial:
         change = spoil_text(random, path)
         harmful = change not in ("bits flipped", "truncated")
     harmful = harmful and table in READ_FIELDS
-    return Trial(f"{table}: {change}", _readers(random, world), (".json", VERSION), harmful, ("inspect",))
+    return Trial(f"{table}: {change}", _readers(random, world), (".json", VERSION, "--index"), harmful, ("inspect",))
 
 
 def records(random: Random, world: World) -> Trial:
@@ -86,7 +86,9 @@ def records(random: Random, world: World) -> Trial:
         harmful = False  # nobody needs the intrinsic of a LiDAR
     world.write_table(table, rows)
     change = f"{table}.{field} of record {row.get('token')}: {change}"
-    return Trial(change, _readers(random, world), (".json", VERSION), harmful and field in known, ("inspect",))
+    return Trial(
+        change, _readers(random, world), (".json", VERSION, "--index"), harmful and field in known, ("inspect",)
+    )
 
 
 def splits(random: Random, world: World) -> Trial:
