@@ -16,7 +16,7 @@ def naming(path: str | os.PathLike[str], *aliases: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.filename in (None, *aliases):
+        if error.errno is not None and error.filename in (None, *aliases):
             error.filename = str(path)
         raise
 

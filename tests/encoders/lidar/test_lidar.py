@@ -300,7 +300,7 @@ def test_a_batch_without_lidar_is_named(call: Callable[[LidarEncoder, Batch], An
         ({"bev_blocks": (1,)}, "same number of entries"),
         ({"z_range": (-2.0, 4.1)}, "whole number"),
         ({"z_range": (-2.0, 3.0)}, "10 layers .* do not divide"),
-        ({"thin_by_beam": 1.5}, "between 0 and 1"),
+        ({"thin_by_beam": 1.5}, "thin_by_beam: must be at least 0 and at most 1, got 1.5"),
     ],
 )
 def test_numbers_that_do_not_fit(changes, message):
