@@ -100,6 +100,25 @@ def study(tmp_path: Path) -> Path:
     return tmp_path / "study.yaml"
 
 
+def test_two_workers_make_the_records_of_one(study: Path, dataset: Path, tmp_path: Path) -> None:
+    small = yaml.safe_load(study.read_text()) | {"labels": [2], "modes": ["end_to_end"]}
+    study.write_text(yaml.safe_dump(small))
+    found = []
+    for processes in ("1", "2"):
+        out = tmp_path / f"by {processes}"
+        arguments = ["--config", study, "--data", dataset, "--version", VERSION, "--out", out, "--processes", processes]
+        assert cli.main(["label-efficiency", *map(str, arguments)]) == 0
+        records = {path.name: json.loads(path.read_text()) for path in (out / "records").iterdir()}
+        for record in records.values():
+            record.pop("seconds")
+            record.pop("pretrain_seconds", None)
+        bundles = {
+            path.parent.parent.name: path.read_bytes() for path in (out / "work").glob("*/backbone/*.safetensors")
+        }
+        found.append((records, bundles))
+    assert found[0] == found[1] and len(found[0][1]) == 2
+
+
 def test_a_small_study_from_pretraining_to_claims(
     study: Path, dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
