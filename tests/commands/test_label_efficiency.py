@@ -209,7 +209,7 @@ def test_a_frozen_backbone_is_replaced_by_its_maps(study: Path, dataset: Path, t
 def test_the_studies_that_ship_are_accepted(
     path: Path, dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Every method's pre-training, with all overrides, is one that ``avjepa pretrain`` takes."""
+    """Every method's pre-training and the fine-tuning, with all overrides, are such as the commands take."""
     config = StudyConfig.read(path)
     assert config.study(100).jobs()
     for name in config.methods:
@@ -220,6 +220,11 @@ def test_the_studies_that_ship_are_accepted(
             with pytest.raises(SystemExit) as stop:
                 cli.main(["pretrain", *map(str, arguments)])
             assert stop.value.code in (0, None), capsys.readouterr().err
+    (tmp_path / "finetune.yaml").write_text(yaml.safe_dump(config.finetuning()))
+    arguments = ["--config", tmp_path / "finetune.yaml", "--data", dataset, "--out", tmp_path, "--print_config"]
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["finetune", *map(str, arguments)])
+    assert stop.value.code in (0, None), capsys.readouterr().err
 
 
 def test_overrides_name_files_beside_the_study(study: Path) -> None:
