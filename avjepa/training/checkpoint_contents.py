@@ -77,6 +77,9 @@ def require_training(content: Mapping[str, Any], path: str | Path) -> None:
     for part in ("optimizer_states", "lr_schedulers"):
         if not content[part] or not all(isinstance(state, dict) for state in content[part]):
             raise wrong(part, "holds no states")
+        counters = [state.get(name, 0) for state in content[part] for name in ("last_epoch", "_step_count")]
+        if not all(map(_are_counters, counters)):
+            raise wrong(part, "counts in something that is no number")
         if not _are_finite(content[part]):
             raise wrong(part, "holds a number that is NaN or infinite")
 
