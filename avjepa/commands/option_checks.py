@@ -47,6 +47,17 @@ def require_readable_files(arguments: Sequence[str]) -> None:
             raise UserError(f"--config {path}: cannot be read as YAML in UTF-8 ({reason})") from error
 
 
+def require_sections(config: Namespace) -> None:
+    """Raise unless model, data and trainer are keys and values, as everything that follows takes for granted.
+
+    Raises:
+        UserError: naming the one that is something else.
+    """
+    for name in ("model", "data", "trainer"):
+        if not isinstance(config.get(name), Namespace):
+            raise UserError(f"{name}: must be keys and values, got {config.get(name)!r}; see --print_config")
+
+
 def require_usable(config: Namespace) -> None:
     """Raise for what Lightning lets through and training then trips over.
 

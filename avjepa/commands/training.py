@@ -16,6 +16,7 @@ from avjepa.commands.option_checks import (
     blamed_on,
     bound_yaml,
     require_readable_files,
+    require_sections,
     require_usable,
 )
 from avjepa.commands.parsing import readable
@@ -125,6 +126,7 @@ class TrainingCLI(LightningCLI):
             require_readable_files(args)
         with blamed_on("configuration", *WHILE_BUILDING):
             self.config = parser.parse_object(args) if isinstance(args, dict) else parser.parse_args(args)
+        require_sections(self.config)
         require_usable(self.config)
 
     def instantiate_classes(self) -> None:

@@ -44,6 +44,7 @@ def test_value_that_no_training_can_use(
         ("model: {learning_rate: 0.1}".encode("utf-16"), "UTF-8"),
         (LAUGHS.encode(), "anchors"),
         (b"model: &m {backbone: *m}", "anchor"),
+        (b"data: 0", "data: must be keys and values"),
         (b"model: !!python/object/apply:os.system ['true']", "python/object"),
     ],
 )

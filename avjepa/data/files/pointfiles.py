@@ -23,7 +23,8 @@ RADAR_FILE_FIELDS = (
 )  # fmt: skip
 """Columns of a radar file: position (m, x front, y left) and velocities (m/s) in the sensor frame, states as codes."""
 
-_LARGEST = 1 << 30  # bytes; some 50 million points
+LARGEST_FILE = 1 << 30
+"""Bytes of a point file at most: some 50 million points."""
 _LARGEST_VALUE = 1e9
 """No sensor measures more in any unit; sums and squares of larger values overflow."""
 _RADAR_SIZES = "4 4 4 1 2 4 4 4 4 4 1 1 1 1 1 1 1 1"
@@ -115,7 +116,7 @@ def write_radar(path: PathLike, points: Float32[Array, "point 18"]) -> None:
 
 
 def _content(path: PathLike) -> UInt8[Array, "byte"]:
-    size_of_file(path, at_most=_LARGEST)
+    size_of_file(path, at_most=LARGEST_FILE)
     try:
         return np.fromfile(path, dtype=np.uint8)
     except OSError as error:

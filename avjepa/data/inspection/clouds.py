@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from avjepa.data.files.pointfiles import LIDAR_FILE_FIELDS, read_lidar
+from avjepa.data.files.pointfiles import LARGEST_FILE, LIDAR_FILE_FIELDS, read_lidar
+from avjepa.data.files.regular import size_of_file
 from avjepa.data.inspection.report import Finding
 from avjepa.errors import BadFileError
 
@@ -71,8 +72,9 @@ def fitting_values(path: Path) -> int | None:
     With another number the fourth column holds coordinates now and then. ``None`` if the size or no number fits.
     """
     try:
+        size_of_file(path, at_most=LARGEST_FILE)
         values = np.fromfile(path, "<f4")
-    except (OSError, ValueError):
+    except (BadFileError, OSError, ValueError):
         return None
     for count in (_VALUES, 4, 6, 7, 8):
         if values.nbytes != path.stat().st_size or len(values) % count or not len(values):

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from rich import box
 from rich.console import Group, RenderableType
 from rich.padding import Padding
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from avjepa.data.inspection.report import ChannelReport, DatasetReport, Finding, Verdict
@@ -38,7 +38,9 @@ def _parts(report: DatasetReport) -> Iterator[RenderableType]:
 
 
 def _sensors(channels: Sequence[ChannelReport]) -> Table:
-    table = Table("channel", "used as", "keyframes", "sweeps", "present", "opened", "holds", box=box.SIMPLE)
+    table = Table(
+        Column("channel", no_wrap=True), "used as", "keyframes", "sweeps", "present", "opened", "holds", box=box.SIMPLE
+    )
     for channel in channels:
         holds = ", ".join(f"{size} pixels ({n})" for size, n in channel.image_sizes.items())
         if channel.points:

@@ -26,6 +26,7 @@ from avjepa.geometry.boxes import transform_boxes
 from avjepa.geometry.transforms import inverse, rotation_from_quaternion
 
 _TABLES = ("sample", "scene", "category", "attribute", "instance", "sample_annotation")
+_LARGEST_SIDE, _FARTHEST, _LARGEST_PART = 1e3, 1e8, 1e6
 _NUMBERS = ((attrgetter("translation"), 3), (attrgetter("size"), 3), (attrgetter("rotation"), 4))
 _LEVELS = {"1": 1, "2": 2, "3": 3, "4": 4}
 _LONGEST_GAP = 1.5  # seconds between keyframes beyond which a difference says nothing about velocity (devkit)
@@ -219,10 +220,12 @@ def _usable(reader: TableReader, record: SampleAnnotation, samples: dict[str, in
         problem = f"sample_token {record.sample_token!r} points to no record"
     elif record.instance_token not in instances:
         problem = f"instance_token {record.instance_token!r} points to no record"
-    elif min(record.size) <= 0:
-        problem = "the size is no box: it has to be positive"
-    elif not any(record.rotation):
-        problem = "the rotation is no box's: it has length zero"
+    elif not 0 < min(record.size) <= max(record.size) < _LARGEST_SIDE:
+        problem = f"the size is no box: its sides have to be positive and below {_LARGEST_SIDE:g} m"
+    elif not any(record.rotation) or max(map(abs, record.rotation)) > _LARGEST_PART:
+        problem = "the rotation is no box's: its length is zero or beyond all measure"
+    elif max(map(abs, record.translation)) > _FARTHEST:
+        problem = f"the translation is no place on earth: it has to stay within {_FARTHEST:g} m"
     else:
         return True
     reader.report("sample_annotation", record.token, problem)

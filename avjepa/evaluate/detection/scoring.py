@@ -71,9 +71,9 @@ def evaluate_detection(predictions: Path, scored: ScoredSplit, out: Path, fast: 
         "sensors": list(result.sensors),
     }
     scores.save(out / METRICS, **about)
-    # narrower than this, names and figures are cut
-    width = max(console.width, 96)
-    console.print(scores.table(f"{index.version} {split}: {len(tokens)} samples"), width=width)
+    # narrower than this, names and figures are cut; a console prints no wider than it is
+    wide = Console(file=console.file, width=max(console.width, 96))
+    wide.print(scores.table(f"{index.version} {split}: {len(tokens)} samples"))
     for note in (f"scored by {evaluator}", *notes):
         console.print(note, markup=False, highlight=False, soft_wrap=True)
     return scores

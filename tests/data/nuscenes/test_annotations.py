@@ -195,7 +195,10 @@ def test_dangling_token_names_table_and_record(copy: Path, table: str, link: str
     ("change", "words"),
     [
         ({"size": [1, 0, 1]}, "no box"),
+        ({"size": [1, 1e300, 1]}, "no box"),
         ({"rotation": [0, 0, 0, 0]}, "no box"),
+        ({"rotation": [1e300, 0, 0, 0]}, "no box"),
+        ({"translation": [1e300, 0, 0]}, "no place on earth"),
         ({"translation": [1, 2]}, "'translation' is a list of 2, three finite numbers"),
     ],
 )
