@@ -47,15 +47,19 @@ def require_readable_files(arguments: Sequence[str]) -> None:
             raise UserError(f"--config {path}: cannot be read as YAML in UTF-8 ({reason})") from error
 
 
-def require_sections(config: Namespace) -> None:
-    """Raise unless model, data and trainer are keys and values, as everything that follows takes for granted.
+def require_sections(config: Namespace, defaults: Namespace) -> None:
+    """Raise unless model, data and trainer hold their keys: a file may have put something else in their place.
+
+    Args:
+        config: what was parsed.
+        defaults: of the same parser.
 
     Raises:
-        UserError: naming the one that is something else.
+        UserError: naming the section that a file spoilt.
     """
     for name in ("model", "data", "trainer"):
-        if not isinstance(config.get(name), Namespace):
-            raise UserError(f"{name}: must be keys and values, got {config.get(name)!r}; see --print_config")
+        if not isinstance(config.get(name), Namespace) or vars(defaults[name]).keys() - vars(config[name]).keys():
+            raise UserError(f"{name}: a configuration file gives it no keys and values; see --print_config")
 
 
 def require_usable(config: Namespace) -> None:

@@ -126,7 +126,7 @@ class TrainingCLI(LightningCLI):
             require_readable_files(args)
         with blamed_on("configuration", *WHILE_BUILDING):
             self.config = parser.parse_object(args) if isinstance(args, dict) else parser.parse_args(args)
-        require_sections(self.config)
+        require_sections(self.config, parser.get_defaults())
         require_usable(self.config)
 
     def instantiate_classes(self) -> None:

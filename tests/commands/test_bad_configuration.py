@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from avjepa import cli
 from tests.commands.test_bad_input import refused
 from tests.commands.test_training import finetune, pretrain
 from tests.test_bounded_yaml import LAUGHS
@@ -44,7 +45,7 @@ def test_value_that_no_training_can_use(
         ("model: {learning_rate: 0.1}".encode("utf-16"), "UTF-8"),
         (LAUGHS.encode(), "anchors"),
         (b"model: &m {backbone: *m}", "anchor"),
-        (b"data: 0", "data: must be keys and values"),
+        (b"data: 0", "data.dataroot"),
         (b"model: !!python/object/apply:os.system ['true']", "python/object"),
     ],
 )
@@ -54,4 +55,14 @@ def test_file_that_is_no_configuration(
     path = tmp_path / "mine.yaml"
     path.write_bytes(content)
     refused(capfd, finetune(tiny, tmp_path / "out", "lidar", "--steps", 1, "--config", path), word)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("section", ["data", "trainer"])
+def test_section_that_is_none(tiny: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], section: str) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"{section}: 0")
+    config = Path(__file__).parents[2] / "configs" / "finetune" / "lidar_tiny.yaml"
+    given = ["--config", config, "--config", path, "--data", tiny, "--out", tmp_path / "out", "--steps", 1]
+    refused(capfd, cli.main(["finetune", *map(str, given)]), f"{section}: a configuration file")
     assert not (tmp_path / "out").exists()
