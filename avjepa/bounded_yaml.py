@@ -1,4 +1,5 @@
-"""YAML from anywhere: no anchors that grow beyond any memory, nothing that holds itself, nothing endlessly deep."""
+"""YAML from anywhere: no anchors that grow beyond any memory, nothing that holds itself or is endlessly deep, no text
+that cannot be written in UTF-8."""
 
 from collections.abc import Iterator
 
@@ -19,7 +20,8 @@ def require_bounded(text: str) -> None:
     thousand million values ("billion laughs").
 
     Raises:
-        yaml.YAMLError: it is larger, holds itself, or is nested too deep; or it is no YAML.
+        yaml.YAMLError: it is larger, holds itself, is nested too deep, or holds half a surrogate pair, which no file
+            name and no output can; or it is no YAML.
     """
     try:
         for root in yaml.compose_all(text, yaml.SafeLoader):
@@ -31,6 +33,8 @@ def require_bounded(text: str) -> None:
 
 def _size(node: yaml.Node, known: dict[int, int], open_nodes: set[int]) -> int:
     """Values of a node with its anchors written out; ``open_nodes`` are those that hold it."""
+    if isinstance(node, yaml.ScalarNode) and any("\ud800" <= character <= "\udfff" for character in node.value):
+        raise yaml.YAMLError(f"{node.value[:30]!a} holds half a surrogate pair, which is no text")
     key = id(node)
     if key in open_nodes:
         raise UnboundedYaml("an anchor holds itself")

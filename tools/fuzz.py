@@ -33,14 +33,15 @@ KINDS: dict[str, tuple[Kind, int]] = {
     "caches": (dataset_kinds.caches, 3),
     "paths": (dataset_kinds.paths, 2),
     "outputs": (dataset_kinds.outputs, 1),
-    "clouds": (sensor_kinds.clouds, 10),
-    "images": (sensor_kinds.images, 8),
+    "clouds": (sensor_kinds.clouds, 8),
+    "images": (sensor_kinds.images, 6),
     "results": (result_kinds.results, 8),
     "manifests": (network_kinds.manifests, 6),
     "weights": (network_kinds.weights, 4),
     "checkpoints": (network_kinds.checkpoints, 4),
     "options": (configuration_kinds.options, 5),
     "configurations": (configuration_kinds.configurations, 4),
+    "studies": (configuration_kinds.studies, 4),
 }
 """Kinds of input by name, each with its share of the cases in per cent."""
 LIMIT = 40.0
@@ -49,7 +50,7 @@ LIMIT = 40.0
 
 def imported() -> None:
     """Import what the commands do, once, before the cases are forked off."""
-    commands = ("evaluate", "finetune", "inspect", "pretrain", "view")
+    commands = ("evaluate", "finetune", "inspect", "label_efficiency", "pretrain", "view")
     lazily = ("avjepa.report.view", "avjepa.report.scores", "nuscenes.nuscenes", "nuscenes.eval.detection.evaluate")
     for name in (*lazily, *(f"avjepa.commands.{command}" for command in commands)):
         importlib.import_module(name)

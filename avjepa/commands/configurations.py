@@ -12,6 +12,7 @@ import yaml
 
 from avjepa.bounded_yaml import LARGEST, require_bounded
 from avjepa.errors import UserError
+from avjepa.files import read_text
 
 _TAXONOMY = "taxonomy"
 """The key whose file is no configuration but a name that the configuration holds."""
@@ -44,7 +45,7 @@ def read_yaml(path: Path) -> Any:
         UserError: it cannot be read, or is larger than any configuration.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
         require_bounded(text)
         return yaml.safe_load(text)
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:

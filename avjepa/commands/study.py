@@ -217,8 +217,7 @@ class StudyConfig:
 
     def finetuning(self) -> dict[str, Any]:
         """The configuration of every fine-tuning."""
-        configuration: dict[str, Any] = merged(load_config(self.finetune), self.finetune_overrides)
-        return configuration
+        return _training(merged(load_config(self.finetune), self.finetune_overrides), "finetune")
 
     def pretraining(self, method: str) -> dict[str, Any] | None:
         """The configuration of a method's pre-training; ``None`` for scratch."""
@@ -226,8 +225,7 @@ class StudyConfig:
         if file is None:
             return None
         common = merged(load_config(file), self.pretrain_overrides)
-        configuration: dict[str, Any] = merged(common, self.methods[method].overrides)
-        return configuration
+        return _training(merged(common, self.methods[method].overrides), f"methods.{method}")
 
     def definition(self) -> dict[str, Any]:
         """What must not change between two runs that share records: everything but the extent of the grid."""
@@ -244,6 +242,16 @@ class StudyConfig:
             "pretrain_seeds": self.pretrain_seeds[0],
             "methods": {name: [self.pretraining(name), method.export] for name, method in self.methods.items()},
         }
+
+
+def _training(configuration: Any, where: str) -> dict[str, Any]:
+    """A training's configuration, whose sections are keys and values."""
+    if not isinstance(configuration, dict):
+        raise UserError(f"{where}: its file must be keys and values, got {str(configuration)[:80]!r}")
+    for section in ("model", "data", "trainer"):
+        if not isinstance(given := configuration.get(section, {}), dict):
+            raise UserError(f"{where}: {section} must be keys and values, got {given!r}; see its overrides")
+    return configuration
 
 
 def _without_overrides(given: Any) -> Any:

@@ -1,6 +1,7 @@
 """Spoilt configurations and options of training."""
 
 import math
+import os
 from random import Random
 
 import yaml
@@ -8,7 +9,7 @@ import yaml
 from fuzzing.files import spoil_file
 from fuzzing.trial import Trial
 from fuzzing.values import paths, spoilt_document
-from fuzzing.world import World
+from fuzzing.world import CONFIGS, World
 
 OPTIONS: dict[str, tuple[str, ...]] = {
     "--data.augmentation": ("{scale: [1.05, 0.95]}", "{rotation: .inf}", "{rotation: .nan}", "{translation: -1}", "3"),
@@ -126,4 +127,52 @@ def configurations(random: Random, world: World) -> Trial:
     path.write_text(yaml.safe_dump(document), encoding="utf-8")
     harmful = isinstance(new, float) and not math.isfinite(new) and isinstance(old, int | float) and place[0] == "model"
     key = next((str(part) for part in reversed(place) if isinstance(part, str)), "")
-    return Trial(f"configuration: {change}", (train(config=path),), (key, str(place[0])), harmful)
+    return Trial(f"configuration: {change}", (train(config=path),), (key, str(place[0]), *_said(new)), harmful)
+
+
+def _said(value: object) -> tuple[str, ...]:
+    """What else names a value: the text that it is, such as a file."""
+    return (value,) if isinstance(value, str) and len(value) > 1 else ()
+
+
+def studies(random: Random, world: World) -> Trial:
+    """The YAML of a label-efficiency study is broken, or one of its values is not what it should be."""
+    path = world.root / "study.yaml"
+    configs = os.path.relpath(CONFIGS, world.root)
+    document = yaml.safe_load(STUDY.replace("CONFIGS", configs))
+    if random.random() < 0.3:
+        change = random.choice([*TEXTS, "file", "itself", "itself in overrides"])
+        path.write_text(yaml.safe_dump(document), encoding="utf-8")
+        if change == "file":
+            change = spoil_file(random, path)
+        elif change == "itself":
+            path.write_text(yaml.safe_dump(document | {"finetune": path.name}), encoding="utf-8")
+        elif change == "itself in overrides":
+            path.write_text(yaml.safe_dump(document | {"pretrain_overrides": {"model": path.name}}), encoding="utf-8")
+        else:
+            path.write_bytes(TEXTS[change])
+        return Trial(
+            f"study: {change}", (world.study(path),), (path.name,), change not in ("bits flipped", "truncated")
+        )
+    change, place, _, new, document = spoilt_document(random, document, list(paths(document)))
+    path.write_text(yaml.safe_dump(document), encoding="utf-8")
+    keys = tuple(part for part in place if isinstance(part, str))
+    return Trial(f"study: {change}", (world.study(path),), (*keys, *_said(new)))
+
+
+STUDY = """
+sensor: lidar
+finetune: CONFIGS/finetune/lidar_tiny.yaml
+labels: [1]
+steps: 1
+pretrain_steps: [1]
+modes: [frozen]
+seeds: [0]
+pretrain_seeds: [0]
+tune: {labels: "100%", seeds: [0], frozen: [{learning_rate: 8.0e-3}], end_to_end: [{learning_rate: 4.0e-3}]}
+pretrain_overrides: {data: {workers: 0, batch_size: 1}}
+finetune_overrides: {data: {workers: 0, batch_size: 1}}
+methods:
+  jepa: {pretrain: CONFIGS/pretrain/lidar_tiny.yaml}
+"""
+"""A study of one cell."""

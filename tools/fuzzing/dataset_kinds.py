@@ -84,11 +84,18 @@ def records(random: Random, world: World) -> Trial:
         harmful = not same_kind(old, row[field])
     if field == "camera_intrinsic" and not old:
         harmful = False  # nobody needs the intrinsic of a LiDAR
+    if field == "token" and type(row.get(field)) is int and not _is_named(world, str(old)):
+        harmful = False  # a whole number may be a token, and nothing points at the record
     world.write_table(table, rows)
     change = f"{table}.{field} of record {row.get('token')}: {change}"
     return Trial(
         change, _readers(random, world), (".json", VERSION, "--index"), harmful and field in known, ("inspect",)
     )
+
+
+def _is_named(world: World, token: str) -> bool:
+    """Whether any record of any table but its own points at a token."""
+    return sum(path.read_text(encoding="utf-8").count(f'"{token}"') for path in world.tables.glob("*.json")) > 1
 
 
 def splits(random: Random, world: World) -> Trial:

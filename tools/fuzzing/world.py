@@ -82,6 +82,11 @@ class World:
         """Score the fine-tuned detector."""
         return "evaluate", "--run", str(self.finetuned), *self.source(), *more
 
+    def study(self, config: Path) -> tuple[str, ...]:
+        """A label-efficiency study; the world has no third split."""
+        splits = ("--split", "val", "--eval_split", "val")
+        return "label-efficiency", "--config", str(config), *self.source(), *splits, "--out", str(self.out)
+
     def read_table(self, name: str) -> list[dict[str, Any]]:
         """The records of a table."""
         rows: list[dict[str, Any]] = json.loads((self.tables / f"{name}.json").read_text(encoding="utf-8"))

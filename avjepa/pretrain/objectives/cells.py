@@ -30,9 +30,9 @@ class CellWeights:
 
     def __post_init__(self) -> None:
         for name, weight in asdict(self).items():
-            require_number(f"CellWeights.{name}", weight, at_least=0)
+            require_number(f"weights.{name}", weight, at_least=0)
         if self.occupied + self.empty <= 0:
-            raise UserError(f"CellWeights: occupied and empty must not both be 0, got {self}")
+            raise UserError(f"weights: occupied and empty must not both be 0, got {self}")
 
 
 def cell_loss(

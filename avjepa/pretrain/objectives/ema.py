@@ -31,9 +31,9 @@ class Momentum:
     curve: Literal["linear", "cosine"] = "linear"
 
     def __post_init__(self) -> None:
-        require_number("Momentum.start", self.start, at_least=0, at_most=1)
-        require_number("Momentum.end", self.end, at_least=0, at_most=1)
-        require_number("Momentum.steps", self.steps, at_least=1)
+        require_number("momentum.start", self.start, at_least=0, at_most=1)
+        require_number("momentum.end", self.end, at_least=0, at_most=1)
+        require_number("momentum.steps", self.steps, at_least=1)
 
     def at(self, step: int) -> float:
         """Momentum of the update that follows optimiser step number ``step`` (the first is 0)."""
