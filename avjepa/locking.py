@@ -26,13 +26,14 @@ def locked(folder: str | os.PathLike[str]) -> Iterator[None]:
     The lock is the kernel's (POSIX, ``fcntl``): it ends with the process, however the process ends, so a killed one
     leaves nothing that would have to be cleared away. Children, such as data workers, do not inherit it. Machines that
     share a file system see each other's locks where it carries them (NFS 4, Lustre with ``flock``); where it has none,
-    a warning says so and the block runs.
+    a warning says so and the block runs. A folder that was created for the lock, and into which the block put nothing,
+    is removed again.
 
     Raises:
         UserError: the folder is held already; the message names the process and its machine.
     """
     path = Path(folder).resolve() / LOCK
-    path.parent.mkdir(parents=True, exist_ok=True)
+    created = [place for place in path.parents if not place.exists()]
     descriptor = _acquire(path)
     _held.add(path)
     try:
@@ -42,6 +43,9 @@ def locked(folder: str | os.PathLike[str]) -> Iterator[None]:
         if descriptor is not None:
             path.unlink(missing_ok=True)
             os.close(descriptor)
+        with contextlib.suppress(OSError):  # the first of them that holds something, and so those above it
+            for place in created:
+                place.rmdir()
 
 
 def _acquire(path: Path) -> int | None:
@@ -49,6 +53,7 @@ def _acquire(path: Path) -> int | None:
     if path in _held:
         raise _refusal(path, f"process {os.getpid()} on {socket.gethostname()}, which is this one")
     while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -97,3 +97,15 @@ def test_leftovers_of_killed_writers_are_removed_and_nothing_else(tmp_path: Path
     assert len(list(tmp_path.iterdir())) == 4
     remove_leftovers(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == kept
+
+
+def test_folders_that_were_created_for_nothing_are_removed_again(tmp_path: Path) -> None:
+    with locked(tmp_path / "a" / "b"):
+        pass
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "there").mkdir()
+    with locked(tmp_path / "there"):
+        pass
+    with locked(tmp_path / "c" / "d"):
+        (tmp_path / "c" / "file").touch()
+    assert (tmp_path / "there").is_dir() and [path.name for path in (tmp_path / "c").iterdir()] == ["file"]

@@ -17,7 +17,7 @@ import avjepa
 from avjepa.bundle.construction import architecture, build, plain
 from avjepa.bundle.manifest import FORMAT_VERSION, Manifest, read_manifest
 from avjepa.bundle.rebuildable import Rebuildable
-from avjepa.bundle.weights import TensorCounts, load_strictly
+from avjepa.bundle.weights import TensorCounts, load_strictly, require_fitting
 from avjepa.errors import UserError
 from avjepa.files import replacing
 
@@ -83,6 +83,17 @@ def load_bundled_weights(module: Rebuildable, directory: str | Path) -> TensorCo
     """Copy the weights of a bundle into a module that is there, every tensor or none; says on stderr what matched.
 
     Raises:
+        UserError: see ``fitting_weights``.
+    """
+    counts = load_strictly(module, fitting_weights(module, directory), str(directory))
+    print(f"{directory}: {counts}", file=sys.stderr)
+    return counts
+
+
+def fitting_weights(module: Rebuildable, directory: str | Path) -> dict[str, Tensor]:
+    """The weights of a bundle, which fit a module that is there.
+
+    Raises:
         UserError: see ``load_bundle``; or the facts of the manifest, a backbone's grid say, are not the module's.
     """
     manifest = read_manifest(manifest_path_of(module, directory))
@@ -92,9 +103,9 @@ def load_bundled_weights(module: Rebuildable, directory: str | Path) -> TensorCo
             raise UserError(
                 f"{directory}: the bundle's {name} is {theirs}, not {ours}; configure it alike or pre-train on this one"
             )
-    counts = load_strictly(module, _tensors(weights_path(module, directory), manifest), str(directory))
-    print(f"{directory}: {counts}", file=sys.stderr)
-    return counts
+    tensors = _tensors(weights_path(module, directory), manifest)
+    require_fitting(module, tensors, str(directory))
+    return tensors
 
 
 def manifest_path_of(kind: type[Rebuildable] | Rebuildable, directory: str | Path) -> Path:

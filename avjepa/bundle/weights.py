@@ -39,10 +39,17 @@ def state_hash(module: nn.Module) -> str:
 
 
 def load_strictly(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> TensorCounts:
-    """Copy tensors into a module: every one of them and nothing else, or none.
+    """Copy tensors into a module: every one of them and nothing else, or none. Arguments and errors as below."""
+    counts = require_fitting(module, tensors, source)
+    module.load_state_dict(dict(tensors))
+    return counts
+
+
+def require_fitting(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> TensorCounts:
+    """Raise unless tensors are those of a module: every one of them and nothing else.
 
     Args:
-        module: receives the tensors by the names of its ``state_dict``.
+        module: has the names of its ``state_dict``.
         tensors: by name.
         source: what to call their origin in an error.
 
@@ -67,5 +74,4 @@ def load_strictly(module: nn.Module, tensors: Mapping[str, Tensor], source: str)
             if names
         )
         raise UserError(f"{source}: {counts} ({named}); use weights of the same architecture")
-    module.load_state_dict(dict(tensors))
     return counts

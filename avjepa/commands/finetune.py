@@ -1,14 +1,17 @@
 """``avjepa finetune``."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from jsonargparse import ArgumentError, ArgumentParser
 from lightning.pytorch.cli import LightningArgumentParser
 
 from avjepa.bundle.construction import require_trusted
+from avjepa.bundle.files import fitting_weights
 from avjepa.commands.parsing import readable
 from avjepa.commands.scoring import score
+from avjepa.commands.splits import scenes_of
 from avjepa.commands.training import TrainingCLI
 from avjepa.data.loading.datamodule import DetectionDataModule
 from avjepa.encoders.base import BEVBackbone
@@ -43,25 +46,31 @@ class FinetuneCLI(TrainingCLI):
             raise UserError(f"a validation during the training needs {missing} too; give both or neither")
         if every is None:
             return super().validation()
-        steps = self.config.trainer.max_steps
+        steps = self.steps()
         if not 1 <= every <= steps:
             raise UserError(f"--validate_every {every}: must be at least 1 and at most the number of steps, {steps}")
         batches = every * self.config.trainer.accumulate_grad_batches
         return {"num_sanity_val_steps": 0, "val_check_interval": batches, "check_val_every_n_epoch": None}
 
-    def fit(self) -> None:
-        """Train, if what is to be evaluated afterwards is there.
+    def splits(self) -> tuple[str, ...]:
+        """Also those for validation and evaluation, where there is one."""
+        validated = () if self.config.validate_every is None else ("validation_split",)
+        return ("train_split", *validated)
+
+    def check(self, checkpoint: Path | None) -> None:
+        """Also whether what is to be evaluated afterwards is there, and whether the bundle's weights fit.
 
         Raises:
-            UserError: ``data.eval_split`` does not exist or is empty; or see ``TrainingCLI.fit``.
+            UserError: see ``TrainingCLI.check``.
         """
+        super().check(checkpoint)
         if self.config.evaluate:
-            self.datamodule.setup("predict")
             try:
-                self.datamodule.source.scenes_of(self.datamodule.eval_split)
+                scenes_of(self.datamodule.source, self.datamodule.eval_split, "--data.eval_split")
             except UserError as error:
-                raise UserError(f"{error}; see --data.eval_split, or train alone with --evaluate false") from error
-        super().fit()
+                raise UserError(f"{error}; or train alone with --evaluate false") from error
+        if checkpoint is None and self.config.model.bundle is not None:
+            fitting_weights(self.model.model.backbone, self.config.model.bundle)
 
     def before_instantiate_classes(self) -> None:
         """Take the backbone from the bundle, which knows its architecture: no configuration need repeat it."""

@@ -1,6 +1,7 @@
 """``avjepa pretrain``."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from lightning import Callback
@@ -10,8 +11,9 @@ from avjepa.bundle.manifest import Manifest
 from avjepa.commands.training import TrainingCLI
 from avjepa.data.loading.datamodule import PretrainDataModule
 from avjepa.encoders.base import SensorEncoder
+from avjepa.errors import UserError
 from avjepa.pretrain.batchnorm_recompute import recompute_batchnorm
-from avjepa.pretrain.export import export_backbone
+from avjepa.pretrain.export import encoder_architectures, export_backbone
 from avjepa.pretrain.lightning_model import PretrainModule
 from avjepa.pretrain.monitoring.collapse_monitor import CollapseMonitor
 from avjepa.training.checkpoints import LAST
@@ -32,6 +34,16 @@ class PretrainCLI(TrainingCLI):
         parser.add_argument(
             "--export", type=str, default="encoder", help="which encoder becomes the bundle: encoder or target.teacher"
         )
+
+    def check(self, checkpoint: Path | None) -> None:
+        """Also whether there is the encoder that is to be exported.
+
+        Raises:
+            UserError: there is none of that name; or see ``TrainingCLI.check``.
+        """
+        if self.config.export not in (names := encoder_architectures(self.model.objective)):
+            raise UserError(f"--export {self.config.export}: there is no such encoder; choose {' or '.join(names)}")
+        super().check(checkpoint)
 
     def callbacks(self) -> list[Callback]:
         """Diagnostics, online probe and the alarm."""

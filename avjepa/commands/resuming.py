@@ -12,7 +12,6 @@ from typing import Any
 
 from avjepa.errors import UserError
 from avjepa.training.checkpoint_contents import require_training
-from avjepa.training.checkpoints import load_checkpoint
 from avjepa.training.console import status
 from avjepa.training.provenance import RECORD
 
@@ -29,20 +28,22 @@ NEVER_SAID = ("out", "ckpt_path")
 """Options of the call, not of the training."""
 
 
-def require_resumable(path: str | Path, record: Mapping[str, Any], steps: int, processes: int) -> None:
+def require_resumable(
+    content: Mapping[str, Any], path: str | Path, record: Mapping[str, Any], steps: int, processes: int
+) -> None:
     """Raise unless a training can go on from a checkpoint with these options; say which of them are new.
 
     Args:
-        path: of the checkpoint.
+        content: of the checkpoint.
+        path: of its file.
         record: ``avjepa.provenance.provenance`` of the training that is to go on.
         steps: its length.
         processes: that share it; with other ones a batch of all processes has another size, which is said.
 
     Raises:
-        UserError: the checkpoint cannot be read, does not say what it was made with, is of another command or of other
-            data, an option differs that may not, or it has more steps than the training shall have.
+        UserError: the checkpoint does not say what it was made with, is of another command or of other data, an option
+            differs that may not, or it has more steps than the training shall have.
     """
-    content = load_checkpoint(path)
     require_training(content, path)
     before, done = content.get(RECORD), content.get("global_step")
     parts = {"command": str, "configuration": dict, "data": dict}
@@ -64,7 +65,10 @@ def require_resumable(path: str | Path, record: Mapping[str, Any], steps: int, p
             "restore them, or start a new run"
         )
     if isinstance(done, int) and done > steps:
-        raise UserError(f"checkpoint {path}: has {done} steps already; --steps {steps} lies behind it")
+        raise UserError(
+            f"checkpoint {path}: has been trained for {done} steps already, more than --steps {steps}; ask for more "
+            "steps than it has, or start a new run in another folder"
+        )
     if before.get("processes") != processes:
         changes["processes"] = (before.get("processes"), processes)
     if changes:

@@ -21,11 +21,13 @@ from avjepa.commands.option_checks import (
 )
 from avjepa.commands.parsing import readable
 from avjepa.commands.resuming import require_resumable
+from avjepa.commands.splits import scenes_of
 from avjepa.errors import UserError
 from avjepa.files import remove_leftovers, write_text
 from avjepa.locking import locked
 from avjepa.provenance import provenance
-from avjepa.training.checkpoints import LAST, last_checkpoint
+from avjepa.training.checkpoint_contents import require_same_model
+from avjepa.training.checkpoints import LAST, last_checkpoint, load_checkpoint
 from avjepa.training.console import quiet_lightning, status
 from avjepa.training.defaults import CHECKPOINTS, default_callbacks, default_loggers, default_plugins
 from avjepa.training.provenance import RecordProvenance
@@ -179,25 +181,63 @@ class TrainingCLI(LightningCLI):
             yield
             return
         with locked(self.out):
-            for folder in (self.out, *self.out.iterdir()):
+            for folder in (self.out, *self.out.iterdir(), *self.out.glob("evaluation/**/")):
                 remove_leftovers(folder)
             yield
+
+    def steps(self) -> int:
+        """Optimiser steps of the training.
+
+        Raises:
+            UserError: none are asked for.
+        """
+        steps: int = self.config.trainer.max_steps
+        if steps < 1:
+            given = "is not given" if steps == -1 else f"must be at least 1, got {steps}"
+            raise UserError(f"--steps (trainer.max_steps) {given}; say how many optimiser steps to train")
+        return steps
+
+    def splits(self) -> tuple[str, ...]:
+        """The options of ``data`` that name the splits which this run reads."""
+        return ("split",)
+
+    def check(self, checkpoint: Path | None) -> None:
+        """Find out what would end the training before its first step, while nothing is written yet.
+
+        Args:
+            checkpoint: what the training goes on from.
+
+        Raises:
+            UserError: there is no such split, nothing to train on, no number of steps, or a schedule does not fit into
+                it; or the checkpoint cannot be resumed with these options, see ``commands.resuming``.
+        """
+        self.steps()
+        source = self.datamodule.open()
+        for option in self.splits():
+            scenes_of(source, getattr(self.datamodule, option), f"--data.{option}")
+        self.datamodule.setup("fit")
+        self.datamodule.train_dataloader()
+        self.model.trainer = self.trainer
+        self.model.configure_optimizers()
+        if checkpoint is not None:
+            content = load_checkpoint(checkpoint)
+            require_resumable(content, checkpoint, self.provenance(), self.steps(), self.trainer.world_size)
+            require_same_model(self.model, content, checkpoint)
 
     def fit(self) -> None:
         """Train; with ``--ckpt_path`` from there on. Leaves ``config.yaml`` and ``provenance.json`` in the folder.
 
         Raises:
-            UserError: the checkpoint cannot be resumed with these options, see ``commands.resuming``.
+            UserError: see ``check``; then nothing was written.
         """
-        checkpoint = self.config.ckpt_path
-        if checkpoint == "last":
+        checkpoint = None if self.config.ckpt_path is None else Path(self.config.ckpt_path)
+        if self.config.ckpt_path == "last":
             checkpoint = last_checkpoint(self.out / CHECKPOINTS)
         if self.trainer.is_global_zero:
+            self.check(checkpoint)
             last = self.out / CHECKPOINTS / LAST
             if checkpoint is None and last.is_file():
                 status(f"{last}: will be replaced, training starts from the beginning; --ckpt_path last would go on")
-            if checkpoint is not None:
-                require_resumable(checkpoint, self.provenance(), self.trainer.max_steps, self.trainer.world_size)
             write_text(self.out / "config.yaml", self.yaml())
         try:
             with blamed_on("configuration", MisconfigurationException), self.restored.from_checkpoint(checkpoint):

@@ -75,14 +75,15 @@ class _DataModule(pl.LightningDataModule):
 
     def prepare_data(self) -> None:
         """Build the cached index once, before the other processes of this machine open it."""
-        self._open()
+        self.open()
 
-    def _open(self) -> DrivingDataset:
+    def open(self) -> DrivingDataset:
+        """The data set, without its annotations."""
         return open_dataset(self.dataroot, self.version, self.channels)
 
     def fingerprints(self) -> dict[str, str]:
         """Which data this is: the fingerprint of the tables that training reads, by what they hold."""
-        return {"index": self._open().fingerprint()}
+        return {"index": self.open().fingerprint()}
 
     def _resumable(
         self,
@@ -196,7 +197,7 @@ class PretrainDataModule(_DataModule):
 
     def setup(self, stage: str | None = None) -> None:
         """Open the dataset. Never opens an annotation table."""
-        source = self._open()
+        source = self.open()
         self.dataset = PretrainDataset(
             source,
             self.context,
@@ -301,18 +302,19 @@ class DetectionDataModule(_DataModule):
         self.on_bad_file: OnBadFileOption = on_bad_file
         self.source: DrivingDataset | None = None
 
-    def _open(self) -> DrivingDataset:
+    def open(self) -> DrivingDataset:
+        """The data set with the taxonomy's classes, without its annotations."""
         return open_dataset(self.dataroot, self.version, self.channels, self.taxonomy)
 
     def setup(self, stage: str | None = None) -> None:
         """Open the data set; its annotations are opened by the loaders that need them."""
-        self.source = self._open()
+        self.source = self.open()
         if self.validation_split is not None:
             self.source.scenes_of(self.validation_split)  # an unknown one is an error now, not in mid-training
 
     def fingerprints(self) -> dict[str, str]:
         """Of the annotations too, where there are any."""
-        source = self._open()
+        source = self.open()
         labels = {"annotations": source.label_fingerprint()} if source.has_labels() else {}
         return {"index": source.fingerprint(), **labels}
 
