@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from tests.commands.small import small
 from tests.commands.test_training import VERSION, avjepa, finetune
@@ -123,6 +124,24 @@ def test_tables_that_only_the_devkit_wants_are_left_out(run: Path, copy: Path) -
     path.write_text(json.dumps([{**row, "attribute_tokens": []} for row in json.loads(path.read_text())]))
     assert evaluate(run, copy) == 0
     assert "avjepa's own evaluator (the devkit needs attribute.json" in metrics(run)["evaluator"]
+
+
+def test_other_data_version_and_checkpoint_are_those_that_are_named(run: Path, tmp_path: Path) -> None:
+    """Tables under another name, the two scenes swapped, and a checkpoint whose head knows nothing."""
+    other = build(tmp_path / "other")
+    (other / VERSION).rename(other / "v2")
+    (other / "v2" / "splits.json").write_text(json.dumps({"train": ["scene-0001"], "val": ["scene-0000"]}))
+    content = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    for name, tensor in content["state_dict"].items():
+        if ".heads." in name:
+            tensor.zero_()
+    torch.save(content, tmp_path / "other.ckpt")
+    assert evaluate(run, other, "--version", "v2", "--checkpoint", tmp_path / "other.ckpt") == 0
+    found = predictions(run)
+    assert sorted(found) == [f"sample-0-{k}" for k in range(4)], "the validation scene of the other data"
+    scores = [box["detection_score"] for boxes in found.values() for box in boxes]
+    assert scores == pytest.approx([0.5] * len(scores)), "the logit of a head of zeros is 0"
+    assert evaluate(run, other) == 2, "the run's own version is not among the other data"
 
 
 def test_radar_alone_is_trained_and_scored(tmp_path: Path) -> None:

@@ -94,6 +94,26 @@ def test_every_configuration_is_accepted(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("sensor", SENSORS)
+@pytest.mark.parametrize("command", ["pretrain", "finetune"])
+def test_a_step_of_every_full_size_network(command: str, sensor: str, tiny: Path, tmp_path: Path) -> None:
+    """As shipped, layer by layer; a quarter of the area, smaller images and one sample are what a test can afford."""
+    encoder = "--model.objective.init_args.encoder" if command == "pretrain" else "--model.backbone"
+    grid = "{x_min: -25.6, x_max: 25.6, y_min: -25.6, y_max: 25.6, cell: 0.8}"
+    smaller = (f"{encoder}.init_args.token_grid={grid}", "--data.image_size=[64, 192]", "--data.batch_size=1")
+    here = ("--data.workers=0", "--trainer.accelerator=cpu", "--trainer.precision=32-true", "--steps=1")
+    unscored = ("--evaluate=false",) if command == "finetune" else ()
+    source = ("--config", CONFIGS / command / f"{sensor}.yaml", "--data", tiny, "--version", VERSION)
+    assert avjepa(command, *source, "--out", tmp_path, *smaller, *here, *unscored) == 0
+    checkpoint = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)
+    moments = checkpoint["optimizer_states"][0]["state"].values()
+    assert checkpoint["global_step"] == 1 and len(moments) > 50
+    assert all(moment["exp_avg"].isfinite().all() for moment in moments)
+    reached = sum(bool(moment["exp_avg"].any()) for moment in moments)
+    # one moment holds boxes of few groups of classes: the others have nothing to regress
+    assert reached > (0.95 if command == "pretrain" else 0.75) * len(moments), "a gradient reached nearly every tensor"
+
+
 def test_resumed_run_ends_with_the_same_weights(pretrained: Path, tiny: Path, tmp_path: Path) -> None:
     # the schedule of three steps, interrupted after two of them
     stop = ("--trainer.callbacks+=tests.commands.stop_early.StopAfter", "--trainer.callbacks.steps", 2)

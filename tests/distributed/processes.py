@@ -39,6 +39,14 @@ def mean_gradient(gradients: list[torch.Tensor]) -> torch.Tensor:
     return torch.stack(gradients).mean(0)
 
 
+def free_port() -> int:
+    """A port at which nobody listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    return port
+
+
 @dataclass(frozen=True)
 class Ended:
     """How a command ended on all processes."""
@@ -51,9 +59,7 @@ class Ended:
 def command_on_two_processes(*arguments: object) -> Ended:
     """``avjepa ARGUMENTS`` in two processes that something else has started, as torchrun or SLURM do."""
     started = time.monotonic()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     with tempfile.TemporaryDirectory() as folder:
         context = multiprocessing.get_context("fork")  # two fresh interpreters would spend most of the test importing
         everyone = [

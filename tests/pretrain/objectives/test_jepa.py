@@ -1,3 +1,4 @@
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -6,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from avjepa.data.sample import PretrainBatch
-from avjepa.encoders.reconstruction_target import PillarPoints
-from avjepa.pretrain.masking.generators import MultiBlock, RandomCells
+from avjepa.data.sample import Batch, PretrainBatch
+from avjepa.encoders.base import BEVMap
+from avjepa.pretrain.masking.generators import MultiBlock
 from avjepa.pretrain.objectives.cells import CellWeights, cell_loss, drawn_cells, loss_cells
 from avjepa.pretrain.objectives.ema import Momentum
 from avjepa.pretrain.objectives.jepa import JEPA, cell_distance, on_map, trivial_distance
@@ -116,14 +117,29 @@ def test_raw_content_is_a_depth_of_the_target() -> None:
     assert output.terms.keys() == {*names, *(f"reconstruction_{name}" for name in names), "loss_vs_mean_prediction"}
     for name in names:
         torch.testing.assert_close(output.terms[name], plain(batch).terms[name])
-    content = PillarPoints("lidar").of(batch.target, GRID)
-    masked, sensor_xy = output.embeddings.masked, batch.context.bev_from_level[:, :2, 3]
-    context = joined.encoder(joined.encoder.drop_input(batch.context, joined.input_dropout), masked)
-    logits = joined.reconstruction_head(joined.predictor.refined(context, masked, sensor_xy)).permute(0, 3, 1, 2)
-    cells = masked & content.occupied
-    expected = PillarPoints("lidar").distance(logits, content)
-    per_sample = torch.stack([expected[sample][cells[sample]].mean() for sample in range(2)])
-    torch.testing.assert_close(output.terms["reconstruction_masked_occupied"], 0.5 * 0.75 * per_sample.mean().detach())
+
+
+def test_the_reconstruction_is_compared_with_the_points_in_the_cell() -> None:
+    """A head that says the same everywhere: every bin 50 %, and no point; its distance by hand, cell by cell."""
+    batch, model = toy_batch([1, 2]), jepa(reconstruction_weight=0.5)
+    torch.nn.init.zeros_(model.reconstruction_head.weight)
+    torch.nn.init.zeros_(model.reconstruction_head.bias)
+    output = model(batch)
+    by_hand: dict[str, list[list[float]]] = {"masked_occupied": [[], []], "masked_empty": [[], []]}
+    for sample, seed in enumerate([1, 2]):
+        heights: dict[tuple[int, int], list[float]] = {}
+        for x, y, z, *_ in scene(seed).tolist():
+            heights.setdefault((int(y + 8), int(x + 10)), []).append((z + 1.25) / 5)
+        for cell in map(tuple, output.embeddings.masked[sample].nonzero().tolist()):
+            there = heights.get(cell, [])
+            # smooth L1 of beta 0.1 is |d| - 0.05 beyond 0.1, which all of these are
+            density = math.log(1 + len(there)) - 0.05 if there else 0.0
+            height = (sum(there) / len(there) + max(there)) / 2 - 0.05 if there else 0.0
+            kind = "masked_occupied" if there else "masked_empty"
+            by_hand[kind][sample].append(math.log(2) + 0.1 * density + height)
+    for (kind, (first, second)), weight in zip(by_hand.items(), (0.75, 0.25), strict=True):
+        expected = 0.5 * weight * (sum(first) / len(first) + sum(second) / len(second)) / 2
+        assert float(output.terms[f"reconstruction_{kind}"]) == pytest.approx(expected, rel=1e-5), kind
 
 
 def test_no_gradient_comes_through_the_target() -> None:
@@ -170,11 +186,34 @@ def test_the_target_may_know_more() -> None:
     plain = PretrainBatch(privileged.context, privileged.context)
     assert torch.equal(model(privileged).embeddings.masked, model(plain).embeddings.masked)
     torch.testing.assert_close(model(privileged).embeddings.context, model(plain).embeddings.context)
-    map_ = model.target(model.encoder, privileged.target)
-    shown = model(privileged).embeddings
-    assert shown.compared is not None
-    torch.testing.assert_close(shown.target, model.target_features(map_, shown.compared))
-    assert map_.observed.sum() > model.encoder.observed(privileged.context).sum()
+
+
+class Heights(ToyEncoder):
+    """Its map is the image itself: whether something is in a cell, and how high."""
+
+    def __init__(self) -> None:
+        super().__init__(channels=2)
+
+    def forward(self, batch: Batch, masked: Tensor | None = None) -> BEVMap:
+        image = self.image(batch)
+        return BEVMap(image, image[:, 0] > 0, (image,))
+
+
+def test_what_is_predicted_is_the_privileged_view() -> None:
+    plain = {"intermediate_features": False, "normalisation": "none", "standardise": False}
+    model = jepa(target=FrozenTargetOptions(Heights()), **plain)
+    seeds = [1, 2]
+    few, more = [scene(s, 3) for s in seeds], [torch.cat((scene(s, 3), scene(s + 50, 6))) for s in seeds]
+    shown = model(PretrainBatch(batch_of(few, seeds), batch_of(more, seeds))).embeddings
+    highest: dict[tuple[int, int, int], float] = {}
+    for sample, cloud in enumerate(more):
+        for x, y, z, *_ in cloud.tolist():
+            cell = (sample, int(y + 8), int(x + 10))
+            highest[cell] = max(z, highest.get(cell, 0.0))
+    compared = [tuple(cell) for cell in shown.compared.nonzero().tolist()]
+    assert shown.target.tolist() == [[float(cell in highest), highest.get(cell, 0.0)] for cell in compared]
+    only_in_target = highest.keys() - {(s, *c) for s in range(2) for c in shown.occupied[s].nonzero().tolist()}
+    assert only_in_target & set(compared), "cells that the context does not know are compared too"
 
 
 @pytest.mark.parametrize("things", [[0, 0], [0, 4], [1, 0]])
@@ -301,8 +340,11 @@ def test_drawn_cells_are_those_marked_and_a_function_of_the_seed() -> None:
 
 
 def test_masks_are_the_seeds_alone() -> None:
-    first = jepa()(toy_batch([3, 4])).embeddings.masked
+    batch = toy_batch([3, 4])
+    first = jepa()(batch).embeddings.masked
     torch.manual_seed(1234)
-    again = jepa(seed=5)(toy_batch([3, 4])).embeddings.masked
+    again = jepa(seed=5)(batch).embeddings.masked
     assert torch.equal(first, again)
-    assert isinstance(RandomCells().sample(first, torch.tensor([3, 4]), GRID, torch.zeros(2, 2)), Tensor)
+    other_seed = replace(batch.context, seeds=torch.tensor([3, 5]))
+    changed = jepa()(PretrainBatch(other_seed, other_seed)).embeddings.masked
+    assert torch.equal(first[0], changed[0]) and not torch.equal(first[1], changed[1])
