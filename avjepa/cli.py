@@ -34,7 +34,9 @@ def overview() -> str:
     """The text of ``avjepa --help``."""
     lines = ["usage: avjepa COMMAND [OPTIONS] [--debug] [--trust MODULE]", ""]
     lines += [f"  {name:<18}{summary}" for name, summary in COMMANDS.items()]
-    return "\n".join([*lines, "", "avjepa COMMAND --help lists the options of a command."])
+    lines += ["", "avjepa COMMAND --help lists the options of a command."]
+    lines += ["--trust MODULE: bundles and finished runs may name classes of that module too, beside avjepa's own."]
+    return "\n".join(lines)
 
 
 def underscored(argument: str) -> str:
@@ -46,7 +48,7 @@ def underscored(argument: str) -> str:
 
 
 def without_trusted(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The arguments without ``--trust MODULE``, and the modules: a bundle may name their classes (``bundle``)."""
+    """The arguments without ``--trust MODULE``, and the modules whose classes a bundle or a run's folder may name."""
     rest, trusted = [], []
     values = iter(arguments)
     for argument in values:
@@ -56,7 +58,7 @@ def without_trusted(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
         elif equals or (value := next(values, "")):
             trusted.append(value)
         else:
-            raise UserError("--trust: needs the name of a module whose classes a bundle may name")
+            raise UserError("--trust: needs the name of a module whose classes a bundle or a run may name")
     return rest, trusted
 
 
@@ -90,6 +92,10 @@ def outcome(arguments: list[str], debug: bool) -> tuple[int, str]:
         arguments, trusted = without_trusted(arguments)
         if trusted:
             os.environ[TRUSTED] = ",".join(trusted)
+        if os.environ.get(TRUSTED):
+            from avjepa.bundle.construction import require_importable  # takes seconds
+
+            require_importable()
         run_command(arguments[0], arguments[1:])
     except KeyboardInterrupt:
         return 130, f"avjepa: interrupted{RESUMPTION.get(arguments[0], '')}"

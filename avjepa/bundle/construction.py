@@ -1,8 +1,10 @@
 """From modules to plain values and back: ``{class_path, init_args}``, nested.
 
-Nothing is imported because a manifest says so: a class comes from avjepa or from a module that the user trusts.
+Nothing is imported because a manifest, or the configuration in a run's folder, says so: a class comes from avjepa or
+from a module that the user trusts.
 """
 
+import importlib.util
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -11,11 +13,14 @@ from pathlib import Path
 from sys import modules
 from typing import Any, TypeVar
 
+import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
+from avjepa.bounded_yaml import require_bounded
 from avjepa.bundle import TRUSTED
 from avjepa.bundle.rebuildable import Rebuildable
 from avjepa.errors import UserError
+from avjepa.files import read_text
 
 _IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 _DEEPEST = 50
@@ -91,20 +96,46 @@ def build(kind: type[Built], node: Mapping[str, Any], source: str) -> Built:
 def require_trusted(node: Any, source: str) -> None:
     """Raise if plain values name, anywhere, something that is neither in avjepa nor in a module the user trusts.
 
-    Whatever looks like an import path counts, since the parser of arguments may take any text for one. Classes of
-    modules that are loaded already, because the user's configuration names them, need no import.
+    Every ``class_path`` counts, and whatever else is the path of something that could be imported, since the parser of
+    arguments may take any text for one; so does what a file says whose name stands there, since it may read that.
+    Classes of modules that are loaded already, because the user's configuration names them, need no import.
 
     Raises:
         UserError: naming it, and the option that would admit it.
     """
-    trusted = {"avjepa", *filter(None, os.environ.get(TRUSTED, "").split(","))}
-    for text in _texts(node, source):
+    trusted = {"avjepa", *trusted_modules()}
+    for key, text in _texts(node, source):
         names = text.split(".")
+        if key != "class_path" and not _can_be_imported(names[0]):
+            continue
         known = any(".".join(names[:end]) in trusted for end in range(1, len(names))) or _is_loaded(text)
         if _IMPORT_PATH.fullmatch(text) and not known:
             raise UserError(
                 f"{source}: names {text}, which is not in avjepa, so it is not imported; if you trust that code, add "
                 f"--trust {names[0]}"
+            )
+
+
+def trusted_modules() -> list[str]:
+    """Those that the user names, see ``TRUSTED``."""
+    return [name for part in os.environ.get(TRUSTED, "").split(",") if (name := part.strip())]
+
+
+def require_importable() -> None:
+    """Raise for a trusted module that there is not: most likely its name is misspelt, or its folder unknown to Python.
+
+    Raises:
+        UserError: naming it.
+    """
+    for name in trusted_modules():
+        try:
+            found = importlib.util.find_spec(name) is not None
+        except (ImportError, ValueError):  # of a package above it
+            found = name in modules
+        if not found:
+            raise UserError(
+                f"--trust {name} (or {TRUSTED}): there is no such module to import; correct its name, or add its "
+                "folder to PYTHONPATH"
             )
 
 
@@ -114,14 +145,36 @@ def _is_loaded(class_path: str) -> bool:
     return isinstance(found, type) and issubclass(found, Rebuildable)
 
 
-def _texts(node: Any, source: str, depth: int = 0) -> Iterator[str]:
+def _can_be_imported(name: str) -> bool:
+    """Whether there is a module of a name without dots. Imports nothing."""
+    try:
+        return name in modules or importlib.util.find_spec(name) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def _texts(node: Any, source: str, key: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:
+    """Every text and the key it stands under, also of files that are named."""
     if depth > _DEEPEST:
         raise UserError(f"{source}: is nested too deeply; export it again")
     if isinstance(node, str):
-        yield node
+        yield key, node
+        yield from _texts(_said_by_file(node), source, key, depth + 1)
     elif isinstance(node, Mapping):
-        for item in node.values():
-            yield from _texts(item, source, depth + 1)
+        for name, item in node.items():
+            yield from _texts(item, source, str(name), depth + 1)
     elif isinstance(node, list | tuple):
         for item in node:
-            yield from _texts(item, source, depth + 1)
+            yield from _texts(item, source, key, depth + 1)
+
+
+def _said_by_file(name: str) -> Any:
+    """What a file says as YAML; ``None`` where there is no such file or it is no YAML, as a file of weights is none."""
+    try:
+        if not os.path.isfile(name):
+            return None
+        text = read_text(name)
+        require_bounded(text)
+        return yaml.safe_load(text)
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):
+        return None

@@ -3,7 +3,9 @@
 The manifest names classes and constructor arguments as YAML does; nothing is ever unpickled.
 """
 
+import errno
 import hashlib
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -103,8 +105,15 @@ def fitting_weights(module: Rebuildable, directory: str | Path) -> dict[str, Ten
             raise UserError(
                 f"{directory}: the bundle's {name} is {theirs}, not {ours}; configure it alike or pre-train on this one"
             )
-    tensors = _tensors(weights_path(module, directory), manifest)
+    path = weights_path(module, directory)
+    tensors = _tensors(path, manifest)
     require_fitting(module, tensors, str(directory))
+    numbers = sum(tensor.numel() for tensor in tensors.values())
+    if (len(tensors), numbers) != (manifest.tensors, manifest.parameters):
+        raise UserError(
+            f"{path}: holds {numbers} numbers in {len(tensors)} tensors, {path.stem}.json says "
+            f"{manifest.parameters} in {manifest.tensors}; export the bundle again"
+        )
     return tensors
 
 
@@ -137,8 +146,8 @@ def _tensors(path: Path, manifest: Manifest) -> dict[str, Tensor]:
 
 
 def _as_os_error(error: SafetensorError, path: Path) -> OSError:
-    code = next((int(part) for part in str(error).replace(")", " ").split() if part.isdigit()), 5)
-    return OSError(code, str(error), str(path))
+    stated = re.search(r"\(os error (\d+)\)", str(error))
+    return OSError(int(stated[1]) if stated else errno.EIO, str(error), str(path))
 
 
 def _file_sha256(path: Path) -> str:

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from avjepa.bundle.construction import require_trusted
 from avjepa.commands.configurations import read_yaml
 from avjepa.commands.finetune import FinetuneCLI
 from avjepa.commands.parsing import run_function
@@ -68,10 +69,27 @@ def evaluate(
     if channels is not None:
         changes["channels"] = {kind: list(names) for kind, names in asdict(load_channels(channels)).items()}
     config = for_scoring(config, run, changes, {"accelerator": accelerator, "devices": devices})
+    require_trusted_run(config, file)
     cli = FinetuneCLI("finetune", FinetuneModule, DetectionDataModule, config)
     require_same_model(cli.model, content, path)
     cli.model.load_state_dict(content["state_dict"])
     score(cli, fast)
+
+
+_PLAIN = ("dataroot", "version", "taxonomy", "train_split", "eval_split", "validation_split", "scenes")
+"""Options of ``data`` whose values are texts, which no parser takes for anything else."""
+
+
+def require_trusted_run(config: Mapping[str, Any], file: Path) -> None:
+    """Raise if the configuration in a run's folder names code that is neither avjepa's nor of a trusted module.
+
+    Raises:
+        UserError: naming it. Whoever hands over a run hands over no code with it.
+    """
+    data = {name: value for name, value in config["data"].items() if name not in _PLAIN}
+    if isinstance(channels := data.get("channels"), Mapping) and all(isinstance(v, list) for v in channels.values()):
+        del data["channels"]
+    require_trusted({"model": config["model"], "data": data}, str(file))
 
 
 def for_scoring(

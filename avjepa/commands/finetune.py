@@ -85,8 +85,8 @@ class FinetuneCLI(TrainingCLI):
             backbone = parser.parse_object({"backbone": manifest.architecture}).backbone
         except ArgumentError as error:
             raise UserError(f"--bundle {bundle}: {readable(error)}") from error
-        if (configured := self.config.model.backbone) is not None and configured != backbone:
-            differing = [name for name, value in backbone.items() if configured.get(name) != value]
+        configured = self.config.model.backbone or backbone
+        if differing := [name for name, value in backbone.items() if configured.get(name) != value]:
             status(f"model.backbone is the bundle's; the configured one differs in {', '.join(differing)}")
         self.config.model.backbone = backbone
         self.source = f"configuration with --bundle {bundle}"

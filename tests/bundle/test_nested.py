@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from avjepa.bundle import TRUSTED
-from avjepa.bundle.construction import architecture, build
+from avjepa.bundle.construction import architecture, build, require_importable, require_trusted
 from avjepa.bundle.files import load_bundle, manifest_path_of, save_bundle
 from avjepa.bundle.rebuildable import Rebuildable
 from avjepa.data.sample import Batch
@@ -120,10 +120,15 @@ def stranger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return name
 
 
-@pytest.mark.parametrize("place", ["class_path", "argument", "nested"])
+@pytest.mark.parametrize("place", ["class_path", "argument", "nested", "file"])
 def test_nothing_that_a_manifest_names_is_imported(stranger: str, tmp_path: Path, place: str) -> None:
     theirs = f"{stranger}.Theirs"
+    (tmp_path / "their.txt").write_text(f"class_path: {theirs}")
     node = {
+        "file": {
+            "class_path": "avjepa.encoders.lidar.LidarEncoder",
+            "init_args": {"token_grid": str(tmp_path / "their.txt")},
+        },
         "class_path": {"class_path": theirs, "init_args": {}},
         "argument": {"class_path": "avjepa.encoders.lidar.LidarEncoder", "init_args": {"token_grid": theirs}},
         "nested": {
@@ -143,6 +148,22 @@ def test_what_the_user_trusts_is_imported(stranger: str, monkeypatch: pytest.Mon
     assert built.token_grid == GRID
 
 
+def test_a_text_that_nothing_can_be_imported_by_is_a_text(tmp_path: Path) -> None:
+    (tmp_path / "weights").write_bytes(b"\x80\xff")
+    require_trusted({"weights": "no_such_module.safetensors", "file": str(tmp_path / "weights")}, "config.yaml")
+    with pytest.raises(UserError, match=r"names no_such_module\.Theirs"):
+        require_trusted({"class_path": "no_such_module.Theirs"}, "config.yaml")
+
+
+@pytest.mark.parametrize("name", ["no_such_module", "no_such_module.part", "avjepa.nothing", "no such"])
+def test_a_trusted_module_that_is_not_there(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(TRUSTED, f"json,{name}")
+    with pytest.raises(UserError, match=f"--trust {name}.*PYTHONPATH"):
+        require_importable()
+    monkeypatch.setenv(TRUSTED, "json, avjepa.bundle,")
+    require_importable()
+
+
 @pytest.mark.parametrize("depth", [60, 100_000])
 def test_a_bomb_of_nesting_is_one_line(tmp_path: Path, depth: int) -> None:
     save_bundle(CountingEncoder(), tmp_path, {})
@@ -153,3 +174,12 @@ def test_a_bomb_of_nesting_is_one_line(tmp_path: Path, depth: int) -> None:
     with pytest.raises(UserError, match=r"backbone\.json") as error:
         load_encoder(tmp_path)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("change", [{"tensors": 1}, {"parameters": 3}])
+def test_weights_of_another_number_than_the_manifest_says(tmp_path: Path, change: dict[str, int]) -> None:
+    save_bundle(CountingEncoder(), tmp_path, {})
+    path = manifest_path_of(BEVBackbone, tmp_path)
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(UserError, match=r"backbone\.safetensors: holds .* tensors, backbone\.json says"):
+        load_encoder(tmp_path)

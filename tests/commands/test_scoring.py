@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 
+from avjepa.bundle import TRUSTED
 from tests.commands.small import small
+from tests.commands.test_bad_input import refused
 from tests.commands.test_training import VERSION, avjepa, finetune
 from tests.data.conftest import build
 
@@ -150,3 +153,23 @@ def test_radar_alone_is_trained_and_scored(tmp_path: Path) -> None:
     about = metrics(tmp_path / "run")
     assert (about["samples"], about["samples_without_input"], about["sensors"]) == (4, 0, ["radar"])
     assert "LIDAR_TOP for every keyframe; it is missing from 4" in about["evaluator"]
+
+
+@pytest.mark.parametrize("place", ["class", "file", "augmentation"])
+def test_a_run_that_is_handed_over_brings_no_code_along(
+    place: str, run: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    stranger = f"from_a_stranger_{place}"
+    (run.parent / f"{stranger}.py").write_text("from pathlib import Path\nPath(__file__).with_suffix('.ran').touch()")
+    monkeypatch.syspath_prepend(run.parent)
+    theirs = f"{stranger}.Theirs"
+    (run / "said").write_text(f"class_path: {theirs}")
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    section, key = ("data", "augmentation") if place == "augmentation" else ("model", "backbone")
+    config[section][key] = str(run / "said") if place == "file" else {"class_path": theirs, "init_args": {}}
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    refused(capfd, evaluate(run, tiny), "config.yaml", theirs, f"--trust {stranger}")
+    assert not (run.parent / f"{stranger}.ran").exists()
+    monkeypatch.setenv(TRUSTED, stranger)
+    assert evaluate(run, tiny) == 2
+    assert (run.parent / f"{stranger}.ran").exists(), "the trap is real"
