@@ -16,7 +16,10 @@ def inspect(
     fast: bool = False,
     every_file: bool = False,
 ) -> None:
-    """Say what a dataset holds, what in it is broken or not plausible, and what can be done with it.
+    """Say what a dataset holds and what is broken; exit code 2 where something broken stops a training.
+
+    Broken are records, tables, files, and a dataset of which no split has data of a channel that is read. What is only
+    not plausible, labels that nobody made and a split that is not named leave the exit code at 0.
 
     Args:
         data: the dataset's root folder.
@@ -47,6 +50,8 @@ def inspect(
         print(report.to_json())
     else:
         Console().print(rendered(report))
+    if report.blocked:
+        raise UserError(f"{Path(data) / version} is broken: {report.blocked}; mend what the report lists")
 
 
 def run(arguments: Sequence[str]) -> None:

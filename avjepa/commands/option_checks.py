@@ -12,6 +12,7 @@ from jsonargparse import Namespace
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from avjepa.bounded_yaml import require_bounded
+from avjepa.data.channels import load_channels
 from avjepa.errors import UserError
 from avjepa.files import read_text
 from avjepa.ranges import require_number
@@ -30,6 +31,21 @@ def bound_yaml() -> None:
 def _load_bounded(text: str) -> Any:
     require_bounded(text)
     return _LOAD_YAML(text)
+
+
+def require_channels(arguments: Sequence[str]) -> None:
+    """Raise for a file behind ``--data.channels`` that says no channels.
+
+    Raises:
+        UserError: naming the option, the file and what in it is wrong.
+    """
+    words = [word for argument in arguments for word in argument.split("=", 1)]
+    for value in [value for name, value in itertools.pairwise(words) if name == "--data.channels"]:
+        if value != "null" and not value.lstrip().startswith("{"):  # written out on the command line
+            try:
+                load_channels(value)
+            except UserError as error:
+                raise UserError(f"--data.channels {error}") from error
 
 
 def require_readable_files(arguments: Sequence[str]) -> None:

@@ -15,6 +15,7 @@ from avjepa.commands.option_checks import (
     WHILE_BUILDING,
     blamed_on,
     bound_yaml,
+    require_channels,
     require_readable_files,
     require_sections,
     require_usable,
@@ -126,6 +127,7 @@ class TrainingCLI(LightningCLI):
         """Parse without LightningCLI's warning that ``sys.argv`` is not used."""
         if not isinstance(args, dict):
             require_readable_files(args)
+            require_channels(args)
         with blamed_on("configuration", *WHILE_BUILDING):
             self.config = parser.parse_object(args) if isinstance(args, dict) else parser.parse_args(args)
         require_sections(self.config, parser.get_defaults())

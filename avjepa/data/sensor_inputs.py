@@ -1,6 +1,6 @@
 """What to load of a moment: options, equal for every kind of data set."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeAlias
 
@@ -75,6 +75,29 @@ class SensorInputs:
 def channels_of(sensor: Sensor, channels: SensorChannels) -> tuple[str, ...]:
     """The channels of a sensor."""
     return {"lidar": channels.lidar, "radar": channels.radars, "camera": channels.cameras}[sensor]
+
+
+def require_recorded(sensors: Iterable[Sensor], channels: SensorChannels, recorded: Sequence[str], where: str) -> None:
+    """Raise unless a data set has a channel of every sensor.
+
+    Args:
+        sensors: those that are to be read.
+        channels: which channels are which sensor's.
+        recorded: the channels that the data set has.
+        where: how a message calls it.
+
+    Raises:
+        UserError: naming the sensor, the channels there are, and the option that says which are which.
+    """
+    for sensor in sensors:
+        wanted = channels_of(sensor, channels)
+        if not set(wanted) & set(recorded):
+            key = {"lidar": "lidar", "radar": "radars", "camera": "cameras"}[sensor]
+            raise UserError(
+                f"{where}: has no {sensor} channel ({' or '.join(wanted) or 'none is named'}); its channels are "
+                f"{', '.join(recorded) or 'none'}; write a file with '{key}: [CHANNEL, ...]' (keys lidar, cameras, "
+                "radars) and pass it as --data.channels FILE.yaml, or choose other sensors"
+            )
 
 
 OnBadFile: TypeAlias = Callable[[BadFileError, bool], None]

@@ -39,6 +39,20 @@ def test_value_that_no_training_can_use(
 
 
 @pytest.mark.parametrize(
+    ("content", "words"),
+    [("lidar: [A, A]\n", "'A'"), ("lidars: [A]\n", "'lidars'"), ("- A\n", "mapping"), ("lidar: [\n", "YAML")],
+)
+def test_bad_file_of_channels_is_named_with_its_option(
+    tiny: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], content: str, words: str
+) -> None:
+    path = tmp_path / "channels.yaml"
+    path.write_text(content)
+    code = pretrain(tiny, tmp_path / "out", "lidar", "--steps", 1, "--data.channels", path)
+    refused(capfd, code, "--data.channels", str(path), words)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
     ("content", "word"),
     [
         ("model: {learning_rate: 0.1}  # für".encode("latin-1"), "UTF-8"),

@@ -127,7 +127,8 @@ def configurations(random: Random, world: World) -> Trial:
     path.write_text(yaml.safe_dump(document), encoding="utf-8")
     harmful = isinstance(new, float) and not math.isfinite(new) and isinstance(old, int | float) and place[0] == "model"
     key = next((str(part) for part in reversed(place) if isinstance(part, str)), "")
-    return Trial(f"configuration: {change}", (train(config=path),), (key, str(place[0]), *_said(new)), harmful)
+    names = (path.name, key, str(place[0]), *_said(new))
+    return Trial(f"configuration: {change}", (train(config=path),), names, harmful)
 
 
 def _said(value: object) -> tuple[str, ...]:
@@ -157,7 +158,7 @@ def studies(random: Random, world: World) -> Trial:
     change, place, _, new, document = spoilt_document(random, document, list(paths(document)))
     path.write_text(yaml.safe_dump(document), encoding="utf-8")
     keys = tuple(part for part in place if isinstance(part, str))
-    return Trial(f"study: {change}", (world.study(path),), (*keys, *_said(new)))
+    return Trial(f"study: {change}", (world.study(path),), (path.name, *keys, *_said(new)))
 
 
 STUDY = """

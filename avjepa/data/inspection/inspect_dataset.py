@@ -15,7 +15,7 @@ from avjepa.data.inspection.poses import pose_findings
 from avjepa.data.inspection.report import DatasetReport, Finding
 from avjepa.data.inspection.sensor_files import ChannelFiles, channel_files, channel_of_tables
 from avjepa.data.inspection.times import repeated_keyframes, time_findings
-from avjepa.data.inspection.verdicts import Obstacles, verdicts
+from avjepa.data.inspection.verdicts import Obstacles, blocked, verdicts
 from avjepa.data.nuscenes.annotations import AnnotationIndex, build_annotations
 from avjepa.data.nuscenes.index import DatasetIndex
 from avjepa.data.nuscenes.index_tables import INDEX_TABLES, build_index
@@ -66,6 +66,10 @@ def inspect_dataset(
         warnings += box_findings(index, annotations)
         warnings += counted_points_findings(index, annotations) if files else []
     bad = np.array([record for channel in channels for record in channel.bad], np.int64)
+    obstacles = Obstacles(
+        broken, broken_annotations, no_annotations, bad, annotations is None and AnnotationIndex.is_there(index)
+    )
+    judged = verdicts(index, annotations, splits, obstacles)
     return DatasetReport(
         dataroot=str(dataroot),
         version=folder.name,
@@ -78,7 +82,8 @@ def inspect_dataset(
         instances=None if annotations is None else len(set(annotations.instance.tolist())),
         problems=tuple(problems),
         warnings=tuple(warnings),
-        verdicts=verdicts(index, annotations, splits, Obstacles(broken, broken_annotations, no_annotations, bad)),
+        verdicts=judged,
+        blocked=blocked(judged, problems, obstacles),
     )
 
 

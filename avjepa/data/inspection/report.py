@@ -68,6 +68,8 @@ class DatasetReport:
     warnings: tuple[Finding, ...]
     """What can be read, but is not plausible or not used."""
     verdicts: tuple[Verdict, ...]
+    blocked: str
+    """What is broken and stops a training, in one line; empty if nothing is."""
 
     @property
     def unused_channels(self) -> tuple[str, ...]:

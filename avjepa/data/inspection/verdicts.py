@@ -2,13 +2,13 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Int32, Int64
 
 from avjepa.data.arrays import Array
-from avjepa.data.inspection.report import Verdict
+from avjepa.data.inspection.report import Finding, Verdict
 from avjepa.data.nuscenes.annotations import AnnotationIndex
 from avjepa.data.nuscenes.devkit_needs import unfit_for_devkit
 from avjepa.data.nuscenes.index import DatasetIndex
@@ -24,12 +24,14 @@ class Obstacles:
         broken_annotations: such records of the annotation tables.
         no_annotations: why there are none to use; empty if there are.
         bad_files: records of sample_data whose file is missing or cannot be read.
+        unreadable_annotations: whether there are annotation tables that cannot be read at all.
     """
 
     broken_records: int
     broken_annotations: int
     no_annotations: str
     bad_files: Int64[Array, "record"]
+    unreadable_annotations: bool = False
 
 
 def verdicts(
@@ -39,9 +41,9 @@ def verdicts(
     kinds = {"LiDAR": index.sensors.lidar, "cameras": index.sensors.cameras, "radars": index.sensors.radars}
     recorded = {kind: index.recorded(channels, TIME_TOLERANCE) for kind, channels in kinds.items()}
     if not splits:
-        no_split = f"there is no split; write {index.version}/splits.json, or pass --data.split null to pretrain on all"
+        no_split = f"there is no split; write {index.version}/splits.json"
         return (
-            _pretraining(index, recorded, "all scenes", list(index.scene_names), obstacles),
+            _on_all(_pretraining(index, recorded, "all scenes", list(index.scene_names), obstacles)),
             Verdict("finetune", "–", "refuses", no_split),
             Verdict("evaluate", "–", "refuses", no_split),
         )
@@ -51,6 +53,25 @@ def verdicts(
         found.append(_finetuning(index, recorded, annotations, split, scenes, obstacles))
         found.append(_scoring(index, annotations, split, scenes, obstacles))
     return tuple(found)
+
+
+def blocked(found: Sequence[Verdict], problems: Sequence[Finding], obstacles: Obstacles) -> str:
+    """What is broken and stops a training: records, annotation tables or files, or no split has data to pre-train on.
+
+    That there are no labels, no split or no box is no fault of the data: it takes part of the commands away.
+    """
+    broken = obstacles.broken_records or obstacles.broken_annotations or obstacles.unreadable_annotations
+    idle = all(verdict.outcome == "refuses" for verdict in found if verdict.command == "pretrain")
+    if not broken and not idle and not any(verdict.outcome == "stops" for verdict in found):
+        return ""
+    if problems:
+        more = f" (and {len(problems) - 1} more problems)" if len(problems) > 1 else ""
+        return f"{problems[0].where}: {problems[0].problem}{more}"
+    return next(f"{v.command} on {v.split}: {v.why}" for v in found if v.outcome in ("refuses", "stops"))
+
+
+def _on_all(verdict: Verdict) -> Verdict:
+    return replace(verdict, why=f"with --data.split null, as there is no split: {verdict.why}")
 
 
 def _pretraining(

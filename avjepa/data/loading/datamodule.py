@@ -1,5 +1,6 @@
 """The LightningDataModules: from constructor arguments (the YAML keys) to batches."""
 
+import contextlib
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
@@ -26,7 +27,7 @@ from avjepa.data.sampling.class_balance import ClassBalancedOrder, items_by_clas
 from avjepa.data.sampling.sampler import BatchOrder, SampleRequest
 from avjepa.data.sampling.scenes import chosen_scenes
 from avjepa.data.sampling.teachable import require_something_to_teach
-from avjepa.data.sensor_inputs import LidarSweeps, RadarSweeps, Sensor, SensorInputs
+from avjepa.data.sensor_inputs import LidarSweeps, RadarSweeps, Sensor, SensorInputs, require_recorded
 from avjepa.data.taxonomy import load_taxonomy
 from avjepa.errors import UserError
 
@@ -79,7 +80,16 @@ class _DataModule(pl.LightningDataModule):
 
     def open(self) -> DrivingDataset:
         """The data set, without its annotations."""
-        return open_dataset(self.dataroot, self.version, self.channels)
+        return self._with_channels(open_dataset(self.dataroot, self.version, self.channels))
+
+    def _with_channels(self, source: DrivingDataset) -> DrivingDataset:
+        """The data set, which has a channel of every sensor that is read."""
+        require_recorded(self.read_sensors(), source.channels, source.recorded_channels, source.name)
+        return source
+
+    def read_sensors(self) -> tuple[Sensor, ...]:
+        """The sensors that samples are made of."""
+        raise NotImplementedError
 
     def fingerprints(self) -> dict[str, str]:
         """Which data this is: the fingerprint of the tables that training reads, by what they hold."""
@@ -195,6 +205,10 @@ class PretrainDataModule(_DataModule):
         self.on_bad_file: OnBadFileOption = on_bad_file
         self.dataset: PretrainDataset | None = None
 
+    def read_sensors(self) -> tuple[Sensor, ...]:
+        """Those of context and target."""
+        return tuple(dict.fromkeys((*self.context.sensors(), *self.target.sensors())))
+
     def setup(self, stage: str | None = None) -> None:
         """Open the dataset. Never opens an annotation table."""
         source = self.open()
@@ -304,7 +318,11 @@ class DetectionDataModule(_DataModule):
 
     def open(self) -> DrivingDataset:
         """The data set with the taxonomy's classes, without its annotations."""
-        return open_dataset(self.dataroot, self.version, self.channels, self.taxonomy)
+        return self._with_channels(open_dataset(self.dataroot, self.version, self.channels, self.taxonomy))
+
+    def read_sensors(self) -> tuple[Sensor, ...]:
+        """Those of the view; none for a backbone that keeps its maps."""
+        return self.view.sensors()
 
     def setup(self, stage: str | None = None) -> None:
         """Open the data set; its annotations are opened by the loaders that need them."""
@@ -323,6 +341,18 @@ class DetectionDataModule(_DataModule):
         assert self.source is not None, "setup() comes first"
         return chosen_scenes(self.source.scenes_of(self.train_split), self.scenes, self.seed)
 
+    def _warn_of_shared_scenes(self, trained: list[str]) -> None:
+        """Say on stderr, once, that scenes are trained on and scored, unless one split was named for both."""
+        assert self.source is not None, "setup() comes first"
+        if self.eval_split == self.train_split or (self.trainer is not None and not self.trainer.is_global_zero):
+            return
+        with contextlib.suppress(UserError):
+            if shared := sorted(set(trained) & set(self.source.scenes_of(self.eval_split))):
+                logging.getLogger("avjepa").warning(
+                    f"{len(shared)} scenes, {shared[0]} for one, are trained on and belong to the evaluated split "
+                    f"{self.eval_split!r}, too: its score says little; mend splits.json or choose another eval_split"
+                )
+
     def train_dataloader(self) -> ResumableLoader[Batch]:
         """Labelled, augmented batches in a resumable order.
 
@@ -330,10 +360,12 @@ class DetectionDataModule(_DataModule):
             UserError: the chosen scenes hold no box that could be learned from.
         """
         assert self.source is not None, "setup() comes first"
+        scenes = self.train_scenes()
+        self._warn_of_shared_scenes(scenes)
         dataset = LabelledDataset(
             self.source,
             self.view,
-            self.train_scenes(),
+            scenes,
             self.augmentation,
             self.on_bad_file,
             bad_files=self.bad_files,

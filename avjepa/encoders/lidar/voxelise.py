@@ -46,7 +46,7 @@ class VoxelGrid:
         layers = (self.z_max - self.z_min) / self.height
         if round(layers) < 1 or abs(layers - round(layers)) > 1e-4:
             raise UserError(
-                f"VoxelGrid: z range [{self.z_min}, {self.z_max}] is not a whole number of {self.height} m voxels"
+                f"VoxelGrid: z_range [{self.z_min}, {self.z_max}] is not a whole number of {self.height} m voxels"
             )
 
     @property

@@ -86,6 +86,8 @@ def test_pipe_in_the_place_of_a_table_is_not_waited_for(
     out, err = capsys.readouterr()
     if table in ("scene", "sample_data", "ego_pose"):
         assert code == 2 and VERSION in err
+    elif table in ("instance", "sample_annotation"):  # the report is made all the same
+        assert code == 2 and f"{table}.json" in err and table in out
     else:
         assert code == 0 and table in out
 
@@ -251,6 +253,27 @@ def test_command_prints_a_report_or_json(street: Path, capsys: pytest.CaptureFix
     content = json.loads(capsys.readouterr().out)
     assert content["channels"][0]["present"] is None
     assert [verdict["outcome"] for verdict in content["verdicts"]] == 6 * ["runs"]
+
+
+def test_something_broken_that_stops_a_training_is_the_exit_code(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["inspect", "--data", str(own), "--version", VERSION]
+    (own / VERSION / "visibility.json").unlink(missing_ok=True)
+    assert cli.main(arguments) == 0  # training and scoring do without it
+    capsys.readouterr()
+    cloud = min((own / "samples/LIDAR_TOP").iterdir())
+    cloud.unlink()
+    assert cli.main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert "stops" in out and len(err.strip().splitlines()) == 1 and cloud.name in err
+    assert cli.main([*arguments, "--fast"]) == 0  # the tables are whole
+
+
+def test_without_a_split_each_command_gets_advice_that_it_can_follow(own: Path) -> None:
+    (own / VERSION / "splits.json").unlink()
+    verdicts = {verdict.command: verdict for verdict in inspect_dataset(own, VERSION).verdicts}
+    assert "--data.split null" in verdicts["pretrain"].why
+    for command in ("finetune", "evaluate"):
+        assert "splits.json" in verdicts[command].why and "--data.split" not in verdicts[command].why
 
 
 def test_command_takes_a_mapping_of_channels_and_a_taxonomy(

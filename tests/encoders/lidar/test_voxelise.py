@@ -70,7 +70,7 @@ def test_no_points():
 
 
 def test_z_range_must_be_whole_voxels():
-    with pytest.raises(UserError, match="z range"):
+    with pytest.raises(UserError, match="z_range"):
         VoxelGrid(GRID.bev, -1.0, 2.1, 0.25)
 
 
