@@ -4,9 +4,12 @@ import base64
 import math
 import re
 from collections.abc import Mapping, Sequence
-from html import escape
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from avjepa.files import write_text
@@ -16,12 +19,24 @@ from avjepa.report.page_style import STYLE
 Cell = str | float | int | None
 """A table's cell: text, a number (shown with up to three decimals), or ``None`` for what was not measured."""
 
+Span = tuple[str, str]
+"""``("text", ...)``, ``("bold", ...)`` or ``("code", ...)``."""
+
+
+@dataclass
+class _Section:
+    """A heading and what stands below it, as ``page.html.jinja`` reads it."""
+
+    number: int
+    title: str
+    blocks: list[dict[str, Any]] = field(default_factory=list)
+
 
 class ReportPage:
     """Collects sections of text, tables and figures, then writes them as one page with a table of contents.
 
-    All text is escaped. In ``add_text`` and captions, ``**bold**`` and `` `code` `` are marked up, an empty line starts
-    a new paragraph, and lines that start with ``- `` are a list.
+    The template engine escapes all text. In ``add_text`` and captions, ``**bold**`` and `` `code` `` are marked up, an
+    empty line starts a new paragraph, and lines that start with ``- `` are a list.
 
     Args:
         title: heading of the page.
@@ -31,24 +46,23 @@ class ReportPage:
     def __init__(self, title: str, subtitle: str = "") -> None:
         self.title = title
         self.subtitle = subtitle
-        self._sections: list[tuple[str, list[str]]] = []
+        self._sections: list[_Section] = []
 
     def section(self, title: str) -> None:
         """Start a section; what is added from now on belongs to it."""
-        self._sections.append((title, []))
+        self._sections.append(_Section(len(self._sections) + 1, title))
 
     def add_text(self, text: str) -> None:
         """Add paragraphs and lists."""
-        self._add(_blocks(text))
+        self._add("prose", paragraphs=_paragraphs(text))
 
     def add_verdict(self, text: str) -> None:
         """Add a statement that the reader should not miss."""
-        self._add(f'<div class="verdict">{_blocks(text)}</div>')
+        self._add("verdict", paragraphs=_paragraphs(text))
 
     def add_facts(self, facts: Mapping[str, Cell]) -> None:
         """Add names and values in a compact grid."""
-        pairs = "".join(f"<div><dt>{escape(k)}</dt><dd>{escape(_shown(v))}</dd></div>" for k, v in facts.items())
-        self._add(f'<dl class="facts">{pairs}</dl>')
+        self._add("facts", facts=[(name, _shown(value)) for name, value in facts.items()])
 
     def add_table(self, rows: Sequence[Sequence[Cell]], header: Sequence[str], caption: str = "") -> None:
         """Add a table; columns whose cells are all numbers, or start like one, are aligned right.
@@ -59,17 +73,9 @@ class ReportPage:
         if any(len(row) != len(header) for row in rows):
             raise ValueError(f"table '{caption}': every row needs {len(header)} cells")
         numeric = [all(_looks_numeric(row[column]) for row in rows) for column in range(len(header))]
-        kinds = [' class="number"' if n else "" for n in numeric]
-        head = "".join(f'<th scope="col"{k}>{escape(h)}</th>' for h, k in zip(header, kinds, strict=True))
-        body = "".join(
-            "<tr>"
-            + "".join(f"<td{k}>{escape(_shown(cell))}</td>" for cell, k in zip(row, kinds, strict=True))
-            + "</tr>\n"
-            for row in rows
-        )
-        title = f"<caption>{_inline(caption)}</caption>" if caption else ""
+        columns = [{"heading": h, "numeric": n} for h, n in zip(header, numeric, strict=True)]
         self._add(
-            f'<div class="scroll"><table>{title}<thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table></div>'
+            "table", columns=columns, rows=[[_shown(cell) for cell in row] for row in rows], caption=_spans(caption)
         )
 
     def add_figure(self, figure: Figure, caption: str, alt: str) -> None:
@@ -93,61 +99,49 @@ class ReportPage:
 
     def html(self) -> str:
         """The page."""
-        contents = "".join(
-            f'<li><a href="#part-{n}">{escape(title)}</a></li>'
-            for n, (title, _) in enumerate(self._sections, 1)
-            if title
-        )
-        parts = "\n".join(
-            f'<section id="part-{n}">'
-            + (f"<h2>{escape(title)}</h2>\n" if title else "")
-            + "\n".join(blocks)
-            + "</section>"
-            for n, (title, blocks) in enumerate(self._sections, 1)
-        )
-        subtitle = f'<p class="subtitle">{_inline(self.subtitle)}</p>' if self.subtitle else ""
-        return (
-            '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-            '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-            '<meta name="color-scheme" content="light dark">\n'
-            f"<title>{escape(self.title)}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n"
-            f"<header><h1>{escape(self.title)}</h1>{subtitle}</header>\n"
-            f'<nav aria-label="Contents"><ol>{contents}</ol></nav>\n<main>\n{parts}\n</main>\n</body>\n</html>\n'
+        return _TEMPLATE.render(
+            title=self.title, subtitle=_spans(self.subtitle), style=Markup(STYLE), sections=self._sections
         )
 
-    def _add(self, block: str) -> None:
+    def _add(self, kind: str, **content: Any) -> None:
         if not self._sections:
             self.section("")
-        self._sections[-1][1].append(block)
+        self._sections[-1].blocks.append({"kind": kind, **content})
 
     def _add_image(self, media: str, data: bytes, width: int, height: int, caption: str, alt: str) -> None:
         source = f"data:{media};base64,{base64.b64encode(data).decode()}"
         kind = "chart" if media == "image/svg+xml" else "picture"
-        self._add(
-            f'<figure class="{kind}"><img src="{source}" width="{width}" height="{height}" alt="{escape(alt)}">'
-            f"<figcaption>{_inline(caption)}</figcaption></figure>"
-        )
+        self._add(kind, source=source, width=width, height=height, caption=_spans(caption), alt=alt)
 
 
-def _inline(text: str) -> str:
-    pieces = re.split(r"`([^`]+)`", escape(text))
-    for index, piece in enumerate(pieces):
+_TEMPLATE = Environment(
+    loader=PackageLoader("avjepa.report", "."),
+    autoescape=True,
+    undefined=StrictUndefined,
+    keep_trailing_newline=True,
+).get_template("page.html.jinja")
+
+
+def _spans(text: str) -> list[Span]:
+    """What is marked as code first, then what is bold in the rest."""
+    spans: list[Span] = []
+    for index, piece in enumerate(re.split(r"`([^`]+)`", text)):
         if index % 2:
-            pieces[index] = f"<code>{piece}</code>"
+            spans.append(("code", piece))
         else:
-            pieces[index] = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", piece)
-    return "".join(pieces)
+            parts = re.split(r"\*\*(.+?)\*\*", piece)
+            spans += [("bold" if place % 2 else "text", part) for place, part in enumerate(parts) if part]
+    return spans
 
 
-def _blocks(text: str) -> str:
-    blocks = []
+def _paragraphs(text: str) -> list[dict[str, Any]]:
+    paragraphs = []
     for paragraph in re.split(r"\n\s*\n", text.strip()):
         lines = [line.strip() for line in paragraph.splitlines()]
-        if lines and all(line.startswith("- ") for line in lines):
-            blocks.append("<ul>" + "".join(f"<li>{_inline(line[2:])}</li>" for line in lines) + "</ul>")
-        else:
-            blocks.append(f"<p>{_inline(' '.join(lines))}</p>")
-    return "\n".join(blocks)
+        is_list = bool(lines) and all(line.startswith("- ") for line in lines)
+        shown = [line[2:] for line in lines] if is_list else [" ".join(lines)]
+        paragraphs.append({"is_list": is_list, "lines": [_spans(line) for line in shown]})
+    return paragraphs
 
 
 def _shown(cell: Cell) -> str:

@@ -84,6 +84,29 @@ def test_the_page_is_well_formed_and_escaped(page: ReportPage) -> None:
     assert "<strong>bold</strong>" in html and html.count("<li>an item</li>") == 1
 
 
+HOSTILE = """</style></section>"><script>alert('x')</script>{{ 7 * 7 }}{% raw %}&amp;"""
+
+
+def test_names_of_strangers_are_text_wherever_they_stand(chart: Figure) -> None:
+    """A scene or a class of somebody's data set may be called anything."""
+    page = ReportPage(HOSTILE, HOSTILE)
+    page.section(HOSTILE)
+    page.add_text(f"{HOSTILE}\n\n- {HOSTILE}\n- **{HOSTILE}**")
+    page.add_verdict(HOSTILE)
+    page.add_facts({HOSTILE: HOSTILE})
+    page.add_table([[HOSTILE]], [HOSTILE], HOSTILE)
+    page.add_figure(chart, HOSTILE, HOSTILE)
+    page.add_image(picture(), HOSTILE, HOSTILE)
+    html = page.html()
+    reader = Reader(html)
+    assert "<script" not in html and reader.values("img", "alt") == [HOSTILE] * 2
+    # title twice, subtitle, contents, heading, three of prose, verdict, two facts, three of the table, two captions
+    assert reader.text.count(HOSTILE) == 16
+    assert {tag for tag, _, _ in reader.attributes} <= {
+        "html", "meta", "nav", "a", "section", "div", "dl", "th", "td", "figure", "img", "p"
+    }  # fmt: skip
+
+
 def test_the_page_needs_nothing_else(page: ReportPage) -> None:
     html = page.html()
     reader = Reader(html)
