@@ -9,7 +9,7 @@ from avjepa.bundle.construction import require_trusted
 from avjepa.commands.configurations import read_yaml
 from avjepa.commands.finetune import FinetuneCLI
 from avjepa.commands.parsing import run_function
-from avjepa.commands.scoring import score
+from avjepa.commands.scoring import require_own_results, score
 from avjepa.data.channels import load_channels
 from avjepa.data.loading.datamodule import DetectionDataModule
 from avjepa.errors import UserError
@@ -28,10 +28,12 @@ def evaluate(
     accelerator: str = "auto",
     devices: str = "auto",
     fast: bool = False,
+    out: Path | None = None,
+    overwrite: bool = False,
 ) -> None:
     """Score a fine-tuned detector with the official nuScenes evaluation.
 
-    Writes predictions.json in the official format and metrics.json into RUN/evaluation/SPLIT.
+    Writes predictions.json in the official format and metrics.json into OUT/evaluation/SPLIT.
 
     Args:
         run: folder of a finished "avjepa finetune".
@@ -45,6 +47,8 @@ def evaluate(
         accelerator: "cpu", "gpu" or what else Lightning knows; what there is by default, whatever the run had.
         devices: how many, or which as in "0,2"; all there are by default, whatever the run had.
         fast: score with our own evaluator, which gives the devkit's numbers without loading its tables.
+        out: folder for the results; the run's own by default.
+        overwrite: replace results of other weights or other data that lie there.
     """
     from avjepa.training.checkpoint_contents import require_same_model
     from avjepa.training.checkpoints import LAST, load_checkpoint
@@ -68,12 +72,15 @@ def evaluate(
     changes: dict[str, Any] = {name: str(value) for name, value in given.items() if value is not None}
     if channels is not None:
         changes["channels"] = {kind: list(names) for kind, names in asdict(load_channels(channels)).items()}
-    config = for_scoring(config, run, changes, {"accelerator": accelerator, "devices": devices})
+    config = for_scoring(config, out or run, changes, {"accelerator": accelerator, "devices": devices})
     require_trusted_run(config, file)
     cli = FinetuneCLI("finetune", FinetuneModule, DetectionDataModule, config)
     require_same_model(cli.model, content, path)
     cli.model.load_state_dict(content["state_dict"])
-    score(cli, fast)
+    with cli.folder_held():
+        if cli.trainer.is_global_zero and not overwrite:
+            require_own_results(cli)
+        score(cli, fast)
 
 
 _PLAIN = ("dataroot", "version", "taxonomy", "train_split", "eval_split", "validation_split", "scenes")
@@ -93,7 +100,7 @@ def require_trusted_run(config: Mapping[str, Any], file: Path) -> None:
 
 
 def for_scoring(
-    config: Mapping[str, Any], run: Path, data: Mapping[str, Any], trainer: Mapping[str, Any]
+    config: Mapping[str, Any], out: Path, data: Mapping[str, Any], trainer: Mapping[str, Any]
 ) -> dict[str, Any]:
     """A training's configuration with other data and another trainer, and without what only the training needs.
 
@@ -106,7 +113,7 @@ def for_scoring(
         "model": {**config["model"], "bundle": None},
         "trainer": {**trainer, "logger": False},
         "validate_every": None,
-        "out": str(run),
+        "out": str(out),
     }
 
 

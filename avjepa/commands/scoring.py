@@ -1,9 +1,47 @@
 """Predicting and scoring what a training's configuration describes, for ``finetune`` and ``evaluate``."""
 
+from pathlib import Path
+
+from avjepa.bundle.weights import state_hash
 from avjepa.commands.training import TrainingCLI
+from avjepa.errors import UserError
 from avjepa.evaluate.predict import predict_split
-from avjepa.files import write_json
+from avjepa.files import read_json, write_json
 from avjepa.heads.task import ScoredSplit
+from avjepa.provenance import FILE_NAME as PROVENANCE
+
+WEIGHTS = "weights"
+"""Key of an evaluation's provenance: the hash of the weights that predicted."""
+
+
+def evaluation_folder(cli: TrainingCLI) -> Path:
+    """Where the results for the evaluated split lie."""
+    split: str = cli.datamodule.eval_split
+    return cli.out / "evaluation" / split
+
+
+def require_own_results(cli: TrainingCLI) -> None:
+    """Raise if the folder of the evaluation holds results of other weights or of other data.
+
+    The same evaluation may be done again, by the other evaluator say.
+
+    Raises:
+        UserError: naming what is other, and the options that keep or replace what is there.
+    """
+    folder = evaluation_folder(cli)
+    if not folder.is_dir() or not any(path.is_file() for path in folder.iterdir()):
+        return
+    try:
+        before = read_json(folder / PROVENANCE)
+    except (OSError, ValueError):
+        before = None
+    wanted = {WEIGHTS: state_hash(cli.model), "data": cli.provenance()["data"]}
+    known = before if isinstance(before, dict) else {}
+    if other := [name for name, value in wanted.items() if known.get(name) != value]:
+        raise UserError(
+            f"{folder}: holds results of other {' and '.join(other)}; write elsewhere with --out DIR, or replace them "
+            "with --overwrite"
+        )
 
 
 def score(cli: TrainingCLI, fast: bool = False) -> None:
@@ -13,12 +51,12 @@ def score(cli: TrainingCLI, fast: bool = False) -> None:
     ``Scorer.score``.
     """
     data = cli.datamodule
-    folder = cli.out / "evaluation" / data.eval_split
+    folder = evaluation_folder(cli)
     predicted = predict_split(cli.trainer, cli.model, data, folder)
     if cli.trainer.is_global_zero:
         assert data.source is not None  # it was set up to predict
         split = ScoredSplit(data.source, data.eval_split, predicted.without_input)
-        write_json(folder / "provenance.json", cli.provenance())
+        write_json(folder / PROVENANCE, {**cli.provenance(), WEIGHTS: state_hash(cli.model)})
         for name, file in predicted.files.items():
             metrics = cli.model.tasks[name].scorer().score(file, split, file.parent, fast)
             if metrics is not None:

@@ -11,6 +11,7 @@ import torch
 import yaml
 
 from avjepa.bundle import TRUSTED
+from avjepa.locking import locked
 from tests.commands.small import small
 from tests.commands.test_bad_input import refused
 from tests.commands.test_training import VERSION, avjepa, finetune
@@ -173,3 +174,40 @@ def test_a_run_that_is_handed_over_brings_no_code_along(
     monkeypatch.setenv(TRUSTED, stranger)
     assert evaluate(run, tiny) == 2
     assert (run.parent / f"{stranger}.ran").exists(), "the trap is real"
+
+
+def test_results_of_other_weights_or_data_are_replaced_only_when_asked(
+    run: Path, tiny: Path, copy: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert evaluate(run, tiny, "--fast") == 0
+    before = (run / "evaluation" / "val" / "predictions.json").read_bytes()
+    content = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    for name, tensor in content["state_dict"].items():
+        if ".heads." in name:
+            tensor.zero_()
+    torch.save(content, tmp_path / "other.ckpt")
+    other = ("--checkpoint", tmp_path / "other.ckpt", "--fast")
+    capfd.readouterr()
+    refused(capfd, evaluate(run, tiny, *other), "evaluation/val", "other weights", "--out", "--overwrite")
+    table = copy / VERSION / "sample_annotation.json"
+    table.write_text(json.dumps([{**row, "size": [2.0, 4.0, 1.5]} for row in json.loads(table.read_text())]))
+    refused(capfd, evaluate(run, copy, "--fast"), "evaluation/val", "other data", "--out", "--overwrite")
+    (run / "evaluation" / "val" / "provenance.json").rename(run / "put_aside")
+    refused(capfd, evaluate(run, tiny, "--fast"), "other weights and data")
+    (run / "put_aside").rename(run / "evaluation" / "val" / "provenance.json")
+
+    assert evaluate(run, tiny, *other, "--out", tmp_path / "elsewhere") == 0
+    assert (run / "evaluation" / "val" / "predictions.json").read_bytes() == before
+    elsewhere = (tmp_path / "elsewhere" / "evaluation" / "val" / "predictions.json").read_bytes()
+    assert elsewhere != before
+    assert evaluate(run, tiny, *other, "--overwrite") == 0
+    assert (run / "evaluation" / "val" / "predictions.json").read_bytes() == elsewhere
+
+
+def test_a_folder_that_is_being_written_is_left_alone(
+    run: Path, tiny: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with locked(run):
+        refused(capfd, evaluate(run, tiny, "--fast"), str(run), "is being written")
+        assert evaluate(run, tiny, "--fast", "--out", tmp_path / "elsewhere") == 0
+    assert not (run / "evaluation").exists()
