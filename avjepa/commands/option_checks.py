@@ -49,7 +49,7 @@ def require_channels(arguments: Sequence[str]) -> None:
 
 
 def require_readable_files(arguments: Sequence[str]) -> None:
-    """Raise for a file behind ``--config`` that is no text, or that nobody should open, such as a pipe.
+    """Raise for a file behind ``--config`` that is no YAML of a reasonable size, or that nobody should open, as a pipe.
 
     Raises:
         UserError: naming the file.
@@ -57,9 +57,9 @@ def require_readable_files(arguments: Sequence[str]) -> None:
     words = [word for argument in arguments for word in argument.split("=", 1)]
     for path in [value for name, value in itertools.pairwise(words) if name in ("--config", "-c")]:
         try:
-            read_text(path)
-        except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+            require_bounded(read_text(path))
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else " ".join(str(error).split())
             raise UserError(f"--config {path}: cannot be read as YAML in UTF-8 ({reason})") from error
 
 
@@ -87,12 +87,20 @@ def require_usable(config: Namespace) -> None:
     """
     _require_finite(config.as_dict(), "")
     require_number("seed_everything", int(config.seed_everything), at_least=0, at_most=_LARGEST_SEED)
+    if null := [name for name in ("batch_size", "workers", "seed") if config.data[name] is None]:
+        # of a configuration that is no file, jsonargparse does not hold a null against its type
+        raise UserError(f"data.{null[0]}: must be a whole number, got null")
     require_number("checkpoint_every", config.checkpoint_every, at_least=1)
     trainer = config.trainer
     require_number("trainer.accumulate_grad_batches", trainer.accumulate_grad_batches, at_least=1)
     require_number("trainer.num_nodes", trainer.num_nodes, at_least=1)
     if trainer.limit_train_batches is not None:
         require_number("trainer.limit_train_batches", trainer.limit_train_batches, above=0)
+    if trainer.limit_predict_batches not in (None, 1.0) or isinstance(trainer.limit_predict_batches, int):
+        raise UserError(
+            f"trainer.limit_predict_batches: {trainer.limit_predict_batches} leaves out keyframes of the evaluated "
+            "split, which is scored as a whole; leave it out, or name a smaller eval_split"
+        )
     if trainer.gradient_clip_val is not None:
         require_number("trainer.gradient_clip_val", trainer.gradient_clip_val, at_least=0)
     if trainer.precision is not None and str(trainer.precision) not in (*PRECISIONS, "32", "16", "bf16"):

@@ -32,7 +32,7 @@ class SweepSelection:
     def __post_init__(self) -> None:
         if self.sweeps < 1 or self.stride < 1 or self.before < 0 or self.after < 0:
             raise UserError(
-                f"{self.sensor} sweeps: {self.sweeps} with stride {self.stride} (both at least 1), {self.before} "
+                f"{self.sensor}_sweeps: {self.sweeps} with stride {self.stride} (both at least 1), {self.before} "
                 f"before and {self.after} after (both at least 0) make no cloud; change them"
             )
 
@@ -41,7 +41,7 @@ class SweepSelection:
 class LidarSweeps(SweepSelection):
     """Which LiDAR sweeps make up the cloud of a moment."""
 
-    sensor = "LiDAR"
+    sensor = "lidar"
 
 
 @dataclass(frozen=True)

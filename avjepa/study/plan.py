@@ -34,6 +34,10 @@ def labelled_scenes(labels: Sequence[int | str], total: int) -> tuple[int, ...]:
     return tuple(sorted(counts))
 
 
+LARGEST_RATE = 1e3
+"""Learning rate that no training survives; one beyond single precision would end it in an error of PyTorch's."""
+
+
 @dataclass(frozen=True)
 class Setting:
     """How a detector is trained; which setting is chosen for a method is up to the validation split."""
@@ -45,7 +49,7 @@ class Setting:
 
     def __post_init__(self) -> None:
         wrong = (
-            (not 0 < self.learning_rate < math.inf, "learning_rate", "above 0"),
+            (not 0 < self.learning_rate <= LARGEST_RATE, "learning_rate", f"above 0 and at most {LARGEST_RATE:g}"),
             (not 0 <= self.backbone_learning_rate_factor < math.inf, "backbone_learning_rate_factor", "at least 0"),
             (self.head_first_steps < 0, "head_first_steps", "at least 0"),
             (not 0 < self.layer_decay <= 1, "layer_decay", "above 0 and at most 1"),

@@ -29,6 +29,8 @@ PREDICTOR = "--model.objective.init_args.predictor"
         (["--trainer.accelerator=tpu"], ["trainer", "tpu"]),
         (["--trainer.accelerator=nothing"], ["accelerator", "nothing"]),
         (["--checkpoint_every=0"], ["checkpoint_every"]),
+        (["--trainer.limit_predict_batches=0.5"], ["trainer.limit_predict_batches"]),
+        (["--data.lidar_sweeps=-1"], ["lidar_sweeps", "-1"]),
     ],
 )
 def test_value_that_no_training_can_use(

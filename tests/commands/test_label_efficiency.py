@@ -281,6 +281,8 @@ def test_overrides_of_a_method_change_its_pretraining_alone(study: Path, dataset
         ({"finetune_overrides": {"data": None}}, "finetune: data must be keys and values, got None"),
         ({"finetune_overrides": {"trainer": "x"}}, "finetune: trainer must be keys and values"),
         ({"pretrain_overrides": {"data": True}}, "data must be keys and values, got True"),
+        ({"finetune_overrides": {"data": {"workers": None}}}, "data.workers: must be a whole number, got null"),
+        ({"tune": STUDY["tune"] | {"frozen": [{"learning_rate": 1e300}]}}, "learning_rate must be above 0 and at most"),
         ({"tune": "\ud800"}, "half a surrogate pair, which is no text"),
         ({"pretrain_overrides": {"model": "study.yaml"}}, "study.yaml: names itself"),
         ({"finetune_overrides": {"data": {"batch_size": 0}}}, "batch_size"),
