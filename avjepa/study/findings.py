@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from avjepa.report.verdict import SIGNIFICANCE
 from avjepa.study.summary import (
     GENERATIVE,
     JEPA,
@@ -24,7 +25,6 @@ from avjepa.study.summary import (
 )
 
 SENSORS = ("camera", "lidar", "radar")
-SIGNIFICANCE = 0.05
 LITTLE = 0.1
 """Share of the end-to-end score that frozen features may lose and it still be called little."""
 

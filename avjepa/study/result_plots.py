@@ -1,0 +1,78 @@
+"""The plots of a study: score against labels, against compute and against what diagnostics say of a backbone."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from avjepa.files import replacing
+from avjepa.report.scores import score_lines_figure, score_scatter_figure
+from avjepa.study.plan import Pretraining
+from avjepa.study.result_tables import MODES, percent
+from avjepa.study.summary import Curve, Row, compute_curves, compute_place, curve, fully_pretrained, of_the_grid
+
+
+def draw(out: Path, rows: Sequence[Row], backbones: Mapping[Pretraining, Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Write the plots into a folder; (title, file name) of each."""
+    pictures = []
+    longest = fully_pretrained(rows)
+    methods = [method for method in dict.fromkeys(job.method for job in backbones) if method in longest]
+    for mode in MODES:
+        curves: dict[str, Curve] = {method: curve(rows, method, mode) for method in methods}
+        scores = {
+            method: {float(scenes): percent(by_seed) for scenes, by_seed in found.items()}
+            for method, found in curves.items()
+            if found
+        }
+        if scores:
+            figure = score_lines_figure(scores, horizontal="labelled scenes", vertical=f"mAP (%), {_name(mode)}")
+            pictures.append((f"Score against labels, {_name(mode)}", _save(figure, out / f"labels_{mode}.png")))
+    place = compute_place(rows)
+    if place is not None:
+        where = f"{_name(place[0])}, {place[1]} labelled scenes"
+        for what, title in (("pretrain_seconds", "seconds of pre-training"), ("samples", "samples of pre-training")):
+            by_cost = {
+                method: {cost: percent(by_seed) for cost, by_seed in points.items()}
+                for method, points in compute_curves(rows, costs(backbones, what), *place).items()
+                if method in longest
+            }
+            if by_cost:
+                figure = score_lines_figure(by_cost, horizontal=title, vertical=f"mAP (%), {where}", ticks="{:.0f}")
+                file = _save(figure, out / f"compute_{what.removeprefix('pretrain_')}.png")
+                pictures.append((f"Score against {title}, {where}", file))
+        for measure, title in (
+            ("rank_centred", "RankMe (centred)"),
+            ("probe_precision", "probe for hidden cells (AP)"),
+        ):
+            points: dict[str, list[tuple[float, float]]] = {}
+            for row in of_the_grid(rows):
+                record = backbones.get(Pretraining(row.method, row.pretrain_seed, row.pretrain_steps), {})
+                if (row.mode, row.scenes) == place and record.get(measure) is not None:
+                    points.setdefault(row.method, []).append((float(record[measure]), 100 * row.mAP))
+            if points:
+                figure = score_scatter_figure(points, horizontal=title, vertical=f"mAP (%), {where}")
+                file = _save(figure, out / f"{measure.partition('_')[0]}.png")
+                pictures.append((f"Score against {title}, {where}", file))
+    return pictures
+
+
+def _name(mode: str) -> str:
+    return mode.replace("_", " ")
+
+
+def _save(figure: Figure, path: Path) -> str:
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=150, facecolor="white")
+    return path.name
+
+
+def costs(backbones: Mapping[Pretraining, Mapping[str, Any]], what: str) -> dict[tuple[str, int], float]:
+    """What pre-trainings took, seconds or samples: mean over seeds, by method and steps."""
+    found: dict[tuple[str, int], list[float]] = {}
+    for job, record in backbones.items():
+        if job.steps:
+            cost = job.steps * record["batch_size"] if what == "samples" else record[what]
+            found.setdefault((job.method, job.steps), []).append(float(cost))
+    return {key: statistics.fmean(values) for key, values in found.items()}

@@ -1,0 +1,184 @@
+"""The tables of a study's page, in Markdown."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from avjepa.report.scores import Spread
+from avjepa.report.style import method_name
+from avjepa.study.plan import Mode, Pretraining, Study
+from avjepa.study.store import Store
+from avjepa.study.summary import (
+    JEPA,
+    SCRATCH,
+    Row,
+    compute_place,
+    curve,
+    fully_pretrained,
+    labels_to_reach,
+    leads,
+    means,
+    p_value,
+    pretraining_lengths,
+    with_all_labels,
+)
+from avjepa.study.tuning import best_setting, scores_by_setting, trial_scores
+
+MODES: tuple[Mode, ...] = ("frozen", "end_to_end")
+_TITLES = {"frozen": "Frozen backbone", "end_to_end": "End to end"}
+
+
+def _methods(study: Study, rows: Sequence[Row]) -> list[str]:
+    longest = fully_pretrained(rows)
+    return [method.name for method in study.methods if method.name in longest]
+
+
+def percent(scores: Mapping[int, float]) -> list[float]:
+    """Scores that are shares, in per cent."""
+    return [100 * score for score in scores.values()]
+
+
+def _markdown(header: Sequence[str], lines: Sequence[Sequence[str]]) -> list[str]:
+    ruler = ["---", *["---:"] * (len(header) - 1)]
+    return [f"| {' | '.join(cells)} |" for cells in (header, ruler, *lines)]
+
+
+def score_tables(study: Study, rows: Sequence[Row]) -> list[str]:
+    """One table a mode: methods by labelled scenes."""
+    page: list[str] = []
+    for mode in MODES:
+        curves = {method: curve(rows, method, mode) for method in _methods(study, rows)}
+        columns = sorted({scenes for scores in curves.values() for scenes in scores})
+        if not columns:
+            continue
+        lines = [
+            [method_name(method), *(Spread.of(percent(scores.get(scenes, {}))).text() for scenes in columns)]
+            for method, scores in curves.items()
+            if scores
+        ]
+        header = ["scenes", *(f"{n} ({100 * n / study.total_scenes:.3g} %)" for n in columns)]
+        page += ["", f"## {_TITLES[mode]}", "", *_markdown(header, lines)]
+    return page
+
+
+def _lead_text(values: Sequence[float]) -> str:
+    if not values:
+        return "–"
+    probability = p_value(values)
+    written = f"{probability:.3f}" if probability >= 0.001 else "<.001"
+    return f"{Spread.of([100 * v for v in values]).text()} ({written})"
+
+
+def lead_table(study: Study, rows: Sequence[Row]) -> list[str]:
+    """What JEPA is ahead of every other method."""
+    lines, columns = [], sorted({scenes for mode in MODES for scenes in curve(rows, JEPA, mode)})
+    for mode in MODES:
+        for method in _methods(study, rows):
+            found = leads(rows, JEPA, method, mode) if method != JEPA else {}
+            if found:
+                shown = [_lead_text(list(found.get(scenes, {}).values())) for scenes in columns]
+                lines.append([method_name(method), _TITLES[mode].lower(), *shown])
+    header = ["JEPA less", "mode", *map(str, columns)]
+    title = [
+        "",
+        "## JEPA's lead, by labelled scenes",
+        "",
+        "mAP, seed by seed on the same labelled scenes; in brackets the p of a paired t-test.",
+        "",
+    ]
+    return [*title, *_markdown(header, lines)] if lines else []
+
+
+def longer_table(study: Study, rows: Sequence[Row]) -> list[str]:
+    """Detectors that were trained for longer; none where the study has none."""
+    if study.longer is None or not any(row.steps == study.longer.steps for row in rows):
+        return []
+    lines = []
+    for steps in (study.steps, study.longer.steps):
+        for method in study.longer.methods:
+            scores = curve(rows, method, "end_to_end", steps=steps)
+            shown = [Spread.of(percent(scores.get(scenes, {}))).text() for scenes in study.longer.scenes]
+            lines.append([str(steps), method_name(method), *shown])
+        for method in study.longer.methods:
+            found = leads(rows, JEPA, method, "end_to_end", steps)
+            if method != JEPA and found:
+                shown = [_lead_text(list(found.get(scenes, {}).values())) for scenes in study.longer.scenes]
+                lines.append([str(steps), f"JEPA less {method_name(method)}", *shown])
+    title = ["", "## Detectors trained for longer, end to end, by labelled scenes", ""]
+    return [*title, *_markdown(["steps", "", *map(str, study.longer.scenes)], lines)]
+
+
+def needed_table(study: Study, rows: Sequence[Row]) -> list[str]:
+    """Labels with which every method has the score of scratch with all of them."""
+    scratch = curve(rows, SCRATCH, "end_to_end")
+    if not with_all_labels(rows, SCRATCH, "end_to_end"):
+        return []
+    target = means(scratch)[max(scratch)]
+    own = labels_to_reach(means(scratch), target)
+    assert own is not None, "it has that score with all of them"
+    lines = [[method_name(SCRATCH), _TITLES["end_to_end"].lower(), str(own), "1"]]
+    for mode in MODES:
+        for method in _methods(study, rows):
+            scores = curve(rows, method, mode)
+            if method != SCRATCH and scores:
+                scenes = labels_to_reach(means(scores), target)
+                bound = "" if scenes and scenes.exact else "≥ "
+                times = f"{bound}{own.amount / scenes.amount:.2g}" if scenes and own.exact else "–"
+                lines.append([method_name(method), _TITLES[mode].lower(), str(scenes or "not reached"), times])
+    title = ["", "## Labels needed to reach the score of scratch with all labels", ""]
+    note = f"{100 * target:.1f} mAP, end to end with {max(scratch)} scenes; between the amounts tried, interpolated."
+    return [*title, note, "", *_markdown(["method", "mode", "scenes needed", "times fewer than scratch"], lines)]
+
+
+def length_table(study: Study, rows: Sequence[Row]) -> list[str]:
+    """Methods by their steps of pre-training, where most lengths were tried."""
+    place = compute_place(rows)
+    if place is None:
+        return []
+    by_length = pretraining_lengths(rows, *place)
+    lengths = sorted({length for found in by_length.values() for length in found})
+    lines = []
+    for method in (method.name for method in study.methods if method.name in by_length):
+        line = [method_name(method)]
+        for length in lengths:
+            scores, ours = by_length[method].get(length, {}), by_length.get(JEPA, {}).get(length, {})
+            lead = [ours[seed] - score for seed, score in scores.items() if seed in ours]
+            line += [Spread.of(percent(scores)).text(), _lead_text(lead if method != JEPA else [])]
+        lines.append(line)
+    title = [
+        "",
+        f"## Every method by its steps of pre-training, {place[0].replace('_', ' ')}, {place[1]} labelled scenes",
+        "",
+    ]
+    header = ["method", *(text for length in lengths for text in (f"{length} steps", "JEPA less it (p)"))]
+    return [*title, *_markdown(header, lines)]
+
+
+def settings_table(study: Study, store: Store) -> list[str]:
+    """What was tried and chosen for every method and mode."""
+    lines = []
+    for method in study.methods:
+        for mode in method.modes:
+            done = trial_scores(study.trials(method.name, mode), store)
+            if done:
+                tried = scores_by_setting(done).values()
+                listed = ", ".join(Spread.of([100 * score for score in given]).text() for given in tried)
+                chosen = ", ".join(f"{name} {value:g}" for name, value in best_setting(done).definition().items())
+                lines.append([method_name(method.name), _TITLES[mode].lower(), listed, chosen])
+    title = ["", f"## Settings, chosen on validation scenes with {study.tuning.scenes} labelled scenes", ""]
+    return [*title, *_markdown(["method", "mode", "mAP of the settings tried", "chosen"], lines)] if lines else []
+
+
+def backbone_table(rows: Sequence[Row], backbones: Mapping[Pretraining, Mapping[str, Any]]) -> list[str]:
+    """Time and diagnostics of the pre-trainings, means over seeds."""
+    groups: dict[tuple[str, int], list[Mapping[str, Any]]] = {}
+    for job, record in backbones.items():
+        groups.setdefault((job.method, job.steps), []).append(record)
+    names = ("pretrain_seconds", "rank_centred", "rank_uncentred", "probe_precision", "probe_chance")
+    lines = []
+    for (method, steps), records in groups.items():
+        values = [[float(r[name]) for r in records if r.get(name) is not None] for name in names]
+        digits = (0, 1, 1, 3, 3)
+        shown = [Spread.of(v).text(d) for v, d in zip(values, digits, strict=True)]
+        lines.append([method_name(method), str(steps), *shown])
+    header = ["method", "steps", "time (s)", "RankMe centred", "uncentred", "probe (AP)", "chance"]
+    return ["", "## Backbones, without labels", "", *_markdown(header, lines)] if lines else []
