@@ -9,6 +9,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 
 from avjepa.bundle.construction import require_trusted
 from avjepa.bundle.files import fitting_weights
+from avjepa.commands.configurations import located
 from avjepa.commands.parsing import readable
 from avjepa.commands.scoring import score
 from avjepa.commands.splits import scenes_of
@@ -37,6 +38,12 @@ class FinetuneCLI(TrainingCLI):
         parser.add_argument(
             "--evaluate", type=bool, default=True, help="after training, predict and score data.eval_split"
         )
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Also the taxonomy's file by its whole path, so that ``config.yaml`` can be used from any folder."""
+        super().parse_arguments(parser, args)
+        if str(self.config.data.taxonomy).endswith(".yaml"):
+            self.config.data.taxonomy = located(self.config.data.taxonomy, Path.cwd())
 
     def validation(self) -> dict[str, Any]:
         """Only where the user asks for it, on the split that the user names."""

@@ -32,16 +32,18 @@ def own(copy: Path, tmp_path: Path) -> tuple[Path, Path]:
 
 
 def test_a_detector_of_own_classes_on_own_channels_is_trained_and_predicts_them(
-    own: tuple[Path, Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    own: tuple[Path, Path], tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data, taxonomy = own
     run = tmp_path / "run"
-    options = ("--data.taxonomy", taxonomy, "--data.channels.lidar", "[LIDAR_FRONT_LEFT]", "--evaluate", "true")
+    monkeypatch.chdir(taxonomy.parent)
+    options = ("--data.taxonomy", taxonomy.name, "--data.channels.lidar", "[LIDAR_FRONT_LEFT]", "--evaluate", "true")
     quick = ("--model.tasks.detection.init_args.head.init_args.score_threshold", 0.0)
     assert small("finetune", data, run, "--steps", 2, *options, *quick) == 0
     results = json.loads((run / "evaluation" / "val" / "predictions.json").read_text())["results"]
     names = {box["detection_name"] for boxes in results.values() for box in boxes}
     assert names and names <= {"walker", "vehicle"}
+    monkeypatch.chdir(run)  # the run does not depend on the folder that it was started in
     assert avjepa("evaluate", "--run", run) == 0, "the run's own taxonomy and channels are read again"
     channels = tmp_path / "channels.yaml"
     channels.write_text("lidar: [LIDAR_X]\n")

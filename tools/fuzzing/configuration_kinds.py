@@ -158,7 +158,7 @@ def studies(random: Random, world: World) -> Trial:
     change, place, _, new, document = spoilt_document(random, document, list(paths(document)))
     path.write_text(yaml.safe_dump(document), encoding="utf-8")
     keys = tuple(part for part in place if isinstance(part, str))
-    return Trial(f"study: {change}", (world.study(path),), (path.name, *keys, *_said(new)))
+    return Trial(f"study: {change}", (world.study(path),), (path.name, CELL, *keys, *_said(new)))
 
 
 STUDY = """
@@ -177,3 +177,5 @@ methods:
   jepa: {pretrain: CONFIGS/pretrain/lidar_tiny.yaml}
 """
 """A study of one cell."""
+CELL = "frozen-jepa-p0-1-1scenes-s0"
+"""Its name, which is said where its training fails."""

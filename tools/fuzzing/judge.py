@@ -105,7 +105,7 @@ def verdict(trial: Trial, outcome: Outcome, world: World, before: dict[str, int]
         return "half-written"
     if outcome.code == 0:
         return "silent" if trial.must_object(outcome.command) and not _said(outcome) else "ok"
-    if results_of(world) != before:
+    if results_of(world) != before and outcome.command != "label-efficiency":  # whose finished jobs are kept
         return "half-written"
     lines = [line for line in outcome.stderr.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("avjepa: error: ")]
