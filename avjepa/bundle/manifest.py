@@ -55,7 +55,13 @@ def read_manifest(path: Path) -> Manifest:
     try:
         content = read_json(path)
     except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file; a bundle holds {path.name} and {path.stem}.safetensors") from error
+        within = path.parent / path.stem / path.name
+        hint = (
+            f"the bundle is the folder {within.parent}; give that"
+            if within.is_file()
+            else f"a bundle holds {path.name} and {path.stem}.safetensors"
+        )
+        raise UserError(f"{path}: no such file; {hint}") from error
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read as JSON ({error}); export it again") from error
     if not isinstance(content, dict):

@@ -10,8 +10,10 @@ from avjepa.commands.configurations import read_yaml
 from avjepa.commands.finetune import FinetuneCLI
 from avjepa.commands.parsing import run_function
 from avjepa.commands.scoring import require_own_results, score
+from avjepa.commands.splits import scenes_of
 from avjepa.data.channels import load_channels
 from avjepa.data.loading.datamodule import DetectionDataModule
+from avjepa.data.taxonomy import Taxonomy, load_taxonomy
 from avjepa.errors import UserError
 from avjepa.finetune.lightning_model import FinetuneModule
 
@@ -72,15 +74,35 @@ def evaluate(
     changes: dict[str, Any] = {name: str(value) for name, value in given.items() if value is not None}
     if channels is not None:
         changes["channels"] = {kind: list(names) for kind, names in asdict(load_channels(channels)).items()}
+    before = str(config["data"].get("taxonomy", "nuscenes"))
     config = for_scoring(config, out or run, changes, {"accelerator": accelerator, "devices": devices})
     require_trusted_run(config, file)
     cli = FinetuneCLI("finetune", FinetuneModule, DetectionDataModule, config)
+    if taxonomy is not None:
+        require_same_classes(cli.datamodule.taxonomy, load_taxonomy(before), taxonomy, run)
+    scenes_of(cli.datamodule.open(), cli.datamodule.eval_split, "--split")
     require_same_model(cli.model, content, path)
     cli.model.load_state_dict(content["state_dict"])
     with cli.folder_held():
         if cli.trainer.is_global_zero and not overwrite:
             require_own_results(cli)
         score(cli, fast)
+
+
+def require_same_classes(given: Taxonomy, trained: Taxonomy, name: str, run: Path) -> None:
+    """Raise unless two taxonomies have the same classes in the same order: a head's outputs are those of one.
+
+    Raises:
+        UserError: naming the classes that differ.
+    """
+    if given.classes == trained.classes:
+        return
+    without = ", ".join(kind for kind in trained.classes if kind not in given.classes) or "none"
+    added = ", ".join(kind for kind in given.classes if kind not in trained.classes) or "none"
+    raise UserError(
+        f"--taxonomy {name}: its classes are not those that {run} was trained for, in their order (missing: {without}; "
+        f"new: {added}); give a taxonomy of the same classes, or fine-tune with this one"
+    )
 
 
 _PLAIN = ("dataroot", "version", "taxonomy", "train_split", "eval_split", "validation_split", "scenes")

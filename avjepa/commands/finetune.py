@@ -104,5 +104,6 @@ def run(arguments: Sequence[str] | Mapping[str, Any]) -> None:
     cli = FinetuneCLI("finetune", FinetuneModule, DetectionDataModule, arguments)
     with cli.folder_held():
         cli.fit()
+        cli.say_what_there_is()
         if cli.config.evaluate:
             score(cli)

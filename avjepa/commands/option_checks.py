@@ -58,6 +58,8 @@ def require_readable_files(arguments: Sequence[str]) -> None:
     for path in [value for name, value in itertools.pairwise(words) if name in ("--config", "-c")]:
         try:
             require_bounded(read_text(path))
+        except FileNotFoundError as error:
+            raise UserError(f"--config {path}: there is no such file; correct its path") from error
         except (OSError, ValueError, yaml.YAMLError) as error:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else " ".join(str(error).split())
             raise UserError(f"--config {path}: cannot be read as YAML in UTF-8 ({reason})") from error

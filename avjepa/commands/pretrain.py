@@ -67,6 +67,7 @@ def run(arguments: Sequence[str] | Mapping[str, Any]) -> None:
     cli = PretrainCLI("pretrain", PretrainModule, PretrainDataModule, arguments)
     with cli.folder_held():
         cli.fit()
+        cli.say_what_there_is()
         if cli.trainer.is_global_zero:
             manifest = cli.export()
             print(f"{cli.out / BUNDLE}: {manifest.parameters} parameters in {manifest.tensors} tensors")

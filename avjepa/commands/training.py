@@ -247,6 +247,14 @@ class TrainingCLI(LightningCLI):
         except SystemExit as stop:  # Lightning's answer to Ctrl-C
             raise KeyboardInterrupt from stop
 
+    def say_what_there_is(self) -> None:
+        """One line on the finished training: its last loss, and where checkpoint and curves lie."""
+        loss = self.trainer.callback_metrics.get("train/loss")
+        final = "" if loss is None else f", final loss {float(loss):.4g}"
+        curves = [name for name in ("metrics.csv", "tensorboard") if (self.out / name).exists()]
+        shown = f", curves {' and '.join(str(self.out / name) for name in curves)}" if curves else ""
+        status(f"{self.trainer.global_step} steps done{final}; checkpoint {self.out / CHECKPOINTS / LAST}{shown}")
+
     def yaml(self) -> str:
         """The full configuration."""
         text: str = self.parser.dump(self.config, skip_none=False, format="yaml")

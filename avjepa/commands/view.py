@@ -40,6 +40,7 @@ def view(
         lidar_sweeps: LiDAR sweeps to draw.
         window: also open an open3d window with the point cloud and the boxes.
     """
+    from avjepa.commands.splits import scenes_of
     from avjepa.data.channels import load_channels
     from avjepa.data.datasets import open_dataset
     from avjepa.data.files.images import ImageTransform
@@ -52,7 +53,7 @@ def view(
         raise UserError(f"--out {out}: the picture is a PNG; give a name that ends in .png")
     dataset = open_dataset(data, version, load_channels(channels), load_taxonomy(taxonomy))
     classes = dataset.taxonomy
-    keyframes = dataset.moments(dataset.scenes_of(split), keyframes_only=True).tolist()
+    keyframes = dataset.moments(scenes_of(dataset, split, "--split"), keyframes_only=True).tolist()
     if token is not None:
         keyframes = [moment for moment in keyframes if dataset.token_of(moment) == token]
         if not keyframes:
@@ -69,6 +70,9 @@ def view(
     if predictions is not None:
         found = read_detections(predictions, sample.token, sample.global_from_level, classes)
         sure = found.scores >= minimum_score
+        if not sure.any():
+            best = f"the best has {float(found.scores.max()):.3f}" if len(found.scores) else "there is none"
+            print(f"no prediction has a score of --minimum_score {minimum_score:g} or more: {best}")
         detections = (found.boxes[sure], found.scores[sure], found.class_index[sure])
     draw_sample(sample, out, detections, classes.classes)
     print(out)

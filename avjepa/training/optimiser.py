@@ -152,8 +152,8 @@ def planned_steps(trainer: Trainer) -> int:
     """Optimiser steps of the whole training.
 
     Raises:
-        UserError: ``trainer.max_steps`` is not set; the schedule would not know where it ends.
+        UserError: ``trainer.max_steps`` is not set, or 0; the schedule would not know where it ends.
     """
     if trainer.max_steps < 1:
-        raise UserError("trainer.max_steps is not set; give the number of optimiser steps")
+        raise UserError(f"trainer.max_steps: must be at least 1, got {trainer.max_steps}; say how many optimiser steps")
     return trainer.max_steps

@@ -1,4 +1,4 @@
-"""A training that cannot begin leaves its folder as it was: one that was not there is not there afterwards."""
+"""A training that cannot begin leaves its folder as it was; one that is finished says what it left there."""
 
 import json
 import shutil
@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from avjepa.training.metrics import read_curves
 from tests.commands.small import small
 from tests.commands.test_bad_input import refused, truncate
 from tests.commands.test_training import VERSION
@@ -19,6 +20,17 @@ def pretrained(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("pretrained") / "run"
     assert small("pretrain", tiny, run, "--steps", 1) == 0
     return run
+
+
+def test_a_finished_training_says_what_it_left_where(
+    tiny: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    assert small("pretrain", tiny, run, "--steps", 2) == 0
+    _, losses = read_curves(run / "metrics.csv")["train/loss"]
+    (line,) = [line for line in capfd.readouterr().err.splitlines() if "steps done" in line]
+    assert f"2 steps done, final loss {losses[-1]:.4g}; checkpoint {run}/checkpoints/last.ckpt" in line
+    assert f"curves {run}/metrics.csv and {run}/tensorboard" in line
 
 
 def change_table(data: Path, table: str, change: Callable[[list[Any]], object]) -> None:
@@ -58,7 +70,7 @@ def test_options_that_no_training_can_begin_with(
 
 def test_no_box_to_learn_from(copy: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     change_table(copy, "sample_annotation", list.clear)
-    refused(capfd, small("finetune", copy, tmp_path / "out", "--steps", 1), "box")
+    refused(capfd, small("finetune", copy, tmp_path / "out", "--steps", 1), "no keyframe has an annotated box")
     assert not (tmp_path / "out").exists()
 
 
@@ -88,3 +100,15 @@ def test_a_run_that_is_there_stays_as_it_was(
     before = contents(run)
     refused(capfd, small("pretrain", tiny, run, "--steps", 2, *options))
     assert contents(run) == before
+
+
+def test_the_folder_of_a_run_is_no_bundle_but_holds_one(
+    pretrained: Path, tiny: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    given = ("--steps", 1, "--bundle", pretrained)
+    refused(capfd, small("finetune", tiny, tmp_path / "out", *given), f"is the folder {pretrained / 'backbone'}")
+
+
+def test_configuration_file_that_is_not_there(tiny: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    code = small("pretrain", tiny, tmp_path / "out", "--steps", 1, "--config", "nowhere.yaml")
+    refused(capfd, code, "--config nowhere.yaml: there is no such file")

@@ -10,6 +10,7 @@ import pytest
 import torch
 import yaml
 
+import avjepa as avjepa_package
 from avjepa.bundle import TRUSTED
 from avjepa.locking import locked
 from tests.commands.small import small
@@ -211,3 +212,14 @@ def test_a_folder_that_is_being_written_is_left_alone(
         refused(capfd, evaluate(run, tiny, "--fast"), str(run), "is being written")
         assert evaluate(run, tiny, "--fast", "--out", tmp_path / "elsewhere") == 0
     assert not (run / "evaluation").exists()
+
+
+def test_other_classes_and_splits_are_told_by_their_names(
+    run: Path, tiny: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    refused(capfd, evaluate(run, tiny, "--split", "nope"), "--split", "'nope'", "train, val")
+    nuscenes = yaml.safe_load((Path(avjepa_package.__file__).parent / "data/taxonomies/nuscenes.yaml").read_text())
+    text = yaml.safe_dump(nuscenes, sort_keys=False).replace("bicycle", "velocipede")
+    (tmp_path / "mine.yaml").write_text(text)
+    code = evaluate(run, tiny, "--taxonomy", tmp_path / "mine.yaml")
+    refused(capfd, code, "--taxonomy", "missing: bicycle", "new: velocipede")

@@ -25,7 +25,16 @@ def require_something_to_teach(source: DrivingDataset, moments: Int64[Array, "it
         UserError: says why there is nothing to teach.
     """
     if not len(boxes.item):
-        raise UserError(f"{source.name}: the chosen scenes hold no annotated box; choose other scenes")
+        there = len(source.boxes(source.moments(keyframes_only=True)).item)
+        if not there:
+            raise UserError(
+                f"{source.name}: no keyframe has an annotated box, so there is nothing to fine-tune on; annotate boxes "
+                "(sample_annotation), or use a data set that has them"
+            )
+        raise UserError(
+            f"{source.name}: none of its {there} annotated boxes is in the chosen scenes; choose others with "
+            "data.train_split or data.scenes"
+        )
     of_class = boxes.class_index >= 0
     if not of_class.any():
         raise UserError(

@@ -60,7 +60,10 @@ def test_a_class_map_in_the_configuration_teaches_them(renamed: Path, tmp_path: 
 
 def test_scenes_without_any_box_are_refused(copy: Path) -> None:
     edit(copy, "sample_annotation", lambda rows: [row for row in rows if row["sample_token"].startswith("sample-1")])
-    with pytest.raises(UserError, match="the chosen scenes hold no annotated box; choose other scenes"):
+    with pytest.raises(
+        UserError,
+        match="none of its 10 annotated boxes is in the chosen scenes; choose others",
+    ):
         module(copy).train_dataloader()
 
 
