@@ -99,20 +99,31 @@ def write_radar(path: PathLike, points: Float32[Array, "point 18"]) -> None:
     empty cloud.
     """
     count = max(len(points), 1)
-    records = np.zeros(count, _record(RADAR_FILE_FIELDS, _RADAR_TYPES.split(), _RADAR_SIZES.split()))
+    records = np.zeros(count, radar_record())
     for column, name in enumerate(RADAR_FILE_FIELDS):
         if len(points):
             records[name] = points[:, column]
         elif records.dtype[name].kind == "f":
             records[name] = np.nan
+    header = radar_header(count)
+    page = 4096
+    _write(path, header + records.tobytes() + bytes(page - len(header)))
+
+
+def radar_record() -> "np.dtype[Any]":
+    """One return in a nuScenes radar file: 43 bytes, fields ``RADAR_FILE_FIELDS``."""
+    return _record(RADAR_FILE_FIELDS, _RADAR_TYPES.split(), _RADAR_SIZES.split())
+
+
+def radar_header(count: int) -> bytes:
+    """The text at the beginning of a nuScenes radar file of so many returns."""
     header = (
         "# .PCD v0.7 - Point Cloud Data file format\nVERSION 0.7\n"
         f"FIELDS {' '.join(RADAR_FILE_FIELDS)}\nSIZE {_RADAR_SIZES}\nTYPE {_RADAR_TYPES}\n"
         f"COUNT {' '.join('1' for _ in RADAR_FILE_FIELDS)}\n"
         f"WIDTH {count}\nHEIGHT 1\nVIEWPOINT 0 0 0 1 0 0 0\nPOINTS {count}\nDATA binary\n"
-    ).encode()
-    page = 4096
-    _write(path, header + records.tobytes() + bytes(page - len(header)))
+    )
+    return header.encode()
 
 
 def _content(path: PathLike) -> UInt8[Array, "byte"]:
