@@ -6,6 +6,7 @@ native algorithm. Exits with code 1 if anything differs by more than the toleran
 
 import argparse
 import sys
+from collections.abc import Iterator
 from types import ModuleType
 
 import torch
@@ -70,6 +71,17 @@ def errors(layer: Layer, backend: ModuleType, indices: Tensor) -> list[float]:
     ]
 
 
+def parity(device: torch.device) -> Iterator[tuple[Layer, int, str, list[float]]]:
+    """Every layer with every backend, on few sites and on many: layer, sites, backend, ``errors``."""
+    backends = [torch_backend] + [spconv_backend] * spconv_backend.is_available()
+    for layer in LAYERS:
+        layer = layer.to(device)
+        for share in (0.01, 0.3):
+            indices = sites(share, device)
+            for backend in backends:
+                yield layer, len(indices), backend.__name__.split(".")[-1], errors(layer, backend, indices)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--device", type=torch.device, default=torch.device("cuda"))
@@ -79,18 +91,11 @@ def main() -> int:
         parser.error("no CUDA device here; --device cpu checks what can be checked without one")
     table = Table("layer", "sites", "backend", *QUANTITIES, "verdict", title=f"Relative deviation, {options.device}")
     failed = False
-    backends = [torch_backend] + [spconv_backend] * spconv_backend.is_available()
-    for layer in LAYERS:
-        layer = layer.to(options.device)
-        for share in (0.01, 0.3):
-            indices = sites(share, options.device)
-            for backend in backends:
-                deviations = errors(layer, backend, indices)
-                good = max(deviations) <= options.tolerance
-                failed |= not good
-                cells = [f"{value:.1e}" for value in deviations]
-                name = backend.__name__.split(".")[-1]
-                table.add_row(str(layer), f"{len(indices):,}", name, *cells, "equal" if good else "[red]DIFFERS")
+    for layer, count, backend, deviations in parity(options.device):
+        good = max(deviations) <= options.tolerance
+        failed |= not good
+        cells = [f"{value:.1e}" for value in deviations]
+        table.add_row(str(layer), f"{count:,}", backend, *cells, "equal" if good else "[red]DIFFERS")
     Console(width=None if Console().is_terminal else 170).print(table)
     return int(failed)
 

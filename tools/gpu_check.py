@@ -1,0 +1,345 @@
+"""Does everything work on this machine's GPU, and how fast? python tools/gpu_check.py [--data DIR --version V]
+
+Checks, each in a row of one table: both sparse backends against dense convolution; one step of the three base
+configurations in float32, bfloat16 and float16, pre-training and fine-tuning; what a step of each costs in time and
+memory, how often it makes the CPU wait for the GPU, and how long it waits for data; exact resume; the boxes that the
+GPU and the CPU predict with the same weights. At most 8 minutes on one GPU.
+
+Without ``--data`` a small synthetic world is made first, which needs open3d. ``--device cpu --quick`` runs the same
+code in small, so that it cannot rot. Exits with code 1 if a check fails.
+"""
+
+import argparse
+import csv
+import json
+import statistics
+import sys
+import tempfile
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from check_sparse_parity import parity
+from lightning import Callback, Trainer
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from avjepa.cli import main as avjepa
+from avjepa.commands.finetune import FinetuneCLI
+from avjepa.commands.pretrain import PretrainCLI
+from avjepa.commands.training import TrainingCLI
+from avjepa.data.loading.datamodule import DetectionDataModule, PretrainDataModule
+from avjepa.finetune.lightning_model import FinetuneModule
+from avjepa.pretrain.lightning_model import PretrainModule
+from avjepa.sparse.conv import backend_for
+from avjepa.training.metrics import read_curves
+
+CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+SENSORS = ("lidar", "camera", "radar")
+PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
+ALIKE = 0.9
+"""Least cosine between the gradient in half precision and that in float32."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: ``passed`` is None for a figure that is no check."""
+
+    check: str
+    subject: str
+    value: float
+    unit: str
+    passed: bool | None = None
+    remark: str = ""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What every check needs to know."""
+
+    device: torch.device
+    quick: bool
+    data: Path
+    version: str
+    scratch: Path
+
+    def configuration(self, command: str, sensor: str) -> Path:
+        """The base configuration; the laptop's in a quick run."""
+        return CONFIGS / command / (f"{sensor}_tiny.yaml" if self.quick else f"{sensor}.yaml")
+
+    def cli(self, command: str, sensor: str, out: str, *more: str, workers: int | None = None) -> TrainingCLI:
+        """The command's own trainer, model and data, not started."""
+        arguments = ["--config", str(self.configuration(command, sensor)), "--data", str(self.data)]
+        arguments += ["--version", self.version, "--out", str(self.scratch / out), "--trainer.devices", "1"]
+        arguments += ["--trainer.accelerator", "gpu" if self.device.type == "cuda" else "cpu"]
+        if workers is not None:
+            arguments += ["--data.workers", str(workers)]
+        if self.quick:
+            arguments += ["--data.batch_size", "2"]
+        if command == "pretrain":
+            return PretrainCLI("pretrain", PretrainModule, PretrainDataModule, [*arguments, *more])
+        arguments += ["--evaluate", "false"]
+        return FinetuneCLI("finetune", FinetuneModule, DetectionDataModule, [*arguments, *more])
+
+
+def check_parity(setting: Setting) -> Iterator[Row]:
+    """Sparse convolution against dense convolution, value and gradients."""
+    for layer, sites, backend, deviations in parity(setting.device):
+        yield Row(
+            f"parity of {backend}", f"{layer}, {sites} sites", max(deviations), "relative", max(deviations) <= 1e-4
+        )
+
+
+def check_precision(setting: Setting) -> Iterator[Row]:
+    """One step of every base configuration in three precisions, and the device synchronisations in it."""
+    for command in ("pretrain", "finetune"):
+        for sensor in SENSORS:
+            yield from _steps_of(setting, command, sensor)
+
+
+def _steps_of(setting: Setting, command: str, sensor: str) -> Iterator[Row]:
+    torch.manual_seed(0)
+    cli = setting.cli(command, sensor, f"step_{command}_{sensor}", workers=0)
+    cli.datamodule.setup("fit")
+    batch = cli.datamodule.transfer_batch_to_device(next(iter(cli.datamodule.train_dataloader())), setting.device, 0)
+    module = cli.model.to(setting.device).train()
+    state = {name: value.clone() for name, value in module.state_dict().items()}
+    exact: Tensor | None = None
+    for name, dtype in PRECISIONS.items():
+        if setting.device.type == "cpu" and dtype == torch.float16:
+            continue
+        module.load_state_dict(state)
+        gradient, loss = _gradient(module, batch, setting.device, dtype)
+        exact = gradient if exact is None else exact
+        cosine = float(torch.nn.functional.cosine_similarity(gradient, exact, dim=0))
+        good = bool(torch.isfinite(gradient).all()) and cosine >= ALIKE
+        subject = f"{command} {sensor} {name}"
+        yield Row("gradient against float32", subject, cosine, "cosine", good, f"loss {loss:.4f}")
+        step = _timed(lambda dtype=dtype: _gradient(module, batch, setting.device, dtype), setting)  # type: ignore[misc]
+        yield Row("forward and backward", subject, step, "ms a batch", None, f"{cli.datamodule.batch_size} samples")
+    if setting.device.type == "cuda":
+        waits = _synchronisations(lambda: _gradient(module, batch, setting.device, torch.bfloat16))
+        places = ", ".join(f"{place} x{count}" for place, count in waits.items())
+        yield Row("synchronisations a step", f"{command} {sensor}", sum(waits.values()), "waits", None, places)
+
+
+def _gradient(module: Any, batch: Any, device: torch.device, dtype: torch.dtype | None) -> tuple[Tensor, float]:
+    """Gradient of all parameters in one row, and the loss; float16's loss is scaled as a GradScaler would."""
+    torch.manual_seed(1)
+    module.zero_grad(set_to_none=True)
+    with torch.autocast(device.type, dtype, enabled=dtype is not None):
+        loss = module.objective(batch).loss if isinstance(module, PretrainModule) else module.model.loss(batch).total
+    scale = 1024.0 if dtype == torch.float16 else 1.0
+    (loss * scale).backward()
+    rows = [p.grad.detach().flatten() if p.grad is not None else p.new_zeros(p.numel()) for p in module.parameters()]
+    return torch.cat(rows).double() / scale, float(loss.detach())
+
+
+def _timed(step: Callable[[], object], setting: Setting) -> float:
+    """Milliseconds, median."""
+    durations = []
+    for repeat in range(2 if setting.quick else 12):
+        _wait(setting.device)
+        start = time.perf_counter()
+        step()
+        _wait(setting.device)
+        if repeat > 1 or setting.quick:
+            durations.append(1e3 * (time.perf_counter() - start))
+    return statistics.median(durations)
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _synchronisations(step: Callable[[], object]) -> dict[str, int]:
+    """How often the CPU waits for the GPU in a step, by the line that makes it wait."""
+    waits: dict[str, int] = {}
+
+    def note(message: Any, category: Any, filename: str, lineno: int, *rest: Any) -> None:
+        stack = [frame for frame in traceback.extract_stack() if "/avjepa/" in frame.filename]
+        place = f"{Path(stack[-1].filename).name}:{stack[-1].lineno}" if stack else f"{Path(filename).name}:{lineno}"
+        waits[place] = waits.get(place, 0) + 1
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.showwarning = note
+        torch.cuda.set_sync_debug_mode("warn")
+        try:
+            step()
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+    return waits
+
+
+def check_training(setting: Setting) -> Iterator[Row]:
+    """Whole trainings with their own loaders: time, memory, waiting for data."""
+    steps = 12 if setting.quick else 40
+    for command in ("pretrain", "finetune"):
+        for sensor in SENSORS:
+            out = f"train_{command}_{sensor}"
+            _restart_peak(setting.device)
+            cli = setting.cli(
+                command, sensor, out, "--steps", str(steps), "--trainer.log_every_n_steps", str(max(1, steps // 4)),
+                workers=0 if setting.quick else 12,
+            )  # fmt: skip
+            cli.fit()
+            curves = read_curves(setting.scratch / out / "metrics.csv")
+            subject, remark = f"{command} {sensor}", f"{cli.datamodule.batch_size} samples, {steps} steps"
+            speed = statistics.median(curves["samples_per_second"][1][1:])
+            yield Row("training", subject, 1e3 * cli.datamodule.batch_size / speed, "ms a step", None, remark)
+            waiting = statistics.mean(curves["data_wait_share"][1][1:])
+            yield Row("waiting for data", subject, 100 * waiting, "%", None, remark)
+            if setting.device.type == "cuda":
+                peak = torch.cuda.max_memory_allocated(setting.device) / 2**30
+                yield Row("memory of the GPU", subject, peak, "GiB", None, remark)
+
+
+def _restart_peak(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+class StopAfter(Callback):
+    """Ends a training before its time, as a signal would."""
+
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
+
+    def on_train_batch_end(self, trainer: Trainer, *batch: Any) -> None:
+        """Ask the trainer to stop."""
+        trainer.should_stop = trainer.global_step >= self.steps
+
+
+def check_resume(setting: Setting) -> Iterator[Row]:
+    """A run that is stopped half-way and resumed ends with the weights of one that is not."""
+    for sensor in SENSORS:
+        straight, broken = f"straight_{sensor}", f"broken_{sensor}"
+        more = ("--checkpoint_every", "2", "--trainer.precision", "bf16-mixed")
+        setting.cli("pretrain", sensor, straight, "--steps", "4", *more, workers=0).fit()
+        again = f"again_{sensor}"
+        setting.cli("pretrain", sensor, again, "--steps", "4", *more, workers=0).fit()
+        stopped = setting.cli("pretrain", sensor, broken, "--steps", "4", *more, workers=0)
+        stopped.trainer.callbacks.insert(0, StopAfter(2))  # type: ignore[attr-defined]
+        stopped.fit()
+        setting.cli("pretrain", sensor, broken, "--steps", "4", "--ckpt_path", "last", *more, workers=0).fit()
+        repeated = _difference(setting.scratch / straight, setting.scratch / again)
+        resumed = _difference(setting.scratch / straight, setting.scratch / broken)
+        yield Row("the same run again", f"pretrain {sensor}", repeated, "largest difference of a weight")
+        yield Row(
+            "resumed run", f"pretrain {sensor}", resumed, "largest difference of a weight", resumed <= 2 * repeated
+        )
+
+
+def _difference(one: Path, other: Path) -> float:
+    a, b = (
+        torch.load(run / "checkpoints" / "last.ckpt", map_location="cpu", weights_only=True)["state_dict"]
+        for run in (one, other)
+    )
+    return max(float((a[name].double() - b[name].double()).abs().max()) for name in a if a[name].numel())
+
+
+def check_prediction(setting: Setting) -> Iterator[Row]:
+    """The same weights find the same boxes on the GPU and on the CPU."""
+    for sensor in SENSORS:
+        out, steps = setting.scratch / f"boxes_{sensor}", "6" if setting.quick else "60"
+        setting.cli("finetune", sensor, str(out), "--steps", steps, workers=0 if setting.quick else 12).fit()
+        for device in dict.fromkeys(("cpu", setting.device.type)):
+            place = setting.scratch / f"{device}_{sensor}"
+            accelerator = ("--accelerator", "gpu" if device == "cuda" else "cpu")
+            start = time.perf_counter()
+            code = avjepa(
+                ["evaluate", "--run", str(out), "--out", str(place), "--fast", "true", "--devices", "1", *accelerator]
+            )
+            yield Row("evaluate", f"{sensor} on {device}", time.perf_counter() - start, "s", not code)
+        boxes = [_boxes(setting.scratch / f"{device}_{sensor}") for device in ("cpu", setting.device.type)]
+        centre, score = (max(abs(a[i] - b[i]) for a, b in zip(*boxes, strict=True)) for i in (0, 1))
+        yield Row("boxes, GPU against CPU", sensor, centre, "m", centre < 1e-2, f"{len(boxes[0])} boxes")
+        yield Row("scores, GPU against CPU", sensor, score, "", score < 1e-3, f"{len(boxes[0])} boxes")
+
+
+def _boxes(run: Path) -> list[tuple[float, float]]:
+    """Place along x and score of the hundred surest boxes of every keyframe."""
+    (file,) = run.rglob("predictions.json")
+    results = json.loads(file.read_text())["results"]
+    boxes = []
+    for token in sorted(results):
+        surest = sorted(results[token], key=lambda box: -box["detection_score"])[:100]
+        boxes += [(box["translation"][0], box["detection_score"]) for box in surest]
+    return boxes
+
+
+CHECKS = (check_parity, check_precision, check_resume, check_training, check_prediction)
+
+
+def run(setting: Setting, only: list[str]) -> list[Row]:
+    """All rows; a check that breaks is a row that failed."""
+    rows = []
+    for check in CHECKS:
+        if only and check.__name__.removeprefix("check_") not in only:
+            continue
+        start = time.perf_counter()
+        try:
+            for row in check(setting):
+                rows.append(row)
+                print(*(getattr(row, field.name) for field in fields(Row)), sep=" | ", flush=True)
+        except Exception as error:
+            traceback.print_exc()
+            rows.append(Row(check.__name__, "broke off", float("nan"), "", False, f"{type(error).__name__}: {error}"))
+        rows.append(Row("time of the check", check.__name__, time.perf_counter() - start, "s"))
+    return rows
+
+
+def describe(device: torch.device) -> str:
+    """Hardware and versions."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
+    return (
+        f"{name}, torch {torch.__version__}, sparse convolutions by {backend_for(device.type).__name__.split('.')[-1]}"
+    )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--device", type=torch.device, default=torch.device("cuda"), help="cuda, cuda:N or cpu")
+    parser.add_argument("--quick", action="store_true", help="the laptop's configurations and few steps")
+    parser.add_argument("--data", type=Path, default=None, help="a nuScenes root; without it a world is made")
+    parser.add_argument("--version", default="v1.0-synth", help="name of its folder of tables")
+    parser.add_argument("--out", type=Path, default=None, help="a CSV file for the table")
+    parser.add_argument("--only", nargs="*", default=[], help="parity, precision, resume, training, prediction")
+    options = parser.parse_args()
+    if options.device.type == "cuda" and not torch.cuda.is_available():
+        parser.error("no CUDA device here; --device cpu --quick checks what can be checked without one")
+    with tempfile.TemporaryDirectory() as scratch:
+        data = options.data
+        if data is None:
+            data = Path(scratch) / "data"
+            world = ["--scenes", "4", "--keyframes", "4", "--val_fraction", "0.25"]
+            world += ["--image_width", "400" if options.quick else "1600", "--sweep_rate", "20"]
+            avjepa(["synth", "--out", str(data), *world])
+        rows = run(Setting(options.device, options.quick, data, options.version, Path(scratch)), options.only)
+    table = Table(*(field.name for field in fields(Row)), title=describe(options.device))
+    for row in rows:
+        verdict = "" if row.passed is None else "passed" if row.passed else "[red]FAILED"
+        table.add_row(row.check, row.subject, f"{row.value:,.4g}", row.unit, verdict, row.remark)
+    Console(width=None if Console().is_terminal else 200).print(table)
+    if options.out is not None:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        with options.out.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow([*(field.name for field in fields(Row)), "hardware"])
+            for row in rows:
+                cells = [getattr(row, field.name) for field in fields(Row)]
+                writer.writerow([*cells[:2], f"{row.value:.6g}", *cells[3:], describe(options.device)])
+    return int(any(row.passed is False for row in rows))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
