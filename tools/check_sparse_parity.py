@@ -1,4 +1,4 @@
-"""Compare both sparse backends with dense convolution, in value and gradient: python tools/check_sparse_parity.py
+"""Compare the sparse backends with dense convolution, in value and gradient: python tools/check_sparse_parity.py
 
 Meant for a machine with CUDA, where spconv runs kernels that no test on the CPU reaches; ``--device cpu`` runs its
 native algorithm. Exits with code 1 if anything differs by more than the tolerance, relative to the largest dense value.
@@ -7,7 +7,6 @@ native algorithm. Exits with code 1 if anything differs by more than the toleran
 import argparse
 import sys
 from collections.abc import Iterator
-from types import ModuleType
 
 import torch
 from rich.console import Console
@@ -15,9 +14,11 @@ from rich.table import Table
 from torch import Tensor
 from torch.nn import functional
 
-from avjepa.sparse import spconv_backend, torch_backend
-from avjepa.sparse.conv import SparseConv3d, SubmanifoldConv3d
+from avjepa.sparse.backend import SparseBackend
+from avjepa.sparse.conv import ON_CUDA, SparseConv3d, SubmanifoldConv3d
+from avjepa.sparse.spconv_backend import TRITON
 from avjepa.sparse.tensor import SparseTensor
+from avjepa.sparse.torch_backend import TORCH
 
 Layer = SubmanifoldConv3d | SparseConv3d
 SHAPE, BATCH = (16, 20, 28), 3
@@ -50,13 +51,13 @@ def dense(layer: Layer, rows: Tensor, indices: Tensor, outputs: Tensor) -> Tenso
     return result.permute(0, 2, 3, 4, 1)[tuple(outputs.long().T)]
 
 
-def errors(layer: Layer, backend: ModuleType, indices: Tensor) -> list[float]:
+def errors(layer: Layer, backend: SparseBackend, indices: Tensor) -> list[float]:
     """Largest deviation of each of ``QUANTITIES``, relative to the largest dense value; infinite for wrong sites."""
     generator = torch.Generator().manual_seed(1)
     rows = torch.randn(len(indices), layer.in_channels, generator=generator).to(indices.device).requires_grad_()
     x = SparseTensor(rows, indices, SHAPE, BATCH)
     book = backend.rulebook(x, layer.kernel, layer.stride, layer.padding, layer.submanifold)
-    reference_book = torch_backend.rulebook(x, layer.kernel, layer.stride, layer.padding, layer.submanifold)
+    reference_book = TORCH.rulebook(x, layer.kernel, layer.stride, layer.padding, layer.submanifold)
     if set(map(tuple, book.indices.tolist())) != set(map(tuple, reference_book.indices.tolist())):
         return [float("inf")] * len(QUANTITIES)
     result = backend.convolve(rows, layer.weight, book)
@@ -73,13 +74,13 @@ def errors(layer: Layer, backend: ModuleType, indices: Tensor) -> list[float]:
 
 def parity(device: torch.device) -> Iterator[tuple[Layer, int, str, list[float]]]:
     """Every layer with every backend, on few sites and on many: layer, sites, backend, ``errors``."""
-    backends = [torch_backend] + [spconv_backend] * spconv_backend.is_available()
+    backends = [b for b in ON_CUDA if b.is_available() and (b is not TRITON or device.type == "cuda")]
     for layer in LAYERS:
         layer = layer.to(device)
         for share in (0.01, 0.3):
             indices = sites(share, device)
             for backend in backends:
-                yield layer, len(indices), backend.__name__.split(".")[-1], errors(layer, backend, indices)
+                yield layer, len(indices), backend.name, errors(layer, backend, indices)
 
 
 def main() -> int:

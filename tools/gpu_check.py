@@ -181,7 +181,7 @@ def _synchronisations(step: Callable[[], object]) -> dict[str, int]:
 
 def check_training(setting: Setting) -> Iterator[Row]:
     """Whole trainings with their own loaders: time, memory, waiting for data."""
-    steps = 12 if setting.quick else 40
+    steps = 20 if setting.quick else 40
     for command in ("pretrain", "finetune"):
         for sensor in SENSORS:
             out = f"train_{command}_{sensor}"
@@ -301,9 +301,7 @@ def run(setting: Setting, only: list[str]) -> list[Row]:
 def describe(device: torch.device) -> str:
     """Hardware and versions."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
-    return (
-        f"{name}, torch {torch.__version__}, sparse convolutions by {backend_for(device.type).__name__.split('.')[-1]}"
-    )
+    return f"{name}, torch {torch.__version__}, sparse convolutions by {backend_for(device.type).name}"
 
 
 def main() -> int:

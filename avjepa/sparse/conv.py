@@ -1,32 +1,54 @@
-"""Sparse 3-D convolution layers with one parameter layout and two backends: spconv on CUDA, plain torch elsewhere.
+"""Sparse 3-D convolution layers with one parameter layout and several backends: spconv or
+spconv-triton on CUDA, plain torch elsewhere.
 
 On the CPU both backends equal dense convolution within float32's rounding. spconv's native algorithm is 10 to 20 %
 faster there on real clouds (``tools/benchmark/sparse_backends.py``); plain torch is used all the same: it is
 bit-reproducible, which exact resume needs, and does not depend on which build of spconv is installed.
 """
 
+import os
 import warnings
 from functools import cache
-from types import ModuleType
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from avjepa.sparse import spconv_backend, torch_backend
+from avjepa.errors import UserError
+from avjepa.sparse.backend import SparseBackend
 from avjepa.sparse.rulebook import Size3
+from avjepa.sparse.spconv_backend import SPCONV, TRITON
 from avjepa.sparse.tensor import SparseTensor
+from avjepa.sparse.torch_backend import TORCH
+
+CHOICE = "AVJEPA_SPARSE_BACKEND"
+"""Environment variable that names the backend on CUDA: spconv, triton or torch."""
+ON_CUDA = (SPCONV, TRITON, TORCH)
+"""In the order of preference."""
 
 
 @cache
-def backend_for(device_type: str) -> ModuleType:
-    """The module that convolves on this kind of device: it has ``rulebook`` and ``convolve``."""
+def backend_for(device_type: str) -> SparseBackend:
+    """The backend that convolves on this kind of device: plain torch, but on CUDA the first of ``ON_CUDA`` installed.
+
+    Raises:
+        UserError: ``AVJEPA_SPARSE_BACKEND`` names none that is installed.
+    """
     if device_type != "cuda":
-        return torch_backend
-    if spconv_backend.is_available():
-        return spconv_backend
-    warnings.warn("spconv is not installed: sparse convolutions on CUDA run in plain torch, slower", stacklevel=2)
-    return torch_backend
+        return TORCH
+    installed = {backend.name: backend for backend in ON_CUDA if backend.is_available()}
+    chosen = os.environ.get(CHOICE)
+    if chosen is not None:
+        if chosen not in installed:
+            raise UserError(f"{CHOICE}={chosen}: is not installed; choose one of {', '.join(installed)}")
+        return installed[chosen]
+    backend = next(iter(installed.values()))
+    if backend is TORCH:
+        warnings.warn(
+            "neither spconv nor spconv-triton is installed: sparse convolutions on CUDA run in plain torch, slower",
+            stacklevel=2,
+        )
+    return backend
 
 
 class _SparseConvolution(nn.Module):

@@ -7,23 +7,32 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from avjepa.sparse.backend import SparseBackend
 from avjepa.sparse.rulebook import Rulebook, Size3, strided_rulebook, submanifold_rulebook
 from avjepa.sparse.tensor import SparseTensor
 
 
-def rulebook(x: SparseTensor, kernel: Size3, stride: Size3, padding: Size3, submanifold: bool) -> Rulebook:
-    """Geometry of a convolution on the sites of ``x``."""
-    if submanifold:
-        return submanifold_rulebook(x.indices, x.spatial_shape, kernel)
-    return strided_rulebook(x.indices, x.spatial_shape, kernel, stride, padding)
+class TorchBackend(SparseBackend):
+    """Runs everywhere and gives the same bits again."""
 
+    name = "torch"
 
-def convolve(
-    features: Float[Tensor, "site input"], weight: Float[Tensor, "output z y x input"], book: Rulebook
-) -> Float[Tensor, "output_site output"]:
-    """Features on the output sites. Differentiable once in features and weight."""
-    result: Tensor = _GatherMatmulScatter.apply(features, weight, book)  # type: ignore[no-untyped-call]
-    return result
+    def is_available(self) -> bool:
+        """Always."""
+        return True
+
+    def rulebook(self, x: SparseTensor, kernel: Size3, stride: Size3, padding: Size3, submanifold: bool) -> Rulebook:
+        """Geometry of a convolution on the sites of ``x``."""
+        if submanifold:
+            return submanifold_rulebook(x.indices, x.spatial_shape, kernel)
+        return strided_rulebook(x.indices, x.spatial_shape, kernel, stride, padding)
+
+    def convolve(
+        self, features: Float[Tensor, "site input"], weight: Float[Tensor, "output z y x input"], book: Rulebook
+    ) -> Float[Tensor, "output_site output"]:
+        """Features on the output sites. Differentiable once in features and weight."""
+        result: Tensor = _GatherMatmulScatter.apply(features, weight, book)  # type: ignore[no-untyped-call]
+        return result
 
 
 class _GatherMatmulScatter(torch.autograd.Function):
@@ -74,3 +83,6 @@ def _gradients(
         if blocks:
             blocks[element].copy_(sent.T @ seen)
     return of_features, of_weight
+
+
+TORCH = TorchBackend()

@@ -1,7 +1,5 @@
 """Sparse convolutions against dense ones, in value and gradient, for both backends."""
 
-from types import ModuleType
-
 import pytest
 import torch
 from hypothesis import given, settings
@@ -9,16 +7,19 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
-from avjepa.sparse import spconv_backend, torch_backend
+from avjepa.errors import UserError
+from avjepa.sparse.backend import SparseBackend
 from avjepa.sparse.conv import SparseConv3d, SubmanifoldConv3d, backend_for
+from avjepa.sparse.spconv_backend import SPCONV
 from avjepa.sparse.tensor import SparseTensor
+from avjepa.sparse.torch_backend import TORCH
 
 BACKENDS = [
-    pytest.param(torch_backend, id="torch"),
+    pytest.param(TORCH, id="torch"),
     pytest.param(
-        spconv_backend,
+        SPCONV,
         id="spconv",
-        marks=pytest.mark.skipif(not spconv_backend.is_available(), reason="spconv is not installed"),
+        marks=pytest.mark.skipif(not SPCONV.is_available(), reason="spconv is not installed"),
     ),
 ]
 
@@ -79,8 +80,8 @@ def check_against_dense(
 
 
 @pytest.fixture(params=BACKENDS)
-def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    chosen: ModuleType = request.param
+def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> SparseBackend:
+    chosen: SparseBackend = request.param
     monkeypatch.setattr("avjepa.sparse.conv.backend_for", lambda device_type: chosen)
     return chosen
 
@@ -217,7 +218,7 @@ def test_both_backends_hold_the_same_parameters():
 
 
 def test_the_cpu_runs_plain_torch():
-    assert backend_for("cpu") is torch_backend
+    assert backend_for("cpu") is TORCH
 
 
 def test_even_submanifold_kernel_is_refused():
@@ -229,3 +230,14 @@ def test_wrong_number_of_channels_is_named():
     x = SparseTensor(torch.zeros(0, 3), torch.zeros(0, 4, dtype=torch.int32), (8, 8, 8), 2)
     with pytest.raises(ValueError, match="3 channels"):
         SubmanifoldConv3d(4, 4)(x)
+
+
+def test_the_backend_on_cuda_is_a_choice(monkeypatch):
+    backend_for.cache_clear()
+    monkeypatch.setenv("AVJEPA_SPARSE_BACKEND", "torch")
+    assert backend_for("cuda") is TORCH
+    backend_for.cache_clear()
+    monkeypatch.setenv("AVJEPA_SPARSE_BACKEND", "minkowski")
+    with pytest.raises(UserError, match=r"AVJEPA_SPARSE_BACKEND=minkowski: is not installed; choose one of .*torch"):
+        backend_for("cuda")
+    backend_for.cache_clear()

@@ -3,7 +3,6 @@
 On the CPU spconv runs its native algorithm, the only one that it has there.
 """
 
-from types import ModuleType
 from typing import Any
 
 import torch
@@ -12,8 +11,9 @@ from timing import argument_parser, describe, measure, print_table
 
 from avjepa.encoders.lidar.voxelise import VoxelGrid, voxelised
 from avjepa.geometry.grid import BEVGrid
-from avjepa.sparse import spconv_backend, torch_backend
-from avjepa.sparse.conv import SparseConv3d, SubmanifoldConv3d
+from avjepa.sparse.backend import SparseBackend
+from avjepa.sparse.conv import ON_CUDA, SparseConv3d, SubmanifoldConv3d
+from avjepa.sparse.spconv_backend import TRITON
 from avjepa.sparse.tensor import SparseTensor
 
 LAYERS = (
@@ -25,7 +25,7 @@ LAYERS = (
 COLUMNS = ("voxel", "layer", "backend", "ms/sample search", "ms/sample forward", "ms/sample forward+backward")
 
 
-def row(layer: SubmanifoldConv3d | SparseConv3d, backend: ModuleType, x: SparseTensor, options: Any) -> list[Any]:
+def row(layer: SubmanifoldConv3d | SparseConv3d, backend: SparseBackend, x: SparseTensor, options: Any) -> list[Any]:
     geometry = (layer.kernel, layer.stride, layer.padding, layer.submanifold)
     book = backend.rulebook(x, *geometry)
     features = x.features.clone().requires_grad_()
@@ -46,7 +46,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     points = lidar_batch(options.data, options.batch_size, options.device).lidar
     assert points is not None
-    backends = [torch_backend] + [spconv_backend] * spconv_backend.is_available()
+    backends = [b for b in ON_CUDA if b.is_available() and (b is not TRITON or options.device.type == "cuda")]
     rows = []
     for size, height in ((0.2, 0.25), (0.1, 0.2)):
         sites = voxelised(points, VoxelGrid(BEVGrid(-51.2, 51.2, -51.2, 51.2, size), -3.0, 5.0, height))
@@ -55,7 +55,7 @@ def main() -> None:
             layer = layer.to(options.device)
             x = sites.with_features(torch.randn(len(sites.indices), layer.in_channels, device=options.device))
             for backend in backends:
-                rows.append((voxel, name, backend.__name__.split(".")[-1], *row(layer, backend, x, options)))
+                rows.append((voxel, name, backend.name, *row(layer, backend, x, options)))
     print_table(f"Sparse backends, batch {options.batch_size}: {describe(options.device)}", COLUMNS, rows)
 
 
