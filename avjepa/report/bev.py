@@ -18,7 +18,7 @@ from matplotlib.patches import Circle, Patch, Polygon
 from torch import Tensor
 
 from avjepa.data.arrays import Array
-from avjepa.data.nuscenes.schema import RADAR_FIELDS
+from avjepa.data.files.point_fields import RADAR_FIELDS
 from avjepa.data.sample import Sample
 from avjepa.geometry.boxes import box_corners
 from avjepa.report.style import CANVAS, CANVAS_INK, CANVAS_RULE, CLASSES, class_colours, picture

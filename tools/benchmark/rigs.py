@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from avjepa.data.nuscenes.schema import RADAR_FIELDS
+from avjepa.data.files.point_fields import RADAR_FIELDS
 from avjepa.data.sample import Batch, Cameras, Points
 from avjepa.geometry.grid import BEVGrid
 

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from avjepa.data.nuscenes.schema import RADAR_FIELDS
+from avjepa.data.files.point_fields import RADAR_FIELDS
 from avjepa.data.sample import Sample
 from avjepa.geometry.boxes import transform_boxes
 from avjepa.ranges import require_number, require_range

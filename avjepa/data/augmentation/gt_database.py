@@ -9,7 +9,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from avjepa.data.arrays import Array
-from avjepa.data.nuscenes.schema import LIDAR_FIELDS, RADAR_FIELDS
+from avjepa.data.files.point_fields import LIDAR_FIELDS, RADAR_FIELDS
 from avjepa.data.protocol import DrivingDataset
 from avjepa.data.sample import Labels, Sample
 from avjepa.data.sensor_inputs import OnBadFile, SensorInputs

@@ -6,8 +6,8 @@ from jaxtyping import Float, Float32, Float64
 from torch import Tensor
 
 from avjepa.data.arrays import Array
+from avjepa.data.files.point_fields import LIDAR_FIELDS
 from avjepa.data.files.pointfiles import LIDAR_FILE_FIELDS
-from avjepa.data.nuscenes.schema import LIDAR_FIELDS
 
 CLOSE = 1.0
 """Returns from the vehicle itself lie within this many metres of the sensor, along x and along y (devkit)."""

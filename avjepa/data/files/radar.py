@@ -8,8 +8,8 @@ from jaxtyping import Bool, Float, Float32, Float64
 from torch import Tensor
 
 from avjepa.data.arrays import Array
+from avjepa.data.files.point_fields import RADAR_FIELDS
 from avjepa.data.files.pointfiles import RADAR_FILE_FIELDS
-from avjepa.data.nuscenes.schema import RADAR_FIELDS
 
 _COLUMN = {name: column for column, name in enumerate(RADAR_FILE_FIELDS)}
 _VELOCITY = slice(_COLUMN["vx_comp"], _COLUMN["vy_comp"] + 1)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from avjepa.data.nuscenes.schema import LIDAR_FIELDS, RADAR_FIELDS
+from avjepa.data.files.point_fields import LIDAR_FIELDS, RADAR_FIELDS
 from avjepa.data.sample import Batch, CameraImages, Cameras, Points, PretrainBatch, Sample
 
 

@@ -10,10 +10,10 @@ from torch import Tensor
 from avjepa.data.arrays import Array
 from avjepa.data.files.images import ImageTransform
 from avjepa.data.files.lidar import lidar_in_bev
+from avjepa.data.files.point_fields import LIDAR_FIELDS, RADAR_FIELDS
 from avjepa.data.files.pointfiles import read_lidar, read_radar
 from avjepa.data.files.radar import radar_in_bev
 from avjepa.data.nuscenes.index import DatasetIndex
-from avjepa.data.nuscenes.schema import LIDAR_FIELDS, RADAR_FIELDS
 from avjepa.data.sample import CameraImages, Sample
 from avjepa.data.sensor_inputs import (
     LidarSweeps,

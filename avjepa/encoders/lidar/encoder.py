@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional
 
-from avjepa.data.nuscenes.schema import LIDAR_FIELDS
+from avjepa.data.files.point_fields import LIDAR_FIELDS
 from avjepa.data.sample import Batch, Points
 from avjepa.encoders.base import BEVMap, SensorEncoder
 from avjepa.encoders.blocks import BEVUNet, SparseNorm

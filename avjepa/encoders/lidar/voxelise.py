@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from avjepa.data.nuscenes.schema import LIDAR_FIELDS
+from avjepa.data.files.point_fields import LIDAR_FIELDS
 from avjepa.data.sample import Points
 from avjepa.errors import UserError
 from avjepa.geometry.grid import BEVGrid

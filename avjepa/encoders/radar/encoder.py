@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from avjepa.data.nuscenes.schema import RADAR_FIELDS
+from avjepa.data.files.point_fields import RADAR_FIELDS
 from avjepa.data.sample import Batch, Points
 from avjepa.encoders.base import BEVMap, SensorEncoder
 from avjepa.encoders.blocks import BEVUNet

@@ -8,10 +8,10 @@ import torch
 
 from avjepa.data.augmentation.augment import BEVAugmentation
 from avjepa.data.files.images import ImageTransform
+from avjepa.data.files.point_fields import RADAR_FIELDS
 from avjepa.data.nuscenes.annotations import AnnotationIndex
 from avjepa.data.nuscenes.index import DatasetIndex
 from avjepa.data.nuscenes.sample_loader import SampleLoader
-from avjepa.data.nuscenes.schema import RADAR_FIELDS
 from avjepa.data.sample import Sample
 from avjepa.data.sensor_inputs import LidarSweeps, RadarSweeps, SensorInputs
 from avjepa.data.taxonomy import load_taxonomy

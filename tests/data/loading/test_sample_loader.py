@@ -12,11 +12,11 @@ from pyquaternion import Quaternion
 
 from avjepa.data.augmentation.augment import BEVAugmentation
 from avjepa.data.files.images import ImageTransform
+from avjepa.data.files.point_fields import LIDAR_FIELDS, RADAR_FIELDS
 from avjepa.data.files.pointfiles import RADAR_FILE_FIELDS, read_radar, write_lidar
 from avjepa.data.files.radar import CRN_RADAR_FILTER, DEVKIT_RADAR_FILTER, KEEP_ALL_RETURNS, RadarFilter
 from avjepa.data.nuscenes.index import DatasetIndex
 from avjepa.data.nuscenes.sample_loader import SampleLoader
-from avjepa.data.nuscenes.schema import LIDAR_FIELDS, RADAR_FIELDS
 from avjepa.data.sample import Sample
 from avjepa.data.sensor_inputs import LidarSweeps, RadarSweeps, SensorInputs
 from avjepa.errors import BadFileError, UserError

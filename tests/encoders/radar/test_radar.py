@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from avjepa.data.files.point_fields import RADAR_FIELDS
 from avjepa.data.files.pointfiles import read_radar
 from avjepa.data.files.radar import radar_in_bev
-from avjepa.data.nuscenes.schema import RADAR_FIELDS
 from avjepa.data.sample import Batch, Points
 from avjepa.encoders.radar.encoder import RadarEncoder
 from avjepa.encoders.radar.pillars import PillarNet
