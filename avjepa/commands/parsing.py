@@ -1,7 +1,10 @@
 """Command-line options from the signature of a function, with errors in one line."""
 
+import difflib
+import importlib
 import inspect
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from itertools import zip_longest
 from typing import Any
 
@@ -9,11 +12,50 @@ from jsonargparse import ArgumentError, ArgumentParser
 
 from avjepa.errors import UserError
 
+_UNKNOWN = re.compile(
+    r"unrecognized arguments: --(?P<option>[\w.]+)"
+    r"|Group '(?P<group>[\w.]+)' does not accept option '(?P<key>[\w.]+)'"
+    r"|Option '(?P<name>[\w.]+)' is not accepted"
+)
+"""How jsonargparse names an option, or a key of a file, that it does not know."""
+_CLASS = re.compile(r"class_path '([\w.]+)'")
 
-def readable(error: Exception) -> str:
-    """jsonargparse's message as one line that names the option."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return "; ".join(lines) + "; see --help"
+
+def readable(error: Exception, names: Iterable[str] = ()) -> str:
+    """jsonargparse's message as one line that names the option, and the one that was meant if it is misspelt.
+
+    Args:
+        error: what jsonargparse raised.
+        names: of the options that there are, dotted.
+    """
+    text = "; ".join(line.strip() for line in str(error).splitlines() if line.strip())
+    meant = _meant(text, names)
+    return f"{text}; did you mean {meant}? See --help" if meant else f"{text}; see --help"
+
+
+def _meant(text: str, names: Iterable[str]) -> str | None:
+    """The option, or the argument of a class, whose name is most like the unknown one of which the message speaks."""
+    found = _UNKNOWN.search(text)
+    if found is None:
+        return None
+    unknown = f"{found['group']}.{found['key']}" if found["group"] else found["option"] or found["name"]
+    classes = _CLASS.findall(text[: found.start()])
+    if classes:
+        module, _, name = classes[-1].rpartition(".")  # jsonargparse has loaded it
+        close = _closest(unknown, inspect.signature(getattr(importlib.import_module(module), name)).parameters)
+        return close and f"{close!r}"
+    close = _closest(unknown, names)
+    return close and f"--{close}"
+
+
+def _closest(unknown: str, names: Iterable[str]) -> str | None:
+    """The name that is most like it, or else the section that is most like its own."""
+    known = list(names)
+    if close := difflib.get_close_matches(unknown, known, n=1):
+        return close[0]
+    section = unknown.split(".")[0]
+    close = difflib.get_close_matches(section, {name.split(".")[0] for name in known}, n=1)
+    return close[0] if close and close[0] != section else None
 
 
 def with_flag_values(function: Callable[..., Any], arguments: Sequence[str]) -> list[str]:
@@ -38,5 +80,5 @@ def run_function(name: str, function: Callable[..., Any], arguments: Sequence[st
     try:
         options = parser.instantiate_classes(parser.parse_args(with_flag_values(function, arguments)))
     except ArgumentError as error:
-        raise UserError(readable(error)) from error
+        raise UserError(readable(error, parser.get_defaults().keys())) from error
     function(**options.as_dict())

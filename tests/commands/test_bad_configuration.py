@@ -30,6 +30,7 @@ PREDICTOR = "--model.objective.init_args.predictor"
         (["--trainer.accelerator=nothing"], ["accelerator", "nothing"]),
         (["--checkpoint_every=0"], ["checkpoint_every"]),
         (["--trainer.limit_predict_batches=0.5"], ["trainer.limit_predict_batches"]),
+        (["--model.objective.init_args.prediktor.width=3"], ["did you mean 'predictor'?"]),
         (["--data.lidar_sweeps=-1"], ["lidar_sweeps", "-1"]),
     ],
 )
@@ -62,6 +63,8 @@ def test_bad_file_of_channels_is_named_with_its_option(
         (LAUGHS.encode(), "anchors"),
         (b"model: &m {backbone: *m}", "anchor"),
         (b"data: 0", "data.dataroot"),
+        (b"data: {batchsize: 3}", "did you mean --data.batch_size?"),
+        (b"modle: {learning_rate: 0.1}", "did you mean --model"),
         (b"model: !!python/object/apply:os.system ['true']", "python/object"),
     ],
 )
