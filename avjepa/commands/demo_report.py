@@ -30,6 +30,7 @@ from avjepa.encoders.bundled import load_encoder, read_backbone_manifest
 from avjepa.evaluate.detection.sample_detections import read_detections
 from avjepa.evaluate.detection.scores import DetectionScores
 from avjepa.provenance import hardware, package_versions
+from avjepa.report.curves import Curves, finite
 from avjepa.report.demo_page import Pretraining, Scene, Score, write_demo_report
 from avjepa.report.features import FeatureMaps, features_figure
 from avjepa.training.metrics import read_curves
@@ -73,14 +74,12 @@ def gathered_pretraining(out: Path, sensor: str, dataset: DrivingDataset, moment
     record = read_provenance(run)
     manifest = read_backbone_manifest(run / "backbone")
     curves = read_curves(run / "metrics.csv")
-    speed = curves["samples_per_second"][1]
-    waiting = curves["data_wait_share"][1]
     facts = {
         "parameters": manifest.parameters,
         "steps": record["steps"],
         "time (s)": record["wall_seconds"],
-        "samples per second": round(sum(speed) / len(speed), 2),
-        "time spent waiting for data (%)": round(100 * sum(waiting) / len(waiting), 1),
+        "samples per second": mean_measured(curves, "samples_per_second", digits=2),
+        "time spent waiting for data (%)": mean_measured(curves, "data_wait_share", digits=1, unit=0.01),
     }
     samples = [loaded(dataset, moment, sensor) for moment in moments]
     trained = load_encoder(run / "backbone")
@@ -92,6 +91,12 @@ def gathered_pretraining(out: Path, sensor: str, dataset: DrivingDataset, moment
             bev = encoder(collate(samples))
             columns.append(FeatureMaps(title, tuple(bev.features.float()), tuple(bev.observed)))
     return Pretraining(curves, trained.out_channels, facts, features_figure(samples, trained.token_grid, columns))
+
+
+def mean_measured(curves: Curves, metric: str, digits: int, unit: float = 1.0) -> float | None:
+    """Mean of a metric in multiples of ``unit``; ``None`` where it was not logged, as in a very short training."""
+    values = finite(curves, metric)[1]
+    return round(float(values.mean()) / unit, digits) if len(values) else None
 
 
 def gathered_score(out: Path, sensor: str, method: str, seed: int) -> Score:

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import math
 import re
 import shutil
 from pathlib import Path
@@ -21,7 +22,7 @@ def test_the_page_is_written_and_its_numbers_are_those_of_the_runs(
     """The demo's own jobs for one sensor, a few steps each, on the tiny data set in the place of the synthetic one."""
     shutil.copytree(tiny, tmp_path / "data")
     (tmp_path / "data" / VERSION).rename(tmp_path / "data" / demo_jobs.VERSION)
-    monkeypatch.setattr(demo_jobs, "PRETRAIN_STEPS", {"radar": 11})
+    monkeypatch.setattr(demo_jobs, "PRETRAIN_STEPS", {"radar": 2})
     for module in (demo_jobs, demo_report):
         monkeypatch.setattr(module, "FINETUNE_STEPS", 2)
         monkeypatch.setattr(module, "LABELLED_SCENES", 1)
@@ -53,4 +54,12 @@ def test_the_page_is_written_and_its_numbers_are_those_of_the_runs(
         assert f"{100 * mean_ap:.1f}{100 * nd_score:.1f}" in reader.text, "two cells of a row"
     manifest = json.loads((tmp_path / "pretrain" / "radar" / "backbone" / "backbone.json").read_text())
     assert re.search(rf"parameters\s*{manifest['parameters']}", reader.text)
+    assert re.search(r"samples per second\s*–", reader.text), "two steps are too few to measure it"
     assert "finetune-radar-jepa12.5701" in reader.text and "all steps37.5702" in reader.text
+
+
+def test_a_mean_is_of_what_was_measured_and_nothing_where_nothing_was() -> None:
+    curves = {"data_wait_share": ([10, 20, 30], [0.25, 0.125, math.nan]), "empty": ([], [])}
+    assert demo_report.mean_measured(curves, "data_wait_share", digits=1, unit=0.01) == 18.8
+    assert demo_report.mean_measured(curves, "empty", digits=1) is None
+    assert demo_report.mean_measured(curves, "samples_per_second", digits=1) is None
