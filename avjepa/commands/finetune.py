@@ -11,7 +11,7 @@ from avjepa.bundle.construction import require_trusted
 from avjepa.bundle.files import fitting_weights
 from avjepa.commands.configurations import located
 from avjepa.commands.parsing import readable
-from avjepa.commands.scoring import score
+from avjepa.commands.scoring import evaluation_folder, holds_results, score
 from avjepa.commands.splits import scenes_of
 from avjepa.commands.training import TrainingCLI
 from avjepa.data.loading.datamodule import DetectionDataModule
@@ -76,6 +76,8 @@ class FinetuneCLI(TrainingCLI):
                 scenes_of(self.datamodule.source, self.datamodule.eval_split, "--data.eval_split")
             except UserError as error:
                 raise UserError(f"{error}; or train alone with --evaluate false") from error
+            if holds_results(folder := evaluation_folder(self)):
+                status(f"{folder}: holds results of an earlier training, which this one will replace")
         if checkpoint is None and self.config.model.bundle is not None:
             fitting_weights(self.model.model.backbone, self.config.model.bundle)
 

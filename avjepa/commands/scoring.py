@@ -1,5 +1,6 @@
 """Predicting and scoring what a training's configuration describes, for ``finetune`` and ``evaluate``."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from avjepa.bundle.weights import state_hash
@@ -7,7 +8,7 @@ from avjepa.commands.training import TrainingCLI
 from avjepa.errors import UserError
 from avjepa.evaluate.predict import predict_split
 from avjepa.files import read_json, write_json
-from avjepa.heads.task import ScoredSplit
+from avjepa.heads.task import METRICS, ScoredSplit
 from avjepa.provenance import FILE_NAME as PROVENANCE
 
 WEIGHTS = "weights"
@@ -20,6 +21,11 @@ def evaluation_folder(cli: TrainingCLI) -> Path:
     return cli.out / "evaluation" / split
 
 
+def holds_results(folder: Path) -> bool:
+    """Whether an evaluation left anything in its folder."""
+    return folder.is_dir() and any(path.is_file() for path in folder.iterdir())
+
+
 def require_own_results(cli: TrainingCLI) -> None:
     """Raise if the folder of the evaluation holds results of other weights or of other data.
 
@@ -29,7 +35,7 @@ def require_own_results(cli: TrainingCLI) -> None:
         UserError: naming what is other, and the options that keep or replace what is there.
     """
     folder = evaluation_folder(cli)
-    if not folder.is_dir() or not any(path.is_file() for path in folder.iterdir()):
+    if not holds_results(folder):
         return
     try:
         before = read_json(folder / PROVENANCE)
@@ -52,11 +58,18 @@ def score(cli: TrainingCLI, fast: bool = False) -> None:
     """
     data = cli.datamodule
     folder = evaluation_folder(cli)
-    predicted = predict_split(cli.trainer, cli.model, data, folder)
+
+    def begin_anew(files: Iterable[Path]) -> None:
+        """What lies there is never of two evaluations, whenever this one is killed."""
+        for file in files:
+            (file.parent / METRICS).unlink(missing_ok=True)
+            file.unlink(missing_ok=True)
+        write_json(folder / PROVENANCE, {**cli.provenance(), WEIGHTS: state_hash(cli.model)})
+
+    predicted = predict_split(cli.trainer, cli.model, data, folder, begin_anew)
     if cli.trainer.is_global_zero:
         assert data.source is not None  # it was set up to predict
         split = ScoredSplit(data.source, data.eval_split, predicted.without_input)
-        write_json(folder / PROVENANCE, {**cli.provenance(), WEIGHTS: state_hash(cli.model)})
         for name, file in predicted.files.items():
             metrics = cli.model.tasks[name].scorer().score(file, split, file.parent, fast)
             if metrics is not None:

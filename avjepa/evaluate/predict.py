@@ -3,7 +3,7 @@
 import json
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,11 @@ class PredictedSplit:
 
 
 def predict_split(
-    trainer: Trainer, module: FinetuneModule, datamodule: DetectionDataModule, folder: Path
+    trainer: Trainer,
+    module: FinetuneModule,
+    datamodule: DetectionDataModule,
+    folder: Path,
+    before_writing: Callable[[Iterable[Path]], None] = lambda files: None,
 ) -> PredictedSplit:
     """Write the predictions of every keyframe of the evaluated split as the official files of the model's tasks.
 
@@ -42,6 +46,7 @@ def predict_split(
         module: the model.
         datamodule: its ``eval_split`` is predicted. No annotation is read.
         folder: of the file; where there are several tasks each has a folder of its own below it.
+        before_writing: called in the first process with the files that will be written, once all is predicted.
 
     Samples for which no sensor of the model had data, and keyframes of which nothing was recorded, get an empty
     prediction.
@@ -75,6 +80,7 @@ def predict_split(
         unrecorded = datamodule.source.unrecorded(datamodule.source.scenes_of(datamodule.eval_split))
         tokens += unrecorded
         without_input += unrecorded
+        before_writing(files.values())
         for name, writer in writers.items():
             writer.write(files[name], entries[name], tokens, sorted(sensors))
     trainer.strategy.barrier("predictions written")

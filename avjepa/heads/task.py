@@ -16,6 +16,9 @@ from avjepa.data.taxonomy import Taxonomy
 from avjepa.geometry.grid import BEVGrid
 from avjepa.heads.base import Head, Prediction
 
+METRICS = "metrics.json"
+"""The file of a task's scores, beside the official file of its predictions."""
+
 
 class PredictionWriter(ABC, Generic[Prediction]):
     """Turns predictions into the task's official file.
@@ -57,16 +60,16 @@ class Scorer(ABC):
 
     @abstractmethod
     def score(self, predictions: Path, split: ScoredSplit, out: Path, fast: bool = False) -> Path | None:
-        """Print the scores and write ``metrics.json`` into ``out``; where nothing is annotated, say so and write none.
+        """Print the scores and write ``METRICS`` into ``out``; where nothing is annotated, say so and write none.
 
         Args:
             predictions: the official file.
             split: what it is scored on.
-            out: folder for ``metrics.json``.
+            out: folder for ``METRICS``.
             fast: score with code of our own that gives the official program's numbers, rather than with that program.
 
         Returns:
-            The path of ``metrics.json``, or ``None``.
+            The path of ``METRICS``, or ``None``.
 
         Raises:
             UserError: a file is missing or not in its format, or the samples are not those of the split.

@@ -12,6 +12,7 @@ import yaml
 
 import avjepa as avjepa_package
 from avjepa.bundle import TRUSTED
+from avjepa.evaluate.detection.task import DetectionScorer, DetectionWriter
 from avjepa.locking import locked
 from tests.commands.small import small
 from tests.commands.test_bad_input import refused
@@ -203,6 +204,39 @@ def test_results_of_other_weights_or_data_are_replaced_only_when_asked(
     assert elsewhere != before
     assert evaluate(run, tiny, *other, "--overwrite") == 0
     assert (run / "evaluation" / "val" / "predictions.json").read_bytes() == elsewhere
+
+
+@pytest.mark.parametrize("at", ["write", "score"])
+def test_what_is_interrupted_leaves_no_results_of_two_evaluations(
+    at: str, run: Path, tiny: Path, copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    folder = run / "evaluation" / "val"
+    assert evaluate(run, tiny, "--fast") == 0
+    before = (folder / "provenance.json").read_text()
+    table = copy / VERSION / "sample_annotation.json"
+    table.write_text(json.dumps([{**row, "size": [2.0, 4.0, 1.5]} for row in json.loads(table.read_text())]))
+    with monkeypatch.context() as patched:
+        patched.setattr(DetectionWriter if at == "write" else DetectionScorer, at, interrupt)
+        assert evaluate(run, copy, "--fast", "--overwrite") == 130
+    left = {"provenance.json"} if at == "write" else {"provenance.json", "predictions.json"}
+    assert {path.name for path in folder.iterdir()} == left
+    assert (folder / "provenance.json").read_text() != before
+    assert evaluate(run, copy, "--fast") == 0, "goes on without being asked to overwrite"
+    assert metrics(run)["predictions"] == "predictions.json"
+
+
+def test_a_training_says_that_it_replaces_the_results_of_another(
+    run: Path, tiny: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    again = ("--steps", 1, "--evaluate", "true", "--seed", 1)
+    assert small("finetune", tiny, run, *again) == 0
+    assert "evaluation" not in capfd.readouterr().err.split("steps done")[0]
+    assert small("finetune", tiny, run, *again) == 0
+    said = capfd.readouterr().err
+    assert f"{run}/evaluation/val: holds results of an earlier training, which this one will replace" in said
 
 
 def test_a_folder_that_is_being_written_is_left_alone(

@@ -14,9 +14,7 @@ from avjepa.evaluate.detection.fast import MAXIMUM_BOXES, FastDetectionEval
 from avjepa.evaluate.detection.ground_truth import GroundTruth
 from avjepa.evaluate.detection.result_file import ResultFile, read_result_file
 from avjepa.evaluate.detection.scores import DetectionScores
-from avjepa.heads.task import ScoredSplit
-
-METRICS = "metrics.json"
+from avjepa.heads.task import METRICS, ScoredSplit
 
 
 def evaluate_detection(predictions: Path, scored: ScoredSplit, out: Path, fast: bool = False) -> DetectionScores | None:

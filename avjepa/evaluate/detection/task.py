@@ -8,11 +8,11 @@ from avjepa.data.sample import Batch
 from avjepa.data.taxonomy import Taxonomy
 from avjepa.errors import UserError
 from avjepa.evaluate.detection.predictions import official_boxes, write_predictions
-from avjepa.evaluate.detection.scoring import METRICS, evaluate_detection
+from avjepa.evaluate.detection.scoring import evaluate_detection
 from avjepa.geometry.grid import BEVGrid
 from avjepa.heads.base import Head, HeadOptions
 from avjepa.heads.detection.detections import Detections
-from avjepa.heads.task import PredictionWriter, ScoredSplit, Scorer, Task
+from avjepa.heads.task import METRICS, PredictionWriter, ScoredSplit, Scorer, Task
 
 
 class DetectionWriter(PredictionWriter[Detections]):
