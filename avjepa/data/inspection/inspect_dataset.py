@@ -16,10 +16,8 @@ from avjepa.data.inspection.report import DatasetReport, Finding
 from avjepa.data.inspection.sensor_files import ChannelFiles, channel_files, channel_of_tables
 from avjepa.data.inspection.times import repeated_keyframes, time_findings
 from avjepa.data.inspection.verdicts import Obstacles, blocked, verdicts
-from avjepa.data.nuscenes.annotations import AnnotationIndex, build_annotations
+from avjepa.data.nuscenes.annotations import AnnotationIndex
 from avjepa.data.nuscenes.index import DatasetIndex
-from avjepa.data.nuscenes.index_tables import INDEX_TABLES, build_index
-from avjepa.data.nuscenes.progress import reading_progress
 from avjepa.data.nuscenes.splits import shared_scenes
 from avjepa.data.nuscenes.tables import TableProblem, version_folder
 from avjepa.data.taxonomy import load_taxonomy
@@ -89,12 +87,8 @@ def inspect_dataset(
 
 def _index(dataroot: Path, version: str, sensors: SensorChannels) -> tuple[DatasetIndex, int, list[Finding]]:
     """The index without its broken records, how many those are, and what is wrong with the tables."""
-    folder = dataroot / version
-    found: list[TableProblem] = []
-    with reading_progress("reading tables", [folder / f"{table}.json" for table in INDEX_TABLES]) as on_bytes:
-        contents = build_index(folder, sensors, found.append, on_bytes)
-    index = DatasetIndex(dataroot, version, sensors, contents)
-    sensors.check(index.channels, folder)
+    index = DatasetIndex.open(dataroot, version, sensors, keep_broken=True)
+    found = index.problems
     return index, sum(problem.blocks for problem in found), [_finding(problem) for problem in found]
 
 
@@ -102,14 +96,13 @@ def _annotations(index: DatasetIndex, taxonomy: str) -> tuple[AnnotationIndex | 
     """The annotations without broken records, how many those are, why there are none to use, and what is wrong."""
     if not AnnotationIndex.is_there(index):
         return None, 0, "there are no annotation tables", []
-    found: list[TableProblem] = []
-    table = index.folder / "sample_annotation.json"
+    classes = load_taxonomy(taxonomy)
     try:
-        with reading_progress("reading annotations", [table]) as on_bytes:
-            contents = build_annotations(index.folder, index, found.append, on_bytes)
+        annotations = AnnotationIndex.open(index, classes, keep_broken=True)
     except UserError as error:
-        return None, 0, "the annotation tables cannot be read", [Finding(f"{index.version}/{table.name}", str(error))]
-    annotations = AnnotationIndex(index, load_taxonomy(taxonomy), contents)
+        where = f"{index.version}/sample_annotation.json"
+        return None, 0, "the annotation tables cannot be read", [Finding(where, str(error))]
+    found = annotations.problems
     return annotations, sum(problem.blocks for problem in found), "", [_finding(problem) for problem in found]
 
 

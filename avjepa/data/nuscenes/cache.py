@@ -1,9 +1,9 @@
 """Arrays cached in one memory-mapped file beside the tables they were made from.
 
-The file is a SHA-256 of all that follows, the length of a JSON header (8 bytes), the header (key, info, and dtype,
-shape and offset of every array), and the arrays. A cache may come with the data from anywhere, so nothing in it is
-believed before the checksum and the reader's own check have passed. That reads the whole file; for a large one, a note
-in the user's cache folder spares it where this user has checked, or written, the unchanged file before.
+The file is a SHA-256 of all that follows, the length of a JSON header (8 bytes), the header (key, info, remarks, and
+dtype, shape and offset of every array), and the arrays. A cache may come with the data from anywhere, so nothing in it
+is believed before the checksum and the reader's own check have passed. That reads the whole file; for a large one, a
+note in the user's cache folder spares it where this user has checked, or written, the unchanged file before.
 """
 
 import contextlib
@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,11 @@ import numpy as np
 from avjepa.data.arrays import Array
 from avjepa.files import replacing, require_regular, write_text
 
-_FORMAT = 2
+_FORMAT = 3
 _DIGEST = 32
 _ALIGNMENT = 64
 _LARGE = 1 << 24  # bytes; a smaller file is checked within 20 ms
+_MOST_REMARKS = 10_000  # beyond them nothing is cached: the header is read whole
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,11 @@ class Cached:
 
     arrays: dict[str, Array]
     info: dict[str, Any]
+    remarks: list[list[Any]] = field(default_factory=list)
+    """What was noticed when they were made, as JSON holds it; no part of the fingerprint."""
 
     def fingerprint(self) -> str:
-        """SHA-256 of everything that it holds: half a second for the 230 MB of nuScenes trainval."""
+        """SHA-256 of the arrays and the info: half a second for the 230 MB of nuScenes trainval."""
         digest = hashlib.sha256(json.dumps(self.info, sort_keys=True).encode())
         for name, values in sorted(self.arrays.items()):
             digest.update(f"{name} {values.dtype.str} {values.shape};".encode())
@@ -47,7 +50,7 @@ def cached(
     name: str,
     sources: Sequence[Path],
     build: Callable[[], Cached],
-    check: Callable[[Cached], None] = lambda contents: None,
+    check: Callable[[Cached], object] = lambda contents: None,
 ) -> Cached:
     """What ``build`` returns, built only if the sources' sizes or times of change differ from those of the cache.
 
@@ -67,6 +70,8 @@ def cached(
     with contextlib.suppress(Exception):  # whatever may be wrong with a cache, it can be built again
         return _read(path, key, check)
     result = build()
+    if len(result.remarks) > _MOST_REMARKS:
+        return result
     try:
         with replacing(path) as temporary:
             _write(temporary, key, result)
@@ -96,7 +101,7 @@ def _write(path: Path, key: str, contents: Cached) -> None:
     for name, array in arrays.items():
         entries[name] = (array.dtype.str, array.shape, size)
         size += array.nbytes + -array.nbytes % _ALIGNMENT
-    header = json.dumps({"key": key, "info": contents.info, "arrays": entries}).encode()
+    header = json.dumps({"key": key, "info": contents.info, "remarks": contents.remarks, "arrays": entries}).encode()
     header += b" " * (-(_DIGEST + 8 + len(header)) % _ALIGNMENT)
     parts: list[bytes | memoryview] = [len(header).to_bytes(8, "little"), header]
     for array in arrays.values():
@@ -111,7 +116,7 @@ def _write(path: Path, key: str, contents: Cached) -> None:
         file.write(digest.digest())
 
 
-def _read(path: Path, key: str, check: Callable[[Cached], None]) -> Cached:
+def _read(path: Path, key: str, check: Callable[[Cached], object]) -> Cached:
     """Map the file. Raises ``ValueError`` where it was made from other tables or is not what was written."""
     known = _noted(path)
     if not known:
@@ -132,7 +137,7 @@ def _read(path: Path, key: str, check: Callable[[Cached], None]) -> Cached:
     for name, (dtype, shape, offset) in header["arrays"].items():
         length = int(np.prod(shape)) * np.dtype(dtype).itemsize
         arrays[name] = memory[start + offset : start + offset + length].view(dtype).reshape(shape)
-    contents = Cached(arrays, header["info"])
+    contents = Cached(arrays, header["info"], header["remarks"])
     if not known:
         check(contents)
         _note(path)

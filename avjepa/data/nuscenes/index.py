@@ -1,5 +1,6 @@
 """What a dataset holds, as compact sorted arrays: scenes, moments, sensor records, poses, calibration, splits."""
 
+import itertools
 import os
 from collections.abc import Sequence
 from functools import cached_property
@@ -14,10 +15,11 @@ from torch import Tensor
 from avjepa.data.arrays import Array
 from avjepa.data.channels import NUSCENES_CHANNELS, SensorChannels
 from avjepa.data.nuscenes.cache import Cached, cached
+from avjepa.data.nuscenes.cached_problems import problems_of
 from avjepa.data.nuscenes.index_tables import INDEX_TABLES, build_index, check_index
 from avjepa.data.nuscenes.progress import reading_progress
 from avjepa.data.nuscenes.splits import splits_of
-from avjepa.data.nuscenes.tables import stop_at_problem, version_folder
+from avjepa.data.nuscenes.tables import TableProblem, pass_over_problem, stop_at_problem, version_folder
 from avjepa.errors import UserError
 from avjepa.geometry.transforms import inverse, levelled, transform_from
 
@@ -64,23 +66,36 @@ class DatasetIndex:
 
     @classmethod
     def open(
-        cls, dataroot: str | os.PathLike[str], version: str, sensors: SensorChannels = NUSCENES_CHANNELS
+        cls,
+        dataroot: str | os.PathLike[str],
+        version: str,
+        sensors: SensorChannels = NUSCENES_CHANNELS,
+        keep_broken: bool = False,
     ) -> "DatasetIndex":
         """Open a dataset; its index is built at the first time and whenever the tables have changed.
 
+        Args:
+            dataroot: folder that file names are relative to.
+            version: name of the folder of tables.
+            sensors: which channels are read, and as what.
+            keep_broken: leave broken records out, for ``problems`` to say, instead of refusing them.
+
         Raises:
-            UserError: no such folder or version, a table that is missing or broken, a token that points nowhere, a
-                file name that leaves the data root, a channel of ``sensors`` that there is not.
+            UserError: no such folder or version, a table that is missing or broken, a channel of ``sensors`` that there
+                is not; unless ``keep_broken``, a token that points nowhere, a file name that leaves the data root.
         """
         folder = version_folder(dataroot, version)
         sources = [folder / f"{table}.json" for table in INDEX_TABLES]
 
         def build() -> Cached:
             with reading_progress("reading tables", sources) as on_bytes:
-                return build_index(folder, sensors, stop_at_problem, on_bytes)
+                return build_index(folder, sensors, pass_over_problem if keep_broken else stop_at_problem, on_bytes)
 
         name = "index" if sensors == NUSCENES_CHANNELS else f"index-{sensors.digest()}"
         index = cls(Path(dataroot), version, sensors, cached(folder, name, sources, build, check_index))
+        if not keep_broken:
+            for problem in index.problems:
+                stop_at_problem(problem)
         sensors.check(index.channels, folder)
         return index
 
@@ -103,6 +118,11 @@ class DatasetIndex:
         where the folder lies does not matter.
         """
         return self._contents.fingerprint()
+
+    @property
+    def problems(self) -> list[TableProblem]:
+        """What is wrong with the tables that the index was made from."""
+        return problems_of(self._contents)
 
     # -- scenes and splits
 
@@ -159,19 +179,22 @@ class DatasetIndex:
         scenes = self.sample_scene[samples]
         times = self.record_timestamp[self.moment_record]
         is_key = self.record_is_key[self.moment_record]
+        border = np.searchsorted(scenes, np.arange(len(self.scene_names) + 1))
         for channel in channels:
-            for scene in range(len(self.scene_names)):
+            has_keyframe = np.zeros(len(self.sample_timestamp), np.bool_)
+            for scene, (first, last) in enumerate(itertools.pairwise(border.tolist())):
                 group = self.records(channel, scene)
                 if not group:
                     continue
-                first, last = np.searchsorted(scenes, (scene, scene + 1))
                 own = slice(group.start, group.stop)
-                recorded = self.record_timestamp[own]
-                after = np.minimum(np.searchsorted(recorded, times[first:last]), len(group) - 1)
-                distance = np.abs(recorded[np.stack((after, np.maximum(after - 1, 0)))] - times[first:last]).min(axis=0)
-                keyed = self.record_sample[own][self.record_is_key[own]]
+                recorded, wanted = self.record_timestamp[own], times[first:last]
+                has_keyframe[self.record_sample[own][self.record_is_key[own]]] = True
+                after = np.minimum(np.searchsorted(recorded, wanted), len(group) - 1)
+                distance = np.minimum(
+                    np.abs(recorded[after] - wanted), np.abs(recorded[np.maximum(after - 1, 0)] - wanted)
+                )
                 found[first:last] |= distance <= tolerance * 1e6
-                found[first:last] |= is_key[first:last] & np.isin(samples[first:last], keyed)
+            found |= is_key & has_keyframe[samples]
         return found
 
     def moment_token(self, moment: int) -> str:

@@ -9,6 +9,7 @@ from jaxtyping import Int64
 from avjepa.data.arrays import Array
 from avjepa.data.channels import SensorChannels
 from avjepa.data.nuscenes.cache import Cached
+from avjepa.data.nuscenes.cached_problems import problems_of, remarks_of
 from avjepa.data.nuscenes.columns import fixed_width
 from avjepa.data.nuscenes.sample_data_table import read_poses, read_sample_data
 from avjepa.data.nuscenes.scene_tables import read_calibrations, read_samples, read_scenes
@@ -80,11 +81,15 @@ def build_index(
             split: [name for name in names if name in present] for split, names in official_splits(folder.name).items()
         },
     }
-    return Cached(arrays, info)
+    return Cached(arrays, info, remarks_of(reader.problems))
 
 
 def check_index(contents: Cached) -> None:
-    """Raises ``ValueError`` for an index that names a file outside of the data root, which the tables may not."""
+    """Raises ``ValueError`` for an index that names a file outside of the data root, which the tables may not.
+
+    So do problems that are none.
+    """
+    problems_of(contents)
     start, end = contents.arrays["record_file_start"], contents.arrays["record_file_end"]
     names = contents.arrays["file_bytes"].tobytes()
     if ((start < 0) | (end <= start) | (end > len(names))).any():

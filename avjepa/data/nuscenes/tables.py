@@ -50,6 +50,10 @@ OnTableProblem: TypeAlias = Callable[[TableProblem], None]
 """Called with every problem; a handler that returns has a record with a problem that ``blocks`` left out."""
 
 
+def pass_over_problem(problem: TableProblem) -> None:
+    """The handler of ``inspect``, which asks for the problems afterwards."""
+
+
 def stop_at_problem(problem: TableProblem) -> None:
     """The handler of training and evaluation: no record that they use may be wrong."""
     if problem.blocks:
@@ -89,12 +93,16 @@ class TableReader:
     on_bytes: Callable[[int], object] = lambda count: None
     left_out: set[str] = field(default_factory=set)
     """Tokens of the records with a problem that blocks: a link to one of them is no second problem."""
+    problems: list[TableProblem] = field(default_factory=list)
+    """All that were reported."""
 
     def report(self, table: str, token: str, problem: str, blocks: bool = True) -> None:
         """Hand a problem on."""
         if blocks:
             self.left_out.add(token)
-        self.on_problem(TableProblem(table_name(self.folder, table), token, problem, blocks))
+        found = TableProblem(table_name(self.folder, table), token, problem, blocks)
+        self.problems.append(found)
+        self.on_problem(found)
 
     def records(self, record_type: type[R]) -> Iterator[R]:
         """The records of a small table, one at a time."""

@@ -95,3 +95,16 @@ def test_full_disk_leaves_no_cache_and_no_error(tmp_path: Path, monkeypatch: pyt
     contents = cached(tmp_path, "one", [], lambda: Cached({"v": np.array([7])}, {"a": 1}))
     assert contents.arrays["v"].tolist() == [7]
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("remarks", [[[1]], [["table", "token", "problem"]], [["table", "token", "problem", "no"]]])
+def test_cache_with_problems_that_are_none_is_rebuilt(copy: Path, remarks: list) -> None:
+    fingerprint = DatasetIndex.open(copy, VERSION).fingerprint()
+    path = copy / VERSION / ".avjepa-index"
+    header, _ = json.JSONDecoder().raw_decode(path.read_bytes()[40:].decode("latin-1"))
+    contents = cache._read(path, header["key"], lambda contents: None)
+    arrays = {name: array.copy() for name, array in contents.arrays.items()}
+    cache._write(path, header["key"], Cached(arrays, contents.info, remarks))
+    again = DatasetIndex.open(copy, VERSION)
+    assert again.problems == []
+    assert again.fingerprint() == fingerprint

@@ -9,7 +9,8 @@ import pytest
 
 from avjepa.data.channels import NUSCENES_CHANNELS
 from avjepa.data.nuscenes import tables
-from avjepa.data.nuscenes.annotations import AnnotationIndex, build_annotations
+from avjepa.data.nuscenes.annotation_tables import build_annotations
+from avjepa.data.nuscenes.annotations import AnnotationIndex
 from avjepa.data.nuscenes.index import DatasetIndex
 from avjepa.data.nuscenes.index_tables import build_index
 from avjepa.data.nuscenes.records import CalibratedSensor, Log, SampleAnnotation
@@ -306,3 +307,41 @@ def test_text_that_looks_like_the_end_of_a_record(
         (tmp_path / "log.json").write_text(json.dumps(rows, indent=indent, ensure_ascii=False))
         records = list(TableReader(tmp_path, stop_at_problem).records(Log))
         assert [(record.token, record.location) for record in records] == [(str(n), location) for n in range(20)]
+
+
+@pytest.mark.parametrize(
+    ("table", "change", "words"),
+    [
+        ("sample_data", {"timestamp": "now"}, "'timestamp' is the text 'now'"),
+        ("sample_annotation", {"size": [0, 1, 1]}, "the size is no box"),
+    ],
+)
+def test_problems_outlive_the_reading_of_the_tables(
+    copy: Path, monkeypatch: pytest.MonkeyPatch, table: str, change: dict, words: str
+) -> None:
+    """Who opens tables that were read before is told of the same problems, and a training is refused as ever."""
+    change_record(copy, table, change)
+    nuscenes = load_taxonomy("nuscenes")
+    found = []
+    for _ in range(2):
+        index = DatasetIndex.open(copy, VERSION, keep_broken=True)
+        annotations = AnnotationIndex.open(index, nuscenes, keep_broken=True)
+        found.append([*index.problems, *annotations.problems])
+        monkeypatch.setattr("avjepa.data.nuscenes.index.build_index", None)
+        monkeypatch.setattr("avjepa.data.nuscenes.annotations.build_annotations", None)
+    assert found[0] == found[1] != []
+    assert words in refusal(copy)
+
+
+def test_annotations_are_read_again_once_the_table_of_drives_is_mended(copy: Path) -> None:
+    """A scene without its log is left out, and its boxes with it, until the log is back."""
+    whole = AnnotationIndex.open(DatasetIndex.open(copy, VERSION), load_taxonomy("nuscenes"))
+    logs = copy / VERSION / "log.json"
+    content = logs.read_text()
+    logs.write_text("[]")
+    broken = AnnotationIndex.open(
+        DatasetIndex.open(copy, VERSION, keep_broken=True), load_taxonomy("nuscenes"), keep_broken=True
+    )
+    assert len(broken) == 0
+    logs.write_text(content)
+    assert len(AnnotationIndex.open(DatasetIndex.open(copy, VERSION), load_taxonomy("nuscenes"))) == len(whole)
