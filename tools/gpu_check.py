@@ -12,6 +12,7 @@ code in small, so that it cannot rot. Exits with code 1 if a check fails.
 import argparse
 import csv
 import json
+import math
 import statistics
 import sys
 import tempfile
@@ -45,8 +46,8 @@ from avjepa.training.metrics import read_curves
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 SENSORS = ("lidar", "camera", "radar")
 PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
-ALIKE = 0.9
-"""Least cosine between the gradient in half precision and that in float32."""
+UNLIKE = 4.0
+"""How many times further from float32's gradient one in half precision may turn than a rounding of the weights does."""
 
 
 @dataclass(frozen=True)
@@ -123,19 +124,26 @@ def _steps_of(setting: Setting, command: str, sensor: str) -> Iterator[Row]:
     batch = cli.datamodule.transfer_batch_to_device(next(iter(cli.datamodule.train_dataloader())), setting.device, 0)
     module = cli.model.to(setting.device).train()
     state = {name: value.clone() for name, value in module.state_dict().items()}
-    exact: Tensor | None = None
+    exact, _ = _gradient(module, batch, setting.device, None)
     for name, dtype in PRECISIONS.items():
         if setting.device.type == "cpu" and dtype == torch.float16:
             continue
-        module.load_state_dict(state)
-        gradient, loss = _gradient(module, batch, setting.device, dtype)
-        exact = gradient if exact is None else exact
-        cosine = float(torch.nn.functional.cosine_similarity(gradient, exact, dim=0))
-        good = bool(torch.isfinite(gradient).all()) and cosine >= ALIKE
         subject = f"{command} {sensor} {name}"
-        yield Row("gradient against float32", subject, cosine, "cosine", good, f"loss {loss:.4f}")
+        if dtype is not None:
+            _perturb(module, dtype)
+            yardstick = _angle(_gradient(module, batch, setting.device, None)[0], exact)
+            module.load_state_dict(state)
+            gradient, loss = _gradient(module, batch, setting.device, dtype)
+            angle = _angle(gradient, exact)
+            module.load_state_dict(state)
+            good = bool(torch.isfinite(gradient).all()) and angle <= UNLIKE * yardstick + 1
+            remark = f"loss {loss:.4f}; {yardstick:.1f} for float32 with weights off by a rounding"
+            yield Row("gradient against float32", subject, angle, "degrees", good, remark)
         step = _timed(lambda dtype=dtype: _gradient(module, batch, setting.device, dtype), setting)  # type: ignore[misc]
         yield Row("forward and backward", subject, step, "ms a batch", None, f"{cli.datamodule.batch_size} samples")
+        if setting.device.type == "cuda" and dtype == torch.bfloat16:
+            busy, slowest = _busy(lambda: _gradient(module, batch, setting.device, torch.bfloat16), setting.device)
+            yield Row("GPU at work in that", subject, busy, "ms a batch", None, slowest)
     if setting.device.type == "cuda":
         waits = _synchronisations(lambda: _gradient(module, batch, setting.device, torch.bfloat16))
         places = ", ".join(f"{place} x{count}" for place, count in waits.items())
@@ -143,15 +151,46 @@ def _steps_of(setting: Setting, command: str, sensor: str) -> Iterator[Row]:
 
 
 def _gradient(module: Any, batch: Any, device: torch.device, dtype: torch.dtype | None) -> tuple[Tensor, float]:
-    """Gradient of all parameters in one row, and the loss; float16's loss is scaled as a GradScaler would."""
-    torch.manual_seed(1)
-    module.zero_grad(set_to_none=True)
-    with torch.autocast(device.type, dtype, enabled=dtype is not None):
-        loss = module.objective(batch).loss if isinstance(module, PretrainModule) else module.model.loss(batch).total
-    scale = 1024.0 if dtype == torch.float16 else 1.0
-    (loss * scale).backward()
+    """Gradient of all parameters in one row, and the loss; float16's loss is scaled as ``GradScaler`` scales it."""
+    for scale in [2.0**power for power in range(16, -8, -4)] if dtype == torch.float16 else [1.0]:
+        torch.manual_seed(1)
+        module.zero_grad(set_to_none=True)
+        with torch.autocast(device.type, dtype, enabled=dtype is not None):
+            loss = (
+                module.objective(batch).loss if isinstance(module, PretrainModule) else module.model.loss(batch).total
+            )
+        (loss * scale).backward()
+        if dtype != torch.float16 or all(
+            bool(p.grad.isfinite().all()) for p in module.parameters() if p.grad is not None
+        ):
+            break
     rows = [p.grad.detach().flatten() if p.grad is not None else p.new_zeros(p.numel()) for p in module.parameters()]
     return torch.cat(rows).double() / scale, float(loss.detach())
+
+
+@torch.no_grad()
+def _perturb(module: torch.nn.Module, dtype: torch.dtype) -> None:
+    """Weights off by a rounding to ``dtype``: how far that turns the gradient is the measure for half precision."""
+    for parameter in module.parameters():
+        parameter.mul_(1 + torch.finfo(dtype).eps * (torch.rand_like(parameter) - 0.5))
+
+
+def _angle(one: Tensor, other: Tensor) -> float:
+    cosine = torch.nn.functional.cosine_similarity(one, other, dim=0).clamp(-1, 1)
+    return float(torch.rad2deg(torch.arccos(cosine)))
+
+
+def _busy(step: Callable[[], object], device: torch.device) -> tuple[float, str]:
+    """Milliseconds of a step in which kernels run, and the operations that take most of them."""
+    kinds = [torch.profiler.ProfilerActivity.CPU, torch.profiler.ProfilerActivity.CUDA]
+    with torch.profiler.profile(activities=kinds) as profile:
+        step()
+        _wait(device)
+    times = {event.key: event.self_device_time_total / 1e3 for event in profile.key_averages()}
+    kernels = {event.key: event.count for event in profile.key_averages() if event.key == "cudaLaunchKernel"}
+    slowest = sorted(times, key=lambda name: -times[name])[:6]
+    text = ", ".join(f"{name[:40]} {times[name]:.1f}" for name in slowest)
+    return sum(times.values()) / 2, f"{sum(kernels.values())} launches; {text}"
 
 
 def _timed(step: Callable[[], object], setting: Setting) -> float:
@@ -236,7 +275,7 @@ def check_resume(setting: Setting) -> Iterator[Row]:
     """A run that is stopped half-way and resumed ends with the weights of one that is not."""
     for sensor in SENSORS:
         straight, broken = f"straight_{sensor}", f"broken_{sensor}"
-        more = ("--checkpoint_every", "2", "--trainer.precision", "bf16-mixed")
+        more = ("--checkpoint_every", "2", "--trainer.precision", "bf16-mixed", "--trainer.deterministic", "warn")
         setting.cli("pretrain", sensor, straight, "--steps", "4", *more, workers=0).fit()
         again = f"again_{sensor}"
         setting.cli("pretrain", sensor, again, "--steps", "4", *more, workers=0).fit()
@@ -246,10 +285,8 @@ def check_resume(setting: Setting) -> Iterator[Row]:
         setting.cli("pretrain", sensor, broken, "--steps", "4", "--ckpt_path", "last", *more, workers=0).fit()
         repeated = _difference(setting.scratch / straight, setting.scratch / again)
         resumed = _difference(setting.scratch / straight, setting.scratch / broken)
-        yield Row("the same run again", f"pretrain {sensor}", repeated, "largest difference of a weight")
-        yield Row(
-            "resumed run", f"pretrain {sensor}", resumed, "largest difference of a weight", resumed <= 2 * repeated
-        )
+        yield Row("the same run again", f"pretrain {sensor}", repeated, "of a weight's range")
+        yield Row("resumed run", f"pretrain {sensor}", resumed, "of a weight's range", resumed <= 2 * repeated)
 
 
 def _difference(one: Path, other: Path) -> float:
@@ -257,7 +294,9 @@ def _difference(one: Path, other: Path) -> float:
         torch.load(run / "checkpoints" / "last.ckpt", map_location="cpu", weights_only=True)["state_dict"]
         for run in (one, other)
     )
-    return max(float((a[name].double() - b[name].double()).abs().max()) for name in a if a[name].numel())
+    differences = [(a[name].double() - b[name].double()).abs().max() / a[name].double().abs().max().clamp(min=1e-3)
+                   for name in a if a[name].numel()]  # fmt: skip
+    return float(max(differences))
 
 
 def check_prediction(setting: Setting) -> Iterator[Row]:
@@ -273,21 +312,26 @@ def check_prediction(setting: Setting) -> Iterator[Row]:
                 ["evaluate", "--run", str(out), "--out", str(place), "--fast", "true", "--devices", "1", *accelerator]
             )
             yield Row("evaluate", f"{sensor} on {device}", time.perf_counter() - start, "s", not code)
-        boxes = [_boxes(setting.scratch / f"{device}_{sensor}") for device in ("cpu", setting.device.type)]
-        centre, score = (max(abs(a[i] - b[i]) for a, b in zip(*boxes, strict=True)) for i in (0, 1))
-        yield Row("boxes, GPU against CPU", sensor, centre, "m", centre < 1e-2, f"{len(boxes[0])} boxes")
-        yield Row("scores, GPU against CPU", sensor, score, "", score < 1e-3, f"{len(boxes[0])} boxes")
+        exact, tried = (_boxes(setting.scratch / f"{device}_{sensor}") for device in ("cpu", setting.device.type))
+        found = statistics.mean(_is_among(box, tried[token]) for token in exact for box in exact[token][:20])
+        remark = "of the 20 surest of a keyframe: same class, within .1 m and .01 of score"
+        yield Row("CPU's boxes found", sensor, 100 * found, "%", found >= 0.95, remark)
 
 
-def _boxes(run: Path) -> list[tuple[float, float]]:
-    """Place along x and score of the hundred surest boxes of every keyframe."""
+def _boxes(run: Path) -> dict[str, list[dict[str, Any]]]:
+    """The predictions by keyframe, the surest first."""
     (file,) = run.rglob("predictions.json")
     results = json.loads(file.read_text())["results"]
-    boxes = []
-    for token in sorted(results):
-        surest = sorted(results[token], key=lambda box: -box["detection_score"])[:100]
-        boxes += [(box["translation"][0], box["detection_score"]) for box in surest]
-    return boxes
+    return {token: sorted(boxes, key=lambda box: -box["detection_score"]) for token, boxes in results.items()}
+
+
+def _is_among(box: dict[str, Any], others: list[dict[str, Any]]) -> bool:
+    return any(
+        box["detection_name"] == other["detection_name"]
+        and abs(box["detection_score"] - other["detection_score"]) < 0.01
+        and math.dist(box["translation"][:2], other["translation"][:2]) < 0.1
+        for other in others
+    )
 
 
 CHECKS = (check_parity, check_precision, check_resume, check_training, check_prediction, check_triton)

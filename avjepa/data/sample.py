@@ -143,8 +143,12 @@ class Points(_Movable):
         return self.features[:, :3]
 
     def selected(self, keep: Bool[Tensor, "point"]) -> "Points":
-        """The points for which ``keep`` is true."""
-        return Points(self.features[keep], self.batch_index[keep], self.present)
+        """The points for which ``keep`` is true; a GPU is not waited for if ``keep`` lies in the CPU's memory."""
+        return self.at(keep.nonzero()[:, 0].to(self.features.device, non_blocking=True))
+
+    def at(self, rows: Int64[Tensor, "kept"]) -> "Points":
+        """The points of these rows."""
+        return Points(self.features[rows], self.batch_index[rows], self.present)
 
 
 @dataclass(frozen=True)
@@ -177,6 +181,11 @@ class Batch(_Movable):
     def __len__(self) -> int:
         return len(self.tokens)
 
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> "Batch":
+        """A copy whose sensor data live on ``device``. Seeds and labels, which the CPU reads, stay where they are."""
+        moved: Batch = self.mapped(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+        return replace(moved, seeds=self.seeds, labels=self.labels)
+
     @property
     def sensors(self) -> list[str]:
         """Those of which some sample has data."""
@@ -206,6 +215,11 @@ class PretrainBatch(_Movable):
         """As for a batch; one object in two roles stays one object."""
         context = self.context.mapped(function)
         return PretrainBatch(context, context if self.target is self.context else self.target.mapped(function))
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> "PretrainBatch":
+        """As for a batch; one object in two roles stays one object."""
+        context = self.context.to(device, non_blocking)
+        return PretrainBatch(context, context if self.target is self.context else self.target.to(device, non_blocking))
 
     def __len__(self) -> int:
         return len(self.context)

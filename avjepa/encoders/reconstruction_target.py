@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from avjepa.data.sample import Batch
 from avjepa.errors import UserError
+from avjepa.geometry.device import occurrences
 from avjepa.geometry.grid import BEVGrid
 
 
@@ -87,13 +88,14 @@ class PillarPoints(ReconstructionTarget):
         cell, inside = grid.cell_of(points.xyz[:, :2])
         height = (points.xyz[:, 2] - self.z_min) / (self.z_max - self.z_min)
         kept = inside & (height >= 0) & (height < 1)
-        cell, height, sample = cell[kept], height[kept].float(), points.batch_index[kept]
+        at = kept.nonzero()[:, 0]
+        cell, height, sample = cell[at], height[at].float(), points.batch_index[at]
         size, (rows, columns), bins = points.batch_size, grid.shape, self.height_bins
         place = (sample * rows + cell[:, 0]) * columns + cell[:, 1]
         cells = size * rows * columns
         in_bin = (height * bins).long().clamp(max=bins - 1)
 
-        counts = torch.bincount(place * bins + in_bin, minlength=cells * bins).view(cells, bins)
+        counts = occurrences(place * bins + in_bin, cells * bins).view(cells, bins)
         number = counts.sum(1)
         total = height.new_zeros(cells).index_add(0, place, height)
         highest = height.new_zeros(cells).scatter_reduce(0, place, height, "amax")

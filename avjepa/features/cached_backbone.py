@@ -25,6 +25,6 @@ class CachedBackbone(BEVBackbone):
 
     def forward(self, batch: Batch) -> BEVMap:
         """The maps of the batch's samples. What was observed is not kept: nowhere."""
-        device = batch.seeds.device
+        device = batch.bev_from_level.device
         nowhere = torch.zeros(len(batch), *self.token_grid.shape, dtype=torch.bool, device=device)
         return BEVMap(self.store.maps(batch).to(device), nowhere)

@@ -160,7 +160,9 @@ class FinetuneModule(LightningModule):
         """
         if not batch.sensors and any(True for _ in self.model.backbone.parameters()):
             return None
-        with torch.autocast(self.device.type, enabled=False):
+        cudnn = torch.backends.cudnn
+        kept = {"enabled": cudnn.enabled, "benchmark": cudnn.benchmark, "deterministic": cudnn.deterministic}
+        with torch.autocast(self.device.type, enabled=False), cudnn.flags(**kept, allow_tf32=False):
             return self.model.predict(batch)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:

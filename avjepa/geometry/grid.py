@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from avjepa.errors import UserError
+from avjepa.geometry.device import constant
 from avjepa.ranges import require_number
 
 
@@ -52,9 +53,9 @@ class BEVGrid:
             A NaN coordinate is outside.
         """
         rows, columns = self.shape
-        origin = xy.new_tensor((self.x_min, self.y_min))
+        origin = constant((self.x_min, self.y_min), xy.dtype, xy.device)
         position = torch.floor((xy - origin) / self.cell)
-        limit = position.new_tensor((columns, rows))
+        limit = constant((columns, rows), xy.dtype, xy.device)
         inside = ((position >= 0) & (position < limit)).all(-1)
         column_row = torch.minimum(position.nan_to_num(0.0).clamp(min=0), limit - 1).long()
         return column_row.flip(-1), inside
@@ -68,8 +69,8 @@ class BEVGrid:
 
     def normalised(self, xy: Float[Tensor, "*batch 2"]) -> Float[Tensor, "*batch 2"]:
         """Points in metres as (x, y) in [-1, 1], as ``grid_sample(align_corners=False)`` wants them."""
-        low = xy.new_tensor((self.x_min, self.y_min))
-        high = xy.new_tensor((self.x_max, self.y_max))
+        low = constant((self.x_min, self.y_min), xy.dtype, xy.device)
+        high = constant((self.x_max, self.y_max), xy.dtype, xy.device)
         return 2 * (xy - low) / (high - low) - 1
 
     def refined(self, factor: int) -> "BEVGrid":

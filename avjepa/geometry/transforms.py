@@ -4,6 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from avjepa.geometry.device import constant
+
 
 def rotation_from_quaternion(wxyz: Float[Tensor, "*batch 4"]) -> Float[Tensor, "*batch 3 3"]:
     """Rotation matrices of quaternions (w, x, y, z), which need not have unit length."""
@@ -22,7 +24,7 @@ def transform_from(
     """``dst_from_src`` of a pose given as nuScenes gives it: the rotation and origin of ``src`` in ``dst``."""
     rotation = rotation_from_quaternion(wxyz)
     top = torch.cat((rotation, translation[..., None]), dim=-1)
-    bottom = top.new_tensor((0.0, 0.0, 0.0, 1.0)).expand(*top.shape[:-2], 1, 4)
+    bottom = constant((0.0, 0.0, 0.0, 1.0), top.dtype, top.device).expand(*top.shape[:-2], 1, 4)
     return torch.cat((top, bottom), dim=-2)
 
 

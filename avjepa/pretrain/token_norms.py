@@ -70,7 +70,7 @@ class RunningStandardiser(nn.Module):
 
     @torch.no_grad()
     def _take_in(self, rows: Tensor) -> None:
-        packed = summed(torch.cat((rows.sum(0), rows.square().sum(0), rows.new_tensor([len(rows)]))))
+        packed = summed(torch.cat((rows.sum(0), rows.square().sum(0), rows.new_full((1,), len(rows)))))
         channels = self.first.shape[0]
         count = packed[-1]
         # A batch in which nobody counted a row says nothing: it keeps the past as it is.

@@ -19,6 +19,7 @@ from avjepa.encoders.camera.lift_depth import DepthLiftOptions
 from avjepa.encoders.camera.patch_masks import MaskCells, MaskPatches, seeded
 from avjepa.encoders.camera.pillar_pixels import PillarPixels
 from avjepa.errors import UserError
+from avjepa.geometry.device import constant
 from avjepa.geometry.grid import BEVGrid
 from avjepa.ranges import require_number, require_numbers, require_range
 
@@ -93,10 +94,10 @@ class CameraEncoder(SensorEncoder):
             patches = views.cells_per_patch(masked) > 0
             occupied = views.cells_seen(patches) & ~masked
 
-        present = cameras.present
-        maps = self.backbone(cameras.images[present], None if patches is None else patches[present])
+        at = cameras.present.nonzero().unbind(-1)
+        maps = self.backbone(cameras.images[at], None if patches is None else patches[at])
         pyramid = self.pyramid(maps)
-        values = pyramid.new_zeros(*present.shape, *pyramid.shape[1:]).index_put((present,), pyramid)
+        values = pyramid.new_zeros(*cameras.present.shape, *pyramid.shape[1:]).index_put(at, pyramid)
         features = ImageFeatures(
             values, cameras, self.backbone.strides[0], self.backbone.origins[0], patches, self.backbone.patch
         )
@@ -132,9 +133,9 @@ class CameraEncoder(SensorEncoder):
             [torch.rand(shape, generator=seeded(seed, _THINNING_STREAM)) < share for seed in batch.seeds.tolist()]
         )
         pixels = dropped.repeat_interleave(patch, 2).repeat_interleave(patch, 3)[..., :height, :width]
-        colour = torch.tensor(IMAGENET_MEAN, device=cameras.images.device).mul(255).round().to(torch.uint8)
+        colour = constant(tuple(IMAGENET_MEAN), torch.float32, cameras.images.device).mul(255).round().to(torch.uint8)
         images: UInt8[Tensor, "batch view 3 height width"] = torch.where(
-            pixels.to(colour.device)[:, :, None], colour[:, None, None], cameras.images
+            pixels.to(colour.device, non_blocking=True)[:, :, None], colour[:, None, None], cameras.images
         )
         return replace(batch, cameras=replace(cameras, images=images))
 

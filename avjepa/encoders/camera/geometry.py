@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from avjepa.data.sample import Cameras
+from avjepa.geometry.device import constant
 from avjepa.geometry.grid import BEVGrid
 from avjepa.geometry.transforms import inverse
 
@@ -69,7 +70,7 @@ class PatchViews:
         height, width = cameras.images.shape[-2:]
         projection = image_from_bev(cameras)
         low_corner, high_corner = _projected_bounds(projection, grid, column)
-        size = torch.tensor((height, width), device=projection.device)[:, None, None, None, None]
+        size = constant((height, width), torch.int64, projection.device)[:, None, None, None, None]
         seen = ((high_corner >= 0) & (low_corner < size)).all(0) & cameras.present[..., None, None]
         first = (low_corner.clamp(min=0) / patch).floor()
         last = (torch.minimum(high_corner, size - 0.5) / patch).floor()
@@ -123,7 +124,7 @@ def _projected_bounds(
     rows, columns = grid.shape
     x = grid.x_min + torch.arange(columns + 1, device=device) * grid.cell
     y = grid.y_min + torch.arange(rows + 1, device=device) * grid.cell
-    corners = project_lattice(projection, x, y, torch.tensor(column, device=device))
+    corners = project_lattice(projection, x, y, constant(tuple(column), torch.float32, device))
     depth = corners[:, :, 2]
     behind = (depth < NEAREST_DEPTH)[:, :, None]
     pixels = corners[:, :, :2].flip(2) / depth[:, :, None].clamp(min=NEAREST_DEPTH)

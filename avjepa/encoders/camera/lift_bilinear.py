@@ -9,6 +9,7 @@ from torch import Tensor
 from avjepa.encoders.camera.geometry import NEAREST_DEPTH, image_from_bev, project_lattice
 from avjepa.encoders.camera.lift import ImageFeatures, Lift, weighted_sums
 from avjepa.errors import UserError
+from avjepa.geometry.device import constant
 from avjepa.geometry.grid import BEVGrid
 from avjepa.ranges import require_numbers
 
@@ -58,7 +59,7 @@ class BilinearLift(Lift):
         (batch, y, x, z), and how many each voxel has."""
         batch, view, _, rows, columns = features.values.shape
         centres = self.grid.centres(features.values.device)
-        heights = torch.tensor(self.heights, device=centres.device)
+        heights = constant(tuple(self.heights), torch.float32, centres.device)
         points = project_lattice(image_from_bev(features.cameras), centres[0, :, 0], centres[:, 0, 1], heights)
         depth = points[:, :, 2]
         u = points[:, :, 0] / depth.clamp(min=NEAREST_DEPTH)

@@ -76,7 +76,7 @@ class MaskPatches:
             left = ((columns - width + 1) * draw[:, :, 3]).floor()
             block = (row >= top) & (row < top + height) & (column >= left) & (column < left + width)
             drawn.append(block.any(1))
-        return torch.stack(drawn).to(wanted.device)
+        return torch.stack(drawn).to(wanted.device, non_blocking=True)
 
 
 def seeded(seed: int, stream: int) -> torch.Generator:

@@ -15,6 +15,7 @@ from avjepa.encoders.blocks import BEVUNet, SparseNorm
 from avjepa.encoders.lidar.voxelise import VOXEL_FEATURES, VoxelGrid, voxelised
 from avjepa.encoders.reconstruction_target import PillarPoints
 from avjepa.errors import UserError
+from avjepa.geometry.device import occurrences
 from avjepa.geometry.grid import BEVGrid
 from avjepa.ranges import require_number, require_numbers
 from avjepa.sparse.conv import SparseConv3d, SubmanifoldConv3d
@@ -144,16 +145,18 @@ class LidarEncoder(SensorEncoder):
         rows, columns = self.token_grid.shape
         cells = voxels[:, 1:] // self.token_stride
         tokens = (points.batch_index * rows + cells[:, 0]) * columns + cells[:, 1]
-        occupied = inside.new_zeros(points.batch_size * rows * columns)
-        occupied[tokens[inside]] = True
-        return occupied.view(points.batch_size, rows, columns)
+        count = points.batch_size * rows * columns
+        # points outside mark one cell more, which is cut off
+        occupied = inside.new_zeros(count + 1).index_fill_(0, torch.where(inside, tokens, count), True)
+        return occupied[:count].view(points.batch_size, rows, columns)
 
     def drop_input(self, batch: Batch, share: float) -> Batch:
         """See ``SensorEncoder.drop_input``. Whole beams take ``thin_by_beam`` of the share, single points the rest."""
         points = _lidar_of(batch)
-        counts = torch.bincount(points.batch_index, minlength=points.batch_size).tolist()
-        rings = points.features[:, LIDAR_FIELDS.index("ring")].long().cpu()
+        counts = occurrences(points.batch_index, points.batch_size).tolist()
         beams = share * self.thin_by_beam
+        # a GPU is not asked for what nobody reads
+        rings = points.features[:, LIDAR_FIELDS.index("ring")].long().cpu() if beams > 0 else torch.zeros(sum(counts))
         singles = (share - beams) / (1 - beams) if beams < 1 else 0.0
         keep = []
         for seed, ring in zip(batch.seeds.tolist(), torch.split(rings, counts), strict=True):
@@ -161,8 +164,8 @@ class LidarEncoder(SensorEncoder):
             generator = torch.Generator().manual_seed((seed ^ _THINNING_STREAM) % 2**63)
             kept_beams = torch.rand(_MOST_BEAMS, generator=generator) >= beams
             kept_points = torch.rand(len(ring), generator=generator) >= singles
-            keep.append(kept_points & kept_beams[ring % _MOST_BEAMS])
-        return replace(batch, lidar=points.selected(torch.cat(keep).to(points.features.device)))
+            keep.append(kept_points & kept_beams[ring % _MOST_BEAMS] if beams > 0 else kept_points)
+        return replace(batch, lidar=points.selected(torch.cat(keep)))
 
     def reconstruction_target(self) -> PillarPoints:
         """See ``SensorEncoder.reconstruction_target``: the points of a cell's column."""
@@ -178,7 +181,7 @@ class LidarEncoder(SensorEncoder):
     def _occupied_cells(self, x: SparseTensor) -> Bool[Tensor, "batch y x"]:
         rows, columns = self.token_grid.shape
         occupied = torch.zeros(x.batch_size * rows * columns, dtype=torch.bool, device=x.indices.device)
-        occupied[self._token_of(x)] = True
+        occupied.index_fill_(0, self._token_of(x), True)
         return occupied.view(x.batch_size, rows, columns)
 
     def _columns(self, x: SparseTensor) -> Float[Tensor, "batch channel y x"]:
@@ -190,7 +193,7 @@ class LidarEncoder(SensorEncoder):
         count = x.batch_size * rows * columns * layers
         channels = x.features.shape[1]
         total = x.features.new_zeros(count, channels).index_add_(0, places, x.features)
-        mean = total / torch.bincount(places, minlength=count).clamp(min=1)[:, None]
+        mean = total / occurrences(places, count).clamp(min=1)[:, None]
         return mean.view(x.batch_size, rows, columns, layers * channels).permute(0, 3, 1, 2)
 
 
@@ -243,4 +246,5 @@ def _lidar_of(batch: Batch) -> Points:
 
 
 def _selected(x: SparseTensor, keep: Bool[Tensor, "site"]) -> SparseTensor:
-    return SparseTensor(x.features[keep], x.indices[keep], x.spatial_shape, x.batch_size, known_sites=True)
+    kept = keep.nonzero()[:, 0]
+    return SparseTensor(x.features[kept], x.indices[kept], x.spatial_shape, x.batch_size, known_sites=True)

@@ -9,6 +9,7 @@ from torch import Tensor
 from avjepa.data.files.point_fields import LIDAR_FIELDS
 from avjepa.data.sample import Points
 from avjepa.errors import UserError
+from avjepa.geometry.device import constant
 from avjepa.geometry.grid import BEVGrid
 from avjepa.ranges import require_number, require_range
 from avjepa.sparse.tensor import SparseTensor
@@ -65,8 +66,8 @@ class VoxelGrid:
 
     def centres_of(self, voxels: Int64[Tensor, "voxel 3"]) -> Float[Tensor, "voxel 3"]:
         """(x, y, z) of the centres of voxels given as (layer, row, column)."""
-        size = torch.tensor((self.bev.cell, self.bev.cell, self.height), device=voxels.device)
-        origin = torch.tensor((self.bev.x_min, self.bev.y_min, self.z_min), device=voxels.device)
+        size = constant((self.bev.cell, self.bev.cell, self.height), torch.float32, voxels.device)
+        origin = constant((self.bev.x_min, self.bev.y_min, self.z_min), torch.float32, voxels.device)
         return origin + (voxels.flip(1) + 0.5) * size
 
 
@@ -92,8 +93,9 @@ def voxelised(points: Points, grid: VoxelGrid) -> SparseTensor:
     features = points.features[kept]
     mean = features.new_zeros(len(sites), features.shape[1]).index_add_(0, site_of_point, features) / count[:, None]
     centre = grid.centres_of(voxels)
-    offset = (mean[:, :3] - centre) / mean.new_tensor((grid.bev.cell, grid.bev.cell, grid.height))
+    offset = (mean[:, :3] - centre) / constant((grid.bev.cell, grid.bev.cell, grid.height), mean.dtype, mean.device)
     height = (mean[:, 2:3] - grid.z_min) / (grid.z_max - grid.z_min)
     distance = centre[:, :2].norm(dim=1, keepdim=True) / _RANGE_UNIT
-    values = torch.cat((offset, height, distance, mean[:, _INTENSITY_AND_LAG], count[:, None].log1p()), dim=1)
+    measured = (mean[:, field, None] for field in _INTENSITY_AND_LAG)
+    values = torch.cat((offset, height, distance, *measured, count[:, None].log1p()), dim=1)
     return SparseTensor(values, indices, grid.shape, points.batch_size, known_sites=True)

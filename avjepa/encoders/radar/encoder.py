@@ -1,5 +1,6 @@
 """Radar encoder: a PointNet per pillar, dense BEV network."""
 
+import math
 from dataclasses import replace
 
 import torch
@@ -13,6 +14,7 @@ from avjepa.encoders.blocks import BEVUNet
 from avjepa.encoders.radar.pillars import PillarNet, cells_of_points, one_hot_code
 from avjepa.encoders.reconstruction_target import PillarPoints
 from avjepa.errors import UserError
+from avjepa.geometry.device import occurrences
 from avjepa.geometry.grid import BEVGrid
 from avjepa.ranges import require_number, require_numbers
 
@@ -74,7 +76,8 @@ class RadarEncoder(SensorEncoder):
         cell, keep = cells_of_points(self.token_grid, points.xyz, points.batch_index)
         if masked is not None:
             keep = keep & ~masked.flatten()[cell]
-        points, cell = points.selected(keep), cell[keep]
+        kept = keep.nonzero()[:, 0]
+        points, cell = points.at(kept), cell[kept]
         shape = (points.batch_size, *self.token_grid.shape)
         vectors = self.pillars(self._features(points), cell, shape[0] * shape[1] * shape[2])
         pillars = vectors.view(*shape, -1).permute(0, 3, 1, 2)
@@ -85,7 +88,7 @@ class RadarEncoder(SensorEncoder):
         """See ``SensorEncoder.observed``."""
         points = _radar_of(batch)
         cell, inside = cells_of_points(self.token_grid, points.xyz, points.batch_index)
-        return self._marked(cell[inside], points)
+        return self._marked(torch.where(inside, cell, len(points.present) * math.prod(self.token_grid.shape)), points)
 
     def reconstruction_target(self) -> PillarPoints:
         """See ``SensorEncoder.reconstruction_target``: the points of a cell's column."""
@@ -94,12 +97,12 @@ class RadarEncoder(SensorEncoder):
     def drop_input(self, batch: Batch, share: float) -> Batch:
         """See ``SensorEncoder.drop_input``. Returns are dropped one by one."""
         points = _radar_of(batch)
-        counts = torch.bincount(points.batch_index, minlength=points.batch_size).tolist()
+        counts = occurrences(points.batch_index, points.batch_size).tolist()
         kept = [
             torch.rand(count, generator=torch.Generator().manual_seed((seed ^ _THINNING_STREAM) % 2**63)) >= share
             for seed, count in zip(batch.seeds.tolist(), counts, strict=True)
         ]
-        return replace(batch, radar=points.selected(torch.cat(kept).to(points.features.device)))
+        return replace(batch, radar=points.selected(torch.cat(kept)))
 
     def _features(self, points: Points) -> Float[Tensor, "point feature"]:
         columns = {name: points.features[:, column] for name, column in _COLUMN.items()}
@@ -114,9 +117,9 @@ class RadarEncoder(SensorEncoder):
 
     def _marked(self, cell: Tensor, points: Points) -> Bool[Tensor, "batch y x"]:
         rows, columns = self.token_grid.shape
-        occupied = torch.zeros(points.batch_size * rows * columns, dtype=torch.bool, device=cell.device)
-        occupied[cell] = True
-        return occupied.view(points.batch_size, rows, columns)
+        # a cell beyond the last one stands for the points outside the grid
+        occupied = torch.zeros(points.batch_size * rows * columns + 1, dtype=torch.bool, device=cell.device)
+        return occupied.index_fill_(0, cell, True)[:-1].view(points.batch_size, rows, columns)
 
 
 def _radar_of(batch: Batch) -> Points:

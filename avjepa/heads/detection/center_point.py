@@ -11,6 +11,7 @@ from avjepa.data.taxonomy import ClassGroup, Taxonomy
 from avjepa.distributed import objects_per_process
 from avjepa.errors import UserError
 from avjepa.geometry.boxes import transform_boxes
+from avjepa.geometry.device import constant
 from avjepa.geometry.grid import BEVGrid
 from avjepa.geometry.transforms import inverse
 from avjepa.heads.base import Head, HeadOptions
@@ -144,7 +145,7 @@ class CenterPointHead(Head[Detections]):
         if batch.labels is None:
             raise UserError("CenterPointHead: the batch has no labels; use a data set with annotations")
         terms = {name: bev.new_zeros((), dtype=torch.float32) for name in ("heatmap", *BOX_CODE)}
-        targets = self.targets(batch.labels)
+        targets = [target.to(bev.device) for target in self.targets(batch.labels)]
         numbers = torch.stack([_numbers(target) for target in targets])
         # in evaluation processes may have different numbers of batches: each batch stands for itself
         numbers = objects_per_process(numbers) if self.training else numbers.clamp(min=1)
@@ -183,7 +184,7 @@ class CenterPointHead(Head[Detections]):
         _, columns = self.grid.shape
         cells = logits.shape[2] * logits.shape[3]
         scores, flat = logits.sigmoid().flatten(1).topk(min(self.options.candidates, logits[0].numel()), dim=1)
-        names = torch.tensor([self.classes.index(name) for name in group.classes], device=logits.device)
+        names = constant(tuple(self.classes.index(name) for name in group.classes), torch.int64, logits.device)
         result = []
         for sample in range(len(logits)):
             found = scores[sample] >= self.options.score_threshold

@@ -25,6 +25,11 @@ class GroupTargets:
     code: Float[Tensor, "box 10"]
     """``box_coding.encode_boxes``; velocity NaN where unknown."""
 
+    def to(self, device: torch.device) -> "GroupTargets":
+        """A copy on the device, which is not waited for."""
+        tensors = (self.heatmap, self.sample, self.row_column, self.code)
+        return GroupTargets(*(tensor.to(device, non_blocking=True) for tensor in tensors))
+
 
 @dataclass(frozen=True)
 class CenterPointTargets:

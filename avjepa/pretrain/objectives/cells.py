@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int64
+from numpy.typing import NDArray
 from torch import Tensor
 
 from avjepa.errors import UserError
@@ -75,27 +76,33 @@ def loss_cells(
     Every kind is averaged over its own cells, so the mean over a draw of them is the same in expectation; and where
     nine cells in ten are empty, most of the work would go into the small weight of those.
     """
-    chosen = torch.zeros_like(masked)
-    for seen in (masked, ~masked):
-        for kind in (occupied, ~occupied):
-            chosen[drawn_cells(seen & kind, seeds, per_kind)] = True
-    return chosen
+    kinds = torch.stack([seen & kind for seen in (masked, ~masked) for kind in (occupied, ~occupied)])
+    chosen = np.zeros((len(masked), masked[0].numel()), dtype=bool)
+    for kind in kinds.flatten(2).cpu().numpy():
+        chosen[_drawn(kind, seeds.tolist(), per_kind)] = True
+    return torch.from_numpy(chosen).view(masked.shape).to(masked.device, non_blocking=True)
 
 
 def drawn_cells(
     cells: Bool[Tensor, "batch y x"], seeds: Int64[Tensor, "batch"], per_sample: int
 ) -> tuple[Int64[Tensor, "token"], Int64[Tensor, "token"], Int64[Tensor, "token"]]:
     """(sample, row, column) of at most ``per_sample`` of each sample's marked cells, drawn from the sample's seed."""
+    owner, place = _drawn(cells.flatten(1).cpu().numpy(), seeds.tolist(), per_sample)
+    index = torch.from_numpy(np.stack((owner, place // cells.shape[2], place % cells.shape[2])))
+    sample, row, column = index.to(cells.device, non_blocking=True).unbind(0)
+    return sample, row, column
+
+
+def _drawn(cells: NDArray[np.bool_], seeds: list[int], per_sample: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(sample, place) of at most ``per_sample`` of the marked cells of every sample, (sample, place) as well."""
     samples, places = [], []
-    for sample, (marked, seed) in enumerate(zip(cells.flatten(1).cpu().numpy(), seeds.tolist(), strict=True)):
+    for sample, (marked, seed) in enumerate(zip(cells, seeds, strict=True)):
         found = np.flatnonzero(marked)
         if len(found) > per_sample:
             found = np.random.default_rng((seed % 2**64, _STREAM)).choice(found, per_sample, replace=False)
         places.append(found)
         samples.append(np.full(len(found), sample))
-    place = torch.from_numpy(np.concatenate(places)).to(cells.device)
-    owner = torch.from_numpy(np.concatenate(samples)).to(cells.device)
-    return owner, place // cells.shape[2], place % cells.shape[2]
+    return np.concatenate(samples), np.concatenate(places)
 
 
 def tokens_at(

@@ -108,11 +108,12 @@ class JEPA(Objective):
             if self.reconstruction_weight > 0:
                 terms |= self._reconstruction_terms(refined, masked, batch.target)
             measured = cells & masked & target.observed
-            visible = tokens_at(context.features, drawn_cells(context.observed, view.seeds, self.tokens_per_sample))
-            shown = drawn_cells(measured, view.seeds, self.tokens_per_sample)
-            guessed = predicted[cells.flatten().cumsum(0).view_as(cells)[shown] - 1]
-            for regulariser in self.regularisers:
-                terms |= regulariser(visible, guessed)
+            if len(self.regularisers) > 0:
+                visible = tokens_at(context.features, drawn_cells(context.observed, view.seeds, self.tokens_per_sample))
+                shown = drawn_cells(measured, view.seeds, self.tokens_per_sample)
+                guessed = predicted[cells.flatten().cumsum(0).view_as(cells)[shown] - 1]
+                for regulariser in self.regularisers:
+                    terms |= regulariser(visible, guessed)
             loss = torch.stack(list(terms.values())).sum()
 
             trivial = on_map(trivial_distance(wanted, measured[cells], self.distance), cells)

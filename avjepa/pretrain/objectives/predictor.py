@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from avjepa.encoders.base import BEVMap
+from avjepa.geometry.device import constant
 from avjepa.geometry.grid import BEVGrid
 from avjepa.ranges import require_number, require_numbers
 
@@ -105,7 +106,9 @@ class PositionEncoding(nn.Module):
         offset = self.centres - sensor_xy[:, None, None, :]
         metres = torch.cat((offset, offset.norm(dim=-1, keepdim=True)), dim=-1)
         waves = (metres[..., None] * self.frequencies).flatten(-2)
-        azimuth = torch.atan2(offset[..., 1], offset[..., 0])[..., None] * offset.new_tensor(self.harmonics)
+        azimuth = torch.atan2(offset[..., 1], offset[..., 0])[..., None] * constant(
+            self.harmonics, offset.dtype, offset.device
+        )
         angles = torch.cat((waves, azimuth), dim=-1)
         return torch.cat((angles.sin(), angles.cos()), dim=-1).permute(0, 3, 1, 2)
 

@@ -193,8 +193,10 @@ class TargetFeatures(nn.Module):
     def forward(self, target: BEVMap, cells: Bool[Tensor, "batch y x"]) -> Float[Tensor, "cell embedding"]:
         """The embeddings to predict in the marked cells, in the order of ``cells.nonzero()``, in fp32."""
         depths = (*target.intermediate_features, target.features) if self.intermediate_features else (target.features,)
-        joined = torch.cat([self._normalised(depth.permute(0, 2, 3, 1)[cells].float()) for depth in depths], dim=1)
-        return joined if self.standardiser is None else self.standardiser(joined, target.observed[cells])
+        at = cells.flatten().nonzero()[:, 0]
+        rows = [depth.permute(0, 2, 3, 1).flatten(0, 2)[at].float() for depth in depths]
+        joined = torch.cat([self._normalised(depth) for depth in rows], dim=1)
+        return joined if self.standardiser is None else self.standardiser(joined, target.observed.flatten()[at])
 
     def _normalised(self, rows: Float[Tensor, "cell channel"]) -> Float[Tensor, "cell channel"]:
         if self.normalisation == "layer":
