@@ -71,6 +71,7 @@ class Setting:
     data: Path
     version: str
     scratch: Path
+    sensors: tuple[str, ...] = SENSORS
 
     def configuration(self, command: str, sensor: str) -> Path:
         """The base configuration; the laptop's in a quick run."""
@@ -113,7 +114,7 @@ def _parity_of(backend: SparseBackend, setting: Setting) -> Iterator[Row]:
 def check_precision(setting: Setting) -> Iterator[Row]:
     """One step of every base configuration in three precisions, and the device synchronisations in it."""
     for command in ("pretrain", "finetune"):
-        for sensor in SENSORS:
+        for sensor in setting.sensors:
             yield from _steps_of(setting, command, sensor)
 
 
@@ -235,7 +236,7 @@ def check_training(setting: Setting) -> Iterator[Row]:
     """Whole trainings with their own loaders: time, memory, waiting for data."""
     steps = 20 if setting.quick else 40
     for command in ("pretrain", "finetune"):
-        for sensor in SENSORS:
+        for sensor in setting.sensors:
             out = f"train_{command}_{sensor}"
             _restart_peak(setting.device)
             cli = setting.cli(
@@ -273,7 +274,7 @@ class StopAfter(Callback):
 
 def check_resume(setting: Setting) -> Iterator[Row]:
     """A run that is stopped half-way and resumed ends with the weights of one that is not."""
-    for sensor in SENSORS:
+    for sensor in setting.sensors:
         straight, broken = f"straight_{sensor}", f"broken_{sensor}"
         more = ("--checkpoint_every", "2", "--trainer.precision", "bf16-mixed", "--trainer.deterministic", "warn")
         setting.cli("pretrain", sensor, straight, "--steps", "4", *more, workers=0).fit()
@@ -301,7 +302,7 @@ def _difference(one: Path, other: Path) -> float:
 
 def check_prediction(setting: Setting) -> Iterator[Row]:
     """The same weights find the same boxes on the GPU and on the CPU."""
-    for sensor in SENSORS:
+    for sensor in setting.sensors:
         out, steps = setting.scratch / f"boxes_{sensor}", "6" if setting.quick else "60"
         setting.cli("finetune", sensor, str(out), "--steps", steps, workers=0 if setting.quick else 6).fit()
         for device in dict.fromkeys(("cpu", setting.device.type)):
@@ -369,6 +370,7 @@ def main() -> int:
     parser.add_argument("--version", default="v1.0-synth", help="name of its folder of tables")
     parser.add_argument("--out", type=Path, default=None, help="a CSV file for the table")
     parser.add_argument("--only", nargs="*", default=[], help="parity, precision, resume, training, prediction, triton")
+    parser.add_argument("--sensors", nargs="*", default=SENSORS, choices=SENSORS)
     options = parser.parse_args()
     if options.device.type == "cuda" and not torch.cuda.is_available():
         parser.error("no CUDA device here; --device cpu --quick checks what can be checked without one")
@@ -379,7 +381,8 @@ def main() -> int:
             world = ["--scenes", "4", "--keyframes", "4", "--val_fraction", "0.25"]
             world += ["--image_width", "400" if options.quick else "1600", "--sweep_rate", "20"]
             avjepa(["synth", "--out", str(data), *world])
-        rows = run(Setting(options.device, options.quick, data, options.version, Path(scratch)), options.only)
+        setting = Setting(options.device, options.quick, data, options.version, Path(scratch), tuple(options.sensors))
+        rows = run(setting, options.only)
     table = Table(*(field.name for field in fields(Row)), title=describe(options.device))
     for row in rows:
         verdict = "" if row.passed is None else "passed" if row.passed else "[red]FAILED"

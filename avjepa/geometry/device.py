@@ -3,12 +3,12 @@
 from functools import cache
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Int64, Shaped
 from torch import Tensor
 
 
 @cache
-def constant(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Float[Tensor, "_"]:
+def constant(values: tuple[int | float, ...], dtype: torch.dtype, device: torch.device) -> Shaped[Tensor, "_"]:
     """The numbers as a tensor on the device, copied there once in a process. Not to be written to."""
     with torch.inference_mode(False):
         return torch.tensor(values, dtype=dtype, device=device)

@@ -101,5 +101,5 @@ def test_a_step_moves_the_teacher_once() -> None:
 
 @pytest.mark.parametrize("wrong", [{"start": 1.5}, {"end": -0.1}, {"steps": 0}])
 def test_a_momentum_that_is_none_is_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(UserError, match="Momentum"):
+    with pytest.raises(UserError, match="momentum"):
         Momentum(**wrong)  # type: ignore[arg-type]
