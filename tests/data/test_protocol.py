@@ -125,7 +125,7 @@ def test_it_is_opened_by_its_layout_and_has_all_that_is_asked_of_a_data_set(memo
 
 
 def test_it_pre_trains_without_its_labels(memory: CarsInTheMemory, tmp_path: Path) -> None:
-    data = PretrainDataModule("memory", "any", split=None, batch_size=2, workers=0)
+    data = PretrainDataModule(dataroot="memory", version="any", split=None, batch_size=2, workers=0)
     module = PretrainModule(ToyObjective(), 0.01, warmup_fraction=0.5)
     before = {name: value.clone() for name, value in module.state_dict().items()}
     trainer(tmp_path).fit(module, data)
@@ -134,7 +134,7 @@ def test_it_pre_trains_without_its_labels(memory: CarsInTheMemory, tmp_path: Pat
 
 
 def test_it_fine_tunes_and_predicts(memory: CarsInTheMemory, tmp_path: Path) -> None:
-    data = DetectionDataModule("memory", "any", batch_size=3, workers=0, class_balanced=True)
+    data = DetectionDataModule(dataroot="memory", version="any", batch_size=3, workers=0, class_balanced=True)
     module = toy_module()
     running = trainer(tmp_path)
     running.fit(module, data)

@@ -54,7 +54,12 @@ def in_double(module: nn.Module) -> None:
 def first_batch(data: Any, rank: int, processes: int) -> Any:
     data = copy.copy(data)
     data.trainer = SimpleNamespace(
-        global_rank=rank, world_size=processes, max_steps=4, accumulate_grad_batches=1, train_dataloader=None
+        global_rank=rank,
+        is_global_zero=rank == 0,
+        world_size=processes,
+        max_steps=4,
+        accumulate_grad_batches=1,
+        train_dataloader=None,
     )
     data.setup("fit")
     return next(iter(data.train_dataloader()))

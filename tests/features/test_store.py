@@ -29,7 +29,7 @@ SCENES = ["scene-0000", "scene-0001"]
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> DetectionDataModule:
     root = build_dataset(tmp_path_factory.mktemp("tiny") / "data", channels=("LIDAR_TOP",))
-    module = DetectionDataModule(str(root), VERSION, lidar_sweeps=1, batch_size=2, workers=0)
+    module = DetectionDataModule(dataroot=str(root), version=VERSION, lidar_sweeps=1, batch_size=2, workers=0)
     module.setup()
     return module
 
@@ -126,7 +126,7 @@ def test_the_maps_of_another_key_are_refused(tmp_path: Path, key: FeatureKey, en
 def test_the_key_tells_weights_inputs_and_data_apart(
     encoder: LidarEncoder, data: DetectionDataModule, key: FeatureKey
 ) -> None:
-    sweeps = DetectionDataModule(data.dataroot, VERSION, lidar_sweeps=2)
+    sweeps = DetectionDataModule(dataroot=data.dataroot, version=VERSION, lidar_sweeps=2)
     sweeps.setup()
     assert FeatureKey.of(encoder, sweeps, "32-true").digest != key.digest
     other = build(BEVBackbone, architecture(encoder), "plain values").eval()

@@ -94,7 +94,14 @@ def encoder_and_batch(request: pytest.FixtureRequest, tiny: Path) -> tuple[Senso
     encoder = DepthImageEncoder(GRID) if request.param == "depth image" else real_encoder(request.param)
     sensors = ["lidar" if request.param == "depth image" else request.param]
     data = PretrainDataModule(
-        str(tiny), VERSION, sensors=sensors, image_size=(64, 112), keyframes_only=True, batch_size=2, workers=0, steps=1
+        dataroot=str(tiny),
+        version=VERSION,
+        sensors=sensors,
+        image_size=(64, 112),
+        keyframes_only=True,
+        batch_size=2,
+        workers=0,
+        steps=1,
     )
     data.setup()
     return encoder, next(iter(data.train_dataloader()))

@@ -25,13 +25,13 @@ from ..conftest import VERSION, build
 
 def pretrain(root: Path, **options: Any) -> PretrainDataModule:
     defaults = {"version": VERSION, "split": None, "workers": 0, "batch_size": 3, "image_size": (45, 80)}
-    module = PretrainDataModule(str(root), **(defaults | options))
+    module = PretrainDataModule(dataroot=str(root), **(defaults | options))
     module.setup()
     return module
 
 
 def detection(root: Path, **options: Any) -> DetectionDataModule:
-    module = DetectionDataModule(str(root), **({"version": VERSION, "workers": 0, "batch_size": 3} | options))
+    module = DetectionDataModule(dataroot=str(root), **({"version": VERSION, "workers": 0, "batch_size": 3} | options))
     module.setup()
     return module
 
@@ -222,7 +222,7 @@ def fit(root: Path, folder: Path, resume: Path | None = None, killed_after: int 
         enable_progress_bar=False, enable_model_summary=False, use_distributed_sampler=False, callbacks=[Kill()],
         default_root_dir=folder,
     )  # fmt: skip
-    data = PretrainDataModule(str(root), VERSION, None, workers=0, batch_size=2)
+    data = PretrainDataModule(dataroot=str(root), version=VERSION, workers=0, batch_size=2)
     with contextlib.suppress(Killed):
         trainer.fit(model, datamodule=data, ckpt_path=resume, weights_only=True)
     return model

@@ -30,7 +30,7 @@ SENSORS = ["lidar", "camera", "radar"]
 
 def batches(root: Path, **options: Any) -> list[Batch]:
     settings = {"version": VERSION, "sensors": SENSORS, "image_size": (45, 80), "workers": 0, **options}
-    module = DetectionDataModule(str(root), lidar_sweeps=3, **settings)
+    module = DetectionDataModule(dataroot=str(root), lidar_sweeps=3, **settings)
     module.setup()
     return list(module.predict_dataloader())
 
@@ -60,7 +60,7 @@ def test_sensors_with_other_names_are_read_as_the_mapping_says(tiny: Path, renam
 
 
 def test_without_the_mapping_training_says_which_channels_there_are(renamed: Path) -> None:
-    module = PretrainDataModule(str(renamed), VERSION, split=None)
+    module = PretrainDataModule(dataroot=str(renamed), version=VERSION, split=None)
     with pytest.raises(UserError) as caught:
         module.prepare_data()  # before anything is built or written
     message = str(caught.value)
@@ -127,12 +127,12 @@ def test_scenes_that_are_trained_on_and_scored_are_said(copy: Path, caplog: pyte
     path = copy / VERSION / "splits.json"
     splits = json.loads(path.read_text())
     train, val = (name for name in splits if splits[name])
-    module = DetectionDataModule(str(copy), VERSION, train_split=train, eval_split=val, workers=0)
+    module = DetectionDataModule(dataroot=str(copy), version=VERSION, train_split=train, eval_split=val, workers=0)
     module.setup()
     module.train_dataloader()
     assert not caplog.records
     path.write_text(json.dumps(splits | {val: splits[train]}))
-    module = DetectionDataModule(str(copy), VERSION, train_split=train, eval_split=val, workers=0)
+    module = DetectionDataModule(dataroot=str(copy), version=VERSION, train_split=train, eval_split=val, workers=0)
     module.setup()
     module.train_dataloader()
     assert splits[train][0] in caplog.text and repr(val) in caplog.text

@@ -20,7 +20,7 @@ OWN_NAMES = {"vehicle.car": "PASSENGER_CAR", "human.pedestrian.adult": "PERSON",
 
 
 def module(root: Path, **options: Any) -> DetectionDataModule:
-    data = DetectionDataModule(str(root), **{"version": VERSION, "workers": 0, "batch_size": 4, **options})
+    data = DetectionDataModule(dataroot=str(root), **{"version": VERSION, "workers": 0, "batch_size": 4, **options})
     data.setup()
     return data
 

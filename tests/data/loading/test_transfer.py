@@ -17,7 +17,13 @@ NOT_ALLOWED = 77
 
 def batches(root: Path, workers: int) -> list[PretrainBatch]:
     module = PretrainDataModule(
-        str(root), VERSION, sensors=["lidar", "camera"], batch_size=2, workers=workers, steps=4, image_size=(180, 320)
+        dataroot=str(root),
+        version=VERSION,
+        sensors=["lidar", "camera"],
+        batch_size=2,
+        workers=workers,
+        steps=4,
+        image_size=(180, 320),
     )
     module.setup()
     return list(module.train_dataloader())

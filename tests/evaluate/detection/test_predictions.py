@@ -121,7 +121,9 @@ def test_the_file_lists_samples_without_boxes_and_says_what_it_was_made_from(tmp
 
 def test_an_untrained_detector_writes_a_file_that_the_unmodified_devkit_scores(realdata: Path, tmp_path: Path) -> None:
     root = realdata / "nuscenes_keyframe"
-    data = DetectionDataModule(str(root), "v1.0-mini", eval_split="mini_train", lidar_sweeps=1, workers=0)
+    data = DetectionDataModule(
+        dataroot=str(root), version="v1.0-mini", eval_split="mini_train", lidar_sweeps=1, workers=0
+    )
     path = predict_split(trainer(0), make_module(), data, tmp_path).files["detection"]
     nusc = NuScenes("v1.0-mini", str(root), verbose=False)
     config = config_factory("detection_cvpr_2019")
