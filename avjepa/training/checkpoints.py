@@ -166,7 +166,7 @@ class TrainingCheckpoint(ModelCheckpoint):
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """An exception may come in the middle of a step: nothing is saved, but the user is told what there is."""
         if isinstance(exception, KeyboardInterrupt) and self._saved_step:
-            status(f"interrupted at step {trainer.global_step}; the last checkpoint is of step {self._saved_step}")
+            status(f"stopped at step {trainer.global_step}; the last checkpoint is of step {self._saved_step}")
 
     def _save(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not self._between_steps or trainer.global_step == self._saved_step:

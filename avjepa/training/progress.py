@@ -65,6 +65,12 @@ class StepProgress(ProgressBar):
             self._line_written = time.monotonic()
             status(f"step {trainer.global_step}/{trainer.max_steps} {self.figures(trainer, pl_module)}")
 
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """A line of its own, above the bar: a validation is rare, and worth keeping in sight."""
+        loss = trainer.callback_metrics.get("val/loss")
+        if self._enabled and loss is not None:
+            status(f"step {trainer.global_step}: validation loss {float(loss):.4g}")
+
     def figures(self, trainer: Trainer, pl_module: LightningModule) -> str:
         """The metrics behind the bar."""
         metrics = self.get_metrics(trainer, pl_module)

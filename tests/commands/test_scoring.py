@@ -52,8 +52,9 @@ def drop(data: Path, table: str, dropped: Callable[[dict[str, Any]], bool]) -> N
     path.write_text(json.dumps([row for row in json.loads(path.read_text()) if not dropped(row)]))
 
 
-def test_fast_gives_the_devkits_numbers(run: Path, tiny: Path) -> None:
+def test_fast_gives_the_devkits_numbers(run: Path, tiny: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert evaluate(run, tiny) == 0
+    assert "it/s" not in capfd.readouterr().err, "the devkit's progress bars"
     by_devkit = metrics(run)
     assert evaluate(run, tiny, "--fast") == 0
     ours = metrics(run)

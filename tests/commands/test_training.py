@@ -114,10 +114,14 @@ def test_a_step_of_every_full_size_network(command: str, sensor: str, tiny: Path
     assert reached > (0.95 if command == "pretrain" else 0.75) * len(moments), "a gradient reached nearly every tensor"
 
 
-def test_resumed_run_ends_with_the_same_weights(pretrained: Path, tiny: Path, tmp_path: Path) -> None:
+def test_resumed_run_ends_with_the_same_weights(
+    pretrained: Path, tiny: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     # the schedule of three steps, interrupted after two of them
     stop = ("--trainer.callbacks+=tests.commands.stop_early.StopAfter", "--trainer.callbacks.steps", 2)
     assert pretrain(tiny, tmp_path, "lidar", "--steps", 3, "--checkpoint_every", 1, *stop) == 130
+    said = capfd.readouterr().err
+    assert said.lower().count("interrupt") == 1 and "stopped at step 2; the last checkpoint is of step 2" in said
     assert not (tmp_path / "backbone").exists(), "an interrupted run leaves no backbone"
     assert pretrain(tiny, tmp_path, "lidar", "--steps", 3, "--ckpt_path", "last") == 0
     expected = load_file(pretrained / "backbone" / "backbone.safetensors")

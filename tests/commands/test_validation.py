@@ -32,7 +32,7 @@ def test_no_label_of_another_split_is_read_unasked(tiny: Path, tmp_path: Path, m
 
 
 def test_a_validation_that_is_asked_for_is_logged_every_so_many_steps(
-    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     seen = scenes_with_opened_labels(monkeypatch)
     options = ("--validate-every", 2, "--data.validation_split", "val", "--data.eval_split", "train")
@@ -42,6 +42,10 @@ def test_a_validation_that_is_asked_for_is_logged_every_so_many_steps(
     steps, losses = read_curves(tmp_path / "run" / "metrics.csv")["val/loss"]
     assert steps == [1, 3], "after two and four optimiser steps, counted from 0"
     assert all(loss > 0 for loss in losses)
+    said = [line for line in capfd.readouterr().err.splitlines() if ": validation loss" in line]
+    assert said == [
+        f"avjepa: step {step}: validation loss {loss:.4g}" for step, loss in zip((2, 4), losses, strict=True)
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """The devkit's own nuScenes detection scores, on any split of a dataset whose tables it can load."""
 
+import contextlib
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -54,7 +56,7 @@ class SplitDetectionEval(DetectionEval):  # type: ignore[misc]
 def devkit_scores(
     predictions: Path, dataroot: Path, version: str, sample_tokens: Sequence[str], classes: Sequence[str]
 ) -> DetectionScores:
-    """Scores by the devkit, which loads the whole dataset: 8 GB for nuScenes trainval.
+    """Scores by the devkit, which loads the whole dataset: 8 GB for nuScenes trainval. Its bars and lines stay unseen.
 
     Args:
         predictions: an official result file that lists exactly the samples of ``sample_tokens``, already checked.
@@ -67,9 +69,10 @@ def devkit_scores(
         DevkitError: the devkit cannot load the tables, or cannot score on them.
     """
     try:
-        nusc = NuScenes(version=version, dataroot=str(dataroot), verbose=False)
-        evaluation = SplitDetectionEval(nusc, config_factory(CONFIG), predictions, list(sample_tokens))
-        metrics, _ = evaluation.evaluate()
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            nusc = NuScenes(version=version, dataroot=str(dataroot), verbose=False)
+            evaluation = SplitDetectionEval(nusc, config_factory(CONFIG), predictions, list(sample_tokens))
+            metrics, _ = evaluation.evaluate()
     except Exception as error:  # the devkit checks nothing: a table that it does not expect raises anything
         raise DevkitError(" ".join(str(error).split()) or type(error).__name__) from error
     return DetectionScores.from_devkit(metrics, classes)
