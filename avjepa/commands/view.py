@@ -7,6 +7,9 @@ from pathlib import Path
 from avjepa.commands.parsing import run_function
 from avjepa.errors import BadFileError, UserError
 
+MOST_DRAWN = 50
+"""Predictions in a picture: more of them hide each other."""
+
 
 def view(
     data: Path,
@@ -36,7 +39,7 @@ def view(
         index: number of the keyframe, if no token is given.
         token: the keyframe's sample token.
         predictions: a result file in the official format, to draw its detections too.
-        minimum_score: detections below it are not drawn.
+        minimum_score: detections below it are not drawn, nor those beyond the 50 surest.
         lidar_sweeps: LiDAR sweeps to draw.
         window: also open an open3d window with the point cloud and the boxes.
     """
@@ -73,7 +76,10 @@ def view(
         if not sure.any():
             best = f"the best has {float(found.scores.max()):.3f}" if len(found.scores) else "there is none"
             print(f"no prediction has a score of --minimum_score {minimum_score:g} or more: {best}")
-        detections = (found.boxes[sure], found.scores[sure], found.class_index[sure])
+        surest = (found.scores * sure).argsort(descending=True)[: min(int(sure.sum()), MOST_DRAWN)]
+        if left_out := int(sure.sum()) - len(surest):
+            print(f"the {MOST_DRAWN} surest predictions are drawn, {left_out} left out; --minimum_score draws fewer")
+        detections = (found.boxes[surest], found.scores[surest], found.class_index[surest])
     draw_sample(sample, out, detections, classes.classes)
     print(out)
     if window:

@@ -147,14 +147,15 @@ def _prepare(axes: Axes, extent: Extent) -> None:
         axes.add_patch(Circle((0, 0), radius, fill=False, color=CANVAS_RULE, linewidth=0.6, zorder=0))
         at = radius * np.sqrt(0.5)
         axes.annotate(
-            f"{radius:.0f}",
+            f"{radius:.0f} m",
             (-at, at),
-            color=CANVAS_RULE,
-            fontsize=6.5,
+            color=CANVAS_INK,
+            fontsize=7,
             ha="center",
             va="center",
             clip_on=True,
-            zorder=0,
+            bbox={"facecolor": CANVAS, "alpha": 0.7, "edgecolor": "none", "boxstyle": "round,pad=0.15"},
+            zorder=6,  # above the boxes
         )
     axes.add_patch(
         Polygon([(y, x) for x, y in _EGO_OUTLINE], facecolor=CANVAS_INK, edgecolor="none", alpha=0.85, zorder=4)

@@ -49,6 +49,21 @@ def test_keyframe_with_predictions_is_drawn(tiny: Path, tmp_path: Path, result: 
     assert is_picture(tmp_path / "x.png")
 
 
+def test_of_many_predictions_the_surest_are_drawn(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, result: Callable[..., Path], capfd
+) -> None:
+    file = result()
+    content = json.loads(file.read_text())
+    (box,) = content["results"]["sample-0-0"]
+    content["results"]["sample-0-0"] = [box | {"detection_score": 0.3 + score / 100} for score in range(60)]
+    file.write_text(json.dumps(content))
+    drawn = []
+    monkeypatch.setattr("avjepa.report.view.draw_sample", lambda sample, out, found, classes: drawn.append(found))
+    assert view(tiny, tmp_path / "x.png", "--token", "sample-0-0", "--predictions", file) == 0
+    assert "50 surest predictions are drawn, 10 left out" in capfd.readouterr().out
+    assert sorted(drawn[0][1].tolist()) == pytest.approx([0.3 + score / 100 for score in range(10, 60)])
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [("translation", [math.nan, 0, 0]), ("velocity", None), ("size", "large"), ("rotation", [1])],
