@@ -33,8 +33,8 @@ def _readers(random: Random, world: World) -> tuple[tuple[str, ...], ...]:
     """``inspect``, and for one case in three a command that works with what it finds."""
     if random.random() < 0.65:
         return (world.inspect(),)
-    # with --overwrite: the scores of the unspoilt data, which lie in the run, are to be replaced
-    evaluate = world.evaluate("--overwrite")
+    # written elsewhere: the scores of the unspoilt data lie in the run, and are not replaced by those of other data
+    evaluate = world.evaluate("--out", str(world.out))
     return world.inspect(), random.choice([world.pretrain(), world.finetune(), evaluate, world.view()])
 
 
