@@ -11,11 +11,14 @@ from typing import Any
 import yaml
 
 from avjepa.bounded_yaml import LARGEST, require_bounded
+from avjepa.data.channels import load_channels
 from avjepa.errors import UserError
 from avjepa.files import read_text
 
 _TAXONOMY = "taxonomy"
 """The key whose file is no configuration but a name that the configuration holds."""
+_CHANNELS = "channels"
+"""The key whose file says which channels are which sensor's."""
 
 
 def load_config(path: str | Path) -> Any:
@@ -57,6 +60,18 @@ def located(value: Any, folder: Path) -> Any:
     return str((folder / value).resolve()) if isinstance(value, str) and os.path.isfile(folder / value) else value
 
 
+def require_file_of_channels(path: Path, where: str) -> None:
+    """Raise for a file that says no channels.
+
+    Raises:
+        UserError: naming where the file is named, the file and what in it is wrong.
+    """
+    try:
+        load_channels(path)
+    except UserError as error:
+        raise UserError(f"{where} {error}") from error
+
+
 class _Inliner:
     """Puts files in the place of their names, and sees that this comes to an end."""
 
@@ -86,6 +101,8 @@ class _Inliner:
             raise UserError(f"{path}: more than {LARGEST} values with the files that it names written out")
         match value:
             case dict():
+                if isinstance(channels := value.get(_CHANNELS), str):
+                    require_file_of_channels(path.parent / channels, f"{path}: {_CHANNELS}:")
                 return {
                     name: located(item, path.parent) if name == _TAXONOMY else self.value(item, path)
                     for name, item in value.items()

@@ -9,6 +9,7 @@ from typing import Any
 
 from avjepa.commands.parsing import run_function
 from avjepa.errors import UserError
+from avjepa.files import read_json, write_json
 from avjepa.processes import end_with_parent
 
 
@@ -105,9 +106,9 @@ def prepared(
     """A worker that is ready to run: the one in a place of those on this machine. Other parameters: the command's."""
     import torch
 
+    from avjepa.commands.splits import scenes_of
     from avjepa.commands.study import StudyConfig
     from avjepa.commands.study_builder import ConfiguredBuilder
-    from avjepa.data.datasets import open_dataset
     from avjepa.provenance import hardware
     from avjepa.study.store import Store
     from avjepa.study.worker import Worker
@@ -117,19 +118,20 @@ def prepared(
     torch.set_num_threads(threads)
     quiet_lightning()
     read = StudyConfig.read(config)
-    dataset = open_dataset(data, version)
-    for name in (split, eval_split):
-        dataset.scenes_of(name)
     finetuning = read.finetuning()
-    study = read.study(len(dataset.scenes_of(finetuning.get("data", {}).get("train_split", "train"))))
-    _require_same_study(out, read.definition() | {"splits": [split, eval_split], "data": _about_data(data, version)})
     device = device_of_slot(slot, finetuning.get("trainer", {}).get("accelerator", "auto"))
+    source = {"dataroot": str(data), "version": version, "on_bad_file": on_bad_file}
+    builder = ConfiguredBuilder(read, source, trainer_options(device))
+    detection = builder.detection_data()
+    dataset = detection.open()
+    scenes_of(dataset, split, "--split")
+    scenes_of(dataset, eval_split, "--eval_split")
+    study = read.study(len(dataset.scenes_of(detection.train_split)))
+    _require_same_study(out, read.definition() | {"splits": [split, eval_split], "data": _about_data(data, version)})
     if device.type == "cuda":
         machine = torch.cuda.get_device_name(device)
     else:
         machine = f"{hardware()['processor']}, {threads} thread{'s' if threads > 1 else ''}"
-    source = {"dataroot": str(data), "version": version, "on_bad_file": on_bad_file}
-    builder = ConfiguredBuilder(read, source, trainer_options(device))
     return Worker(
         study, Store(out), builder, validation=eval_split, test=split, hardware=machine, device=device, tell=status
     )
@@ -146,17 +148,32 @@ def _about_data(data: Path, version: str) -> dict[str, Any]:
     """What tells a dataset from others: the seed and options of a synthetic one, the size of its tables."""
     folder = data / version
     synthetic = folder / "synth.json"
-    about = json.loads(synthetic.read_text(encoding="utf-8")) if synthetic.is_file() else {}
+    about = _read_object(synthetic, "restore it, or remove it") if synthetic.exists() else {}
     return {"version": version, "sample_bytes": (folder / "sample.json").stat().st_size, "synthetic": about}
+
+
+def _read_object(path: Path, remedy: str) -> dict[str, Any]:
+    """What a JSON file says.
+
+    Raises:
+        UserError: it cannot be read, or is no object.
+    """
+    try:
+        content = read_json(path)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read as JSON ({' '.join(str(error).split())[:200]}); {remedy}") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: expected a JSON object; {remedy}")
+    return content
 
 
 def _require_same_study(out: Path, definition: dict[str, Any]) -> None:
     """Raise unless the records in ``out`` were made with the same configuration; methods may be added."""
-    from avjepa.files import write_json
-
     path = out / "study.json"
     definition = json.loads(json.dumps(definition))
-    known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    known = _read_object(path, "restore it, or choose another --out") if path.exists() else {}
+    if not isinstance(known.get("methods", {}), dict):
+        raise UserError(f"{path}: 'methods' is no object; restore it, or choose another --out")
     for name, value in {**definition, **{f"methods.{n}": m for n, m in definition["methods"].items()}}.items():
         before = (
             known.get("methods", {}).get(name[8:], value) if name.startswith("methods.") else known.get(name, value)

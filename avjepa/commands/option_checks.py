@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import math
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import jsonargparse
@@ -12,7 +13,7 @@ from jsonargparse import Namespace
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from avjepa.bounded_yaml import require_bounded
-from avjepa.data.channels import load_channels
+from avjepa.commands.configurations import read_yaml, require_file_of_channels
 from avjepa.errors import UserError
 from avjepa.files import read_text
 from avjepa.ranges import require_number
@@ -34,18 +35,32 @@ def _load_bounded(text: str) -> Any:
 
 
 def require_channels(arguments: Sequence[str]) -> None:
-    """Raise for a file behind ``--data.channels`` that says no channels.
+    """Raise for a file behind ``data.channels``, of the command line or of a file of it, that says no channels.
 
     Raises:
         UserError: naming the option, the file and what in it is wrong.
     """
     words = [word for argument in arguments for word in argument.split("=", 1)]
-    for value in [value for name, value in itertools.pairwise(words) if name == "--data.channels"]:
-        if value != "null" and not value.lstrip().startswith("{"):  # written out on the command line
-            try:
-                load_channels(value)
-            except UserError as error:
-                raise UserError(f"--data.channels {error}") from error
+    for name, value in itertools.pairwise(words):
+        if name == "--data.channels" and value != "null" and not value.lstrip().startswith("{"):  # or written out
+            require_file_of_channels(Path(value), "--data.channels")
+        elif name in ("--config", "-c"):
+            _require_channels_in(Path(value), ("data", "channels"), name)
+        elif name == "--data" and Path(value).is_file():
+            _require_channels_in(Path(value), ("channels",), name)
+
+
+def _require_channels_in(path: Path, keys: Sequence[str], option: str) -> None:
+    """Follow keys of a file, and files that it names for them, to the file of channels, if there is one."""
+    value = read_yaml(path)
+    for place, key in enumerate(keys):
+        value = value.get(key) if isinstance(value, dict) else None
+        if isinstance(value, str) and place + 1 < len(keys):
+            if (path.parent / value).is_file():
+                _require_channels_in(path.parent / value, keys[place + 1 :], option)
+            return
+    if isinstance(value, str):
+        require_file_of_channels(path.parent / value, f"{option} {path}: data.channels:")
 
 
 def require_readable_files(arguments: Sequence[str]) -> None:
@@ -89,9 +104,7 @@ def require_usable(config: Namespace) -> None:
     """
     _require_finite(config.as_dict(), "")
     require_number("seed_everything", int(config.seed_everything), at_least=0, at_most=_LARGEST_SEED)
-    if null := [name for name in ("batch_size", "workers", "seed") if config.data[name] is None]:
-        # of a configuration that is no file, jsonargparse does not hold a null against its type
-        raise UserError(f"data.{null[0]}: must be a whole number, got null")
+    require_no_null(config.data)
     require_number("checkpoint_every", config.checkpoint_every, at_least=1)
     trainer = config.trainer
     require_number("trainer.accumulate_grad_batches", trainer.accumulate_grad_batches, at_least=1)
@@ -107,6 +120,15 @@ def require_usable(config: Namespace) -> None:
         require_number("trainer.gradient_clip_val", trainer.gradient_clip_val, at_least=0)
     if trainer.precision is not None and str(trainer.precision) not in (*PRECISIONS, "32", "16", "bf16"):
         raise UserError(f"trainer.precision: {trainer.precision!r} is none of {', '.join(PRECISIONS)}; choose one")
+
+
+def require_no_null(data: Namespace) -> None:
+    """Raise for a null in ``data`` where a number is needed.
+
+    Of a configuration that is no file, jsonargparse does not hold a null against its type.
+    """
+    if null := [name for name in ("batch_size", "workers", "seed") if data[name] is None]:
+        raise UserError(f"data.{null[0]}: must be a whole number, got null")
 
 
 def _require_finite(value: Any, name: str) -> None:

@@ -13,6 +13,7 @@ from avjepa.bundle.construction import build
 from avjepa.bundle.files import save_bundle
 from avjepa.commands.configurations import merged
 from avjepa.commands.finetune import FinetuneCLI
+from avjepa.commands.option_checks import require_no_null
 from avjepa.commands.parsing import readable
 from avjepa.commands.pretrain import BUNDLE, PretrainCLI
 from avjepa.commands.study import StudyConfig
@@ -54,13 +55,14 @@ class ConfiguredBuilder(Builder):
         """Build every training once, and start none.
 
         Raises:
-            UserError: a configuration is not one that its command takes; names the method.
+            UserError: a configuration is not one that its command takes, or the data lacks a sensor that it reads;
+                names the method.
         """
         nowhere = Path("unused")  # building writes nothing
         for name in self.config.methods:
             try:
                 if name in self._pretrain:
-                    self._pretraining(Pretraining(name, 0, 1), nowhere)
+                    self._pretraining(Pretraining(name, 0, 1), nowhere).datamodule.open()
             except UserError as error:
                 raise UserError(f"methods.{name}: {error}") from error
         try:
@@ -99,15 +101,24 @@ class ConfiguredBuilder(Builder):
 
     def keyframes(self, split: str, scenes: int | None = None, seed: int = 0) -> DetectionDataModule:
         """The ``data`` of the study's file alone; set up."""
+        data = self.detection_data({"eval_split": split, "scenes": scenes, "seed": seed})
+        data.setup("predict")
+        return data
+
+    def detection_data(self, changes: Mapping[str, Any] | None = None) -> DetectionDataModule:
+        """The ``data`` of the study's file, with other values for some keys.
+
+        Raises:
+            UserError: it is not what ``avjepa finetune`` takes.
+        """
         parser = ArgumentParser(exit_on_error=False)
         parser.add_class_arguments(DetectionDataModule, "data")
-        changes = {"eval_split": split, "scenes": scenes, "seed": seed}
         try:
-            parsed = parser.parse_object({"data": self._finetune["data"] | changes})
+            parsed = parser.parse_object({"data": {**self._finetune["data"], **(changes or {})}})
+            require_no_null(parsed.data)
             data: DetectionDataModule = parser.instantiate_classes(parsed).data
         except ArgumentError as error:
             raise UserError(f"finetune: {readable(error)}") from error
-        data.setup("predict")
         return data
 
     def precision(self) -> Precision:

@@ -27,7 +27,7 @@ def view(
 ) -> None:
     """Draw a keyframe: bird's-eye view with points, boxes and predictions, and the cameras with boxes.
 
-    Without annotation tables it is drawn without boxes.
+    Without annotation tables it is drawn without boxes, and without the sensors that the dataset does not have.
 
     Args:
         data: the dataset's root folder.
@@ -47,7 +47,7 @@ def view(
     from avjepa.data.channels import load_channels
     from avjepa.data.datasets import open_dataset
     from avjepa.data.files.images import ImageTransform
-    from avjepa.data.sensor_inputs import LidarSweeps, RadarSweeps, SensorInputs
+    from avjepa.data.sensor_inputs import LidarSweeps, RadarSweeps, SensorInputs, recorded_sensors, require_recorded
     from avjepa.data.taxonomy import load_taxonomy
     from avjepa.evaluate.detection.sample_detections import read_detections
     from avjepa.report.view import draw_sample, show_points
@@ -66,6 +66,9 @@ def view(
         raise UserError(f"--index {index}: there are {len(keyframes)} keyframes, numbered from 0")
     moment = keyframes[index]
     sensors = SensorInputs(LidarSweeps(lidar_sweeps), RadarSweeps(), ImageTransform(450, 800))
+    if not recorded_sensors(dataset.channels, dataset.recorded_channels):
+        remedy = "pass it as --channels FILE.yaml"
+        require_recorded(sensors.sensors(), dataset.channels, dataset.recorded_channels, dataset.name, remedy)
     sample = dataset.load(moment, sensors, on_bad_file=_name_the_keyframe)
     if dataset.has_labels():
         sample = replace(sample, labels=dataset.labels(moment))

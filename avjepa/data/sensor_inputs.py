@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, TypeAlias
+from typing import ClassVar, Literal, TypeAlias, get_args
 
 from avjepa.data.channels import SensorChannels
 from avjepa.data.files.images import ImageTransform
@@ -77,7 +77,19 @@ def channels_of(sensor: Sensor, channels: SensorChannels) -> tuple[str, ...]:
     return {"lidar": channels.lidar, "radar": channels.radars, "camera": channels.cameras}[sensor]
 
 
-def require_recorded(sensors: Iterable[Sensor], channels: SensorChannels, recorded: Sequence[str], where: str) -> None:
+def recorded_sensors(channels: SensorChannels, recorded: Sequence[str]) -> tuple[Sensor, ...]:
+    """The sensors of which a data set has a channel."""
+    sensors: tuple[Sensor, ...] = get_args(Sensor)
+    return tuple(sensor for sensor in sensors if set(channels_of(sensor, channels)) & set(recorded))
+
+
+def require_recorded(
+    sensors: Iterable[Sensor],
+    channels: SensorChannels,
+    recorded: Sequence[str],
+    where: str,
+    remedy: str = "pass it as --data.channels FILE.yaml, or choose other sensors",
+) -> None:
     """Raise unless a data set has a channel of every sensor.
 
     Args:
@@ -85,18 +97,19 @@ def require_recorded(sensors: Iterable[Sensor], channels: SensorChannels, record
         channels: which channels are which sensor's.
         recorded: the channels that the data set has.
         where: how a message calls it.
+        remedy: what to do with a file of channels.
 
     Raises:
         UserError: naming the sensor, the channels there are, and the option that says which are which.
     """
     for sensor in sensors:
         wanted = channels_of(sensor, channels)
-        if not set(wanted) & set(recorded):
+        if sensor not in recorded_sensors(channels, recorded):
             key = {"lidar": "lidar", "radar": "radars", "camera": "cameras"}[sensor]
             raise UserError(
                 f"{where}: has no {sensor} channel ({' or '.join(wanted) or 'none is named'}); its channels are "
                 f"{', '.join(recorded) or 'none'}; write a file with '{key}: [CHANNEL, ...]' (keys lidar, cameras, "
-                "radars) and pass it as --data.channels FILE.yaml, or choose other sensors"
+                f"radars) and {remedy}"
             )
 
 

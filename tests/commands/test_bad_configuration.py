@@ -52,6 +52,9 @@ def test_bad_file_of_channels_is_named_with_its_option(
     path.write_text(content)
     code = pretrain(tiny, tmp_path / "out", "lidar", "--steps", 1, "--data.channels", path)
     refused(capfd, code, "--data.channels", str(path), words)
+    (tmp_path / "run.yaml").write_text("data:\n  channels: channels.yaml\n")
+    code = pretrain(tiny, tmp_path / "out", "lidar", "--steps", 1, "--config", tmp_path / "run.yaml")
+    refused(capfd, code, "run.yaml", "data.channels", str(path), words)
     assert not (tmp_path / "out").exists()
 
 

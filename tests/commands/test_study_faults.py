@@ -64,3 +64,47 @@ def test_no_worker_outlives_a_killed_study(arguments: list[str], tmp_path: Path)
     assert wait_until(lambda: len(marked.living()) >= 2 and len(list((out / "leases").glob("*.0"))) == 1)
     marked.kill()
     assert wait_until(lambda: not marked.living(), 10), marked.living()
+
+
+def test_data_without_the_configured_sensor_is_refused_before_anything_is_written(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = Path(arguments[2]).parent
+    detector = {**FINETUNE, "data": {**FINETUNE.get("data", {}), "channels": {"lidar": ["LIDAR_REAR"]}}}
+    (folder / "rear.yaml").write_text(yaml.safe_dump(detector))
+    study = yaml.safe_load((folder / "study.yaml").read_text()) | {"finetune": "rear.yaml"}
+    (folder / "rear_study.yaml").write_text(yaml.safe_dump(study))
+    rear = [str(folder / "rear_study.yaml") if word.endswith("study.yaml") else word for word in arguments]
+    assert cli.main([*rear, "--out", str(tmp_path / "out")]) == 2
+    message = capsys.readouterr().err.strip()
+    assert "LIDAR_REAR" in message
+    assert "LIDAR_TOP" in message
+    assert message.count("\n") == 0
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"methods": 1}', "\x00"])
+def test_broken_record_of_the_study_is_one_line(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str
+) -> None:
+    (tmp_path / "study.json").write_text(content)
+    assert cli.main([*arguments, "--out", str(tmp_path)]) == 2
+    message = capsys.readouterr().err.strip()
+    assert "study.json" in message
+    assert message.count("\n") == 0
+    assert (tmp_path / "study.json").read_text() == content
+
+
+@pytest.mark.parametrize("content", ["{", "[]"])
+def test_broken_account_of_a_synthetic_world_is_one_line(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str
+) -> None:
+    account = Path(arguments[4]) / VERSION / "synth.json"
+    account.write_text(content)
+    try:
+        assert cli.main([*arguments, "--out", str(tmp_path / "out")]) == 2
+    finally:
+        account.unlink()
+    message = capsys.readouterr().err.strip()
+    assert "synth.json" in message
+    assert message.count("\n") == 0

@@ -137,3 +137,11 @@ def test_other_sensors_and_classes_are_drawn_by_their_mapping(
     assert is_picture(tmp_path / "x.png")
     code = view(copy, tmp_path / "x.png", *options, "--token", "sample-0-0", "--predictions", result())
     refused(capfd, code, "'car' is none of tram, walker")
+
+
+def test_data_without_any_channel_of_the_mapping_is_refused(
+    copy: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    edit(copy, "sensor", lambda rows: [row | {"channel": f"MY_{row['channel']}"} for row in rows])
+    refused(capfd, view(copy, tmp_path / "x.png"), "no lidar channel", "LIDAR_TOP", "MY_CAM_BACK", "--channels")
+    assert not (tmp_path / "x.png").exists()
