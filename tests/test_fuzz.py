@@ -1,4 +1,4 @@
-"""Forty-five spoilt inputs through the commands: each is used, or refused in one line (tools/fuzz.py tries a thousand)."""
+"""Spoilt inputs through the commands: each is used, or refused in one line (tools/fuzz.py tries a thousand)."""
 
 import subprocess
 import sys
