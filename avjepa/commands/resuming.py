@@ -61,8 +61,8 @@ def require_resumable(
         )
     if before["data"] != record["data"]:
         raise UserError(
-            f"checkpoint {path}: was trained on other data: the tables below data.dataroot have changed; "
-            "restore them, or start a new run"
+            f"checkpoint {path}: was trained on other data: the tables below data.dataroot, or what the taxonomy says, "
+            "have changed; restore them, or start a new run"
         )
     if isinstance(done, int) and done > steps:
         raise UserError(

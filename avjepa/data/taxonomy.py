@@ -1,6 +1,8 @@
 """Which classes there are, and what a task needs to know of each: categories, groups, attributes, ranges."""
 
-from dataclasses import dataclass, field
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -69,6 +71,10 @@ class Taxonomy:
     without_heading: tuple[str, ...] = ()
     half_turn: tuple[str, ...] = ()
     ignored_inside: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def digest(self) -> str:
+        """SHA-256 of all that it says: of taxonomies of the same name, which one a result was made with."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
     def class_of(self, category: str) -> int:
         """Index of a category's class; -1 for one that has none or is not known."""

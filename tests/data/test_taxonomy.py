@@ -1,7 +1,7 @@
 """Taxonomies: that of nuScenes against the devkit and CenterPoint's tables; files with mistakes."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -154,3 +154,10 @@ def test_a_file_that_is_no_such_yaml(tmp_path: Path, content: bytes, message: st
 def test_an_unknown_name_lists_those_there_are() -> None:
     with pytest.raises(UserError, match="taxonomy 'kitti': no such file; give a path, or one of nuscenes"):
         load_taxonomy("kitti")
+
+
+def test_taxonomies_of_one_name_are_told_apart_by_what_they_say() -> None:
+    nuscenes = load_taxonomy("nuscenes")
+    assert replace(nuscenes).digest() == nuscenes.digest()
+    assert replace(nuscenes, ranges={**nuscenes.ranges, "car": 49.0}).digest() != nuscenes.digest()
+    assert replace(nuscenes, categories={**nuscenes.categories, "animal": "car"}).digest() != nuscenes.digest()

@@ -189,10 +189,10 @@ class DetectionDataModule(DataModule):
             self.source.scenes_of(self.validation_split)  # an unknown one is an error now, not in mid-training
 
     def fingerprints(self) -> dict[str, str]:
-        """Of the annotations too, where there are any."""
+        """Of the taxonomy too, and of the annotations where there are any."""
         source = self.open()
         labels = {"annotations": source.label_fingerprint()} if source.has_labels() else {}
-        return {"index": source.fingerprint(), **labels}
+        return {"index": source.fingerprint(), "taxonomy": self.taxonomy.digest(), **labels}
 
     def train_scenes(self) -> list[str]:
         """Names of the scenes whose labels training uses."""
