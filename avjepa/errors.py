@@ -1,4 +1,4 @@
-"""The one exception a user is meant to read."""
+"""What a user is meant to read: the one exception, and counts."""
 
 import errno
 
@@ -45,3 +45,8 @@ def one_line(error: BaseException) -> str | None:
 def _is_memory(error: MemoryError | RuntimeError) -> bool:
     said = ("can't allocate memory", "out of memory")  # PyTorch's allocators of CPU and GPU
     return isinstance(error, MemoryError) or any(words in str(error) for words in said)
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun, as in "1 sample" and "2,000 samples"."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

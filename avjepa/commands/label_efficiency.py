@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from avjepa.commands.parsing import run_function
-from avjepa.errors import UserError
+from avjepa.errors import UserError, counted
 from avjepa.files import read_json, write_json
 from avjepa.processes import end_with_parent
 
@@ -89,7 +89,9 @@ def label_efficiency(
     if failures:
         name, failure = next(iter(failures.items()))
         reason = failure["reason"] if failure else ""
-        raise UserError(f"{len(failures)} jobs failed, the first: {name}: {reason}; --retry_failed tries them again")
+        raise UserError(
+            f"{counted(len(failures), 'job')} failed, the first: {name}: {reason}; --retry_failed tries them again"
+        )
 
 
 def prepared(

@@ -23,7 +23,7 @@ from avjepa.commands.option_checks import (
 from avjepa.commands.parsing import readable
 from avjepa.commands.resuming import require_resumable
 from avjepa.commands.splits import scenes_of
-from avjepa.errors import UserError
+from avjepa.errors import UserError, counted
 from avjepa.files import remove_leftovers, write_text
 from avjepa.locking import locked
 from avjepa.provenance import provenance
@@ -254,7 +254,8 @@ class TrainingCLI(LightningCLI):
         final = "" if loss is None else f", final loss {float(loss):.4g}"
         curves = [name for name in ("metrics.csv", "tensorboard") if (self.out / name).exists()]
         shown = f", curves {' and '.join(str(self.out / name) for name in curves)}" if curves else ""
-        status(f"{self.trainer.global_step} steps done{final}; checkpoint {self.out / CHECKPOINTS / LAST}{shown}")
+        steps = counted(self.trainer.global_step, "step")
+        status(f"{steps} done{final}; checkpoint {self.out / CHECKPOINTS / LAST}{shown}")
 
     def yaml(self) -> str:
         """The full configuration."""

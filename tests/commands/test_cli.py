@@ -7,7 +7,7 @@ import pytest
 
 from avjepa import cli
 from avjepa.commands.parsing import run_function
-from avjepa.errors import UserError
+from avjepa.errors import UserError, counted
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -111,3 +111,12 @@ def test_defects_of_the_program_are_not_dressed_up(
     code, _, err = run(capsys, "inspect")
     assert code == 1
     assert "Traceback" in err
+
+
+def test_one_is_singular() -> None:
+    assert [counted(number, "scene") for number in (0, 1, 2, 1500)] == [
+        "0 scenes",
+        "1 scene",
+        "2 scenes",
+        "1,500 scenes",
+    ]

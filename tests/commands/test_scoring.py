@@ -234,7 +234,7 @@ def test_a_training_says_that_it_replaces_the_results_of_another(
 ) -> None:
     again = ("--steps", 1, "--evaluate", "true", "--seed", 1)
     assert small("finetune", tiny, run, *again) == 0
-    assert "evaluation" not in capfd.readouterr().err.split("steps done")[0]
+    assert "evaluation" not in capfd.readouterr().err.split("step done")[0]
     assert small("finetune", tiny, run, *again) == 0
     said = capfd.readouterr().err
     assert f"{run}/evaluation/val: holds results of an earlier training, which this one will replace" in said

@@ -9,6 +9,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from avjepa.data.inspection.report import ChannelReport, DatasetReport, Finding, Verdict
+from avjepa.errors import counted
 
 _SHOWN = 40
 
@@ -21,9 +22,10 @@ def rendered(report: DatasetReport) -> RenderableType:
 def _parts(report: DatasetReport) -> Iterator[RenderableType]:
     yield Text(
         f"{report.dataroot} · {report.version}\n"
-        f"{report.scenes} scenes, {report.keyframes} keyframes, {report.moments} moments"
+        f"{counted(report.scenes, 'scene')}, {counted(report.keyframes, 'keyframe')}, "
+        f"{counted(report.moments, 'moment')}"
     )
-    yield Text("splits: " + (", ".join(f"{k} ({n} scenes)" for k, n in report.splits.items()) or "none"))
+    yield Text("splits: " + (", ".join(f"{k} ({counted(n, 'scene')})" for k, n in report.splits.items()) or "none"))
     yield _sensors(report.channels)
     if report.boxes is None:
         yield Text("no annotations")

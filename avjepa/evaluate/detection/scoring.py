@@ -9,7 +9,7 @@ from avjepa.data.nuscenes.dataset import NuScenesDataset
 from avjepa.data.nuscenes.devkit_needs import unfit_for_devkit
 from avjepa.data.nuscenes.index import DatasetIndex
 from avjepa.data.taxonomy import Taxonomy
-from avjepa.errors import UserError
+from avjepa.errors import UserError, counted
 from avjepa.evaluate.detection.fast import MAXIMUM_BOXES, FastDetectionEval
 from avjepa.evaluate.detection.ground_truth import GroundTruth
 from avjepa.evaluate.detection.result_file import ResultFile, read_result_file
@@ -53,7 +53,7 @@ def evaluate_detection(predictions: Path, scored: ScoredSplit, out: Path, fast: 
     notes = []
     if without := len(scored.without_input):
         seen = len(tokens) - without
-        notes.append(f"the score stands on {seen} of {len(tokens)} samples; no sensor data in the others")
+        notes.append(f"the score stands on {seen} of {counted(len(tokens), 'sample')}; no sensor data in the others")
     if not truth.knows_attributes:
         notes.append("attributes are unknown, so NDS is without their error")
     about = {
@@ -71,7 +71,7 @@ def evaluate_detection(predictions: Path, scored: ScoredSplit, out: Path, fast: 
     scores.save(out / METRICS, **about)
     # narrower than this, names and figures are cut; a console prints no wider than it is
     wide = Console(file=console.file, width=max(console.width, 96))
-    wide.print(scores.table(f"{index.version} {split}: {len(tokens)} samples"))
+    wide.print(scores.table(f"{index.version} {split}: {counted(len(tokens), 'sample')}"))
     for note in (f"scored by {evaluator}", *notes):
         console.print(note, markup=False, highlight=False, soft_wrap=True)
     return scores
