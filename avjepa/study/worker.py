@@ -252,8 +252,10 @@ class Worker(Runner[StudyJob]):
 
     def _scorer(self, data: DetectionDataModule, split: str) -> FastDetectionEval:
         if split not in self._scorers:
-            assert isinstance(data.source, NuScenesDataset), "it was set up to predict"
-            truth = GroundTruth.of_split(data.source.index, data.source.annotations, data.taxonomy, split)
+            source = data.source
+            if not isinstance(source, NuScenesDataset):
+                raise UserError(f"{data.dataroot}: detections are scored on data sets in nuScenes format alone")
+            truth = GroundTruth.of_split(source.index, source.annotations, data.taxonomy, split)
             self._scorers[split] = FastDetectionEval(truth, data.taxonomy)
         return self._scorers[split]
 
