@@ -63,7 +63,7 @@ def view(
             raise UserError(f"--token {token}: no keyframe of {dataset.name} has it")
         index = 0
     if not 0 <= index < len(keyframes):
-        raise UserError(f"--index {index}: keyframes are numbered from 0 to {len(keyframes) - 1}")
+        raise UserError(f"--index {index}: the split has {counted(len(keyframes), 'keyframe')}, numbered from 0")
     moment = keyframes[index]
     sensors = SensorInputs(LidarSweeps(lidar_sweeps), RadarSweeps(), ImageTransform(450, 800))
     if not recorded_sensors(dataset.channels, dataset.recorded_channels):

@@ -83,9 +83,9 @@ class Sample:
     bev_from_level: Float[Tensor, "4 4"]
     """Identity without augmentation; otherwise the flip, rotation and scale that were applied."""
     lidar: Float[Tensor, "point 6"] | None = None
-    """Columns: ``data.nuscenes.schema.LIDAR_FIELDS``."""
+    """Columns: ``data.files.point_fields.LIDAR_FIELDS``."""
     radar: Float[Tensor, "radar_return 16"] | None = None
-    """Columns: ``data.nuscenes.schema.RADAR_FIELDS``."""
+    """Columns: ``data.files.point_fields.RADAR_FIELDS``."""
     cameras: CameraImages | None = None
     labels: Labels | None = None
     """``None`` where labels were not asked for; zero boxes where there are none."""
