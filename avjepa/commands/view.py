@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from avjepa.commands.parsing import run_function
-from avjepa.errors import BadFileError, UserError
+from avjepa.errors import BadFileError, UserError, counted
 
 MOST_DRAWN = 50
 """Predictions in a picture: more of them hide each other."""
