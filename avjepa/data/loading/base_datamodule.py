@@ -1,6 +1,7 @@
 """What every LightningDataModule has: the common options (YAML keys), the data set, a training order that resumes."""
 
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -24,7 +25,7 @@ from avjepa.data.sensor_inputs import LidarSweeps, RadarSweeps, Sensor, SensorIn
 from avjepa.errors import UserError
 
 
-class DataModule(pl.LightningDataModule):
+class DataModule(pl.LightningDataModule, ABC):
     """What all modules share: common options, opening the data set, the resumable order, the list of bad files.
 
     Args:
@@ -99,9 +100,9 @@ class DataModule(pl.LightningDataModule):
             self.camera if "camera" in sensors else None,
         )
 
+    @abstractmethod
     def read_sensors(self) -> tuple[Sensor, ...]:
         """The sensors that samples are made of."""
-        raise NotImplementedError
 
     def fingerprints(self) -> dict[str, str]:
         """Which data this is: the fingerprint of the tables that training reads, by what they hold."""
