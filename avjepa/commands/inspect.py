@@ -33,8 +33,8 @@ def inspect(
     from rich.console import Console
 
     from avjepa.data.channels import load_channels
-    from avjepa.data.inspection.inspect_dataset import inspect_dataset
-    from avjepa.data.inspection.rendering import rendered
+    from avjepa.data.nuscenes.inspection.inspect_dataset import inspect_dataset
+    from avjepa.data.nuscenes.inspection.rendering import rendered
 
     if fast and every_file:
         raise UserError("--fast and --every_file: no file and every file at once; leave one out")

@@ -1,9 +1,10 @@
 """What everything above the files needs to know of a data set; nuScenes is one implementation."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from jaxtyping import Bool, Int64
+from jaxtyping import Bool, Float64, Int64
 
 from avjepa.data.arrays import Array
 from avjepa.data.channels import SensorChannels
@@ -37,6 +38,34 @@ class BoxSummary:
         return result
 
 
+@dataclass(frozen=True)
+class AnnotatedKeyframes:
+    """All that is annotated in some keyframes, in the global frame: what predictions are scored against."""
+
+    tokens: tuple[str, ...]
+    """Every keyframe, whether a sensor recorded anything of it or not."""
+    vehicle: Float64[Array, "keyframe 2"]
+    """Where the ego vehicle is at the reference time (m); NaN where nobody knows."""
+    keyframe: Int64[Array, "box"]
+    """Position of a box's keyframe in ``tokens``."""
+    boxes: Float64[Array, "box 9"]
+    """Centre, length, width, height (m), yaw (rad) and velocity (m/s), the last NaN where it is unknown."""
+    class_index: Int64[Array, "box"]
+    """Index into the taxonomy's classes; -1 for a category of none."""
+    category: Int64[Array, "box"]
+    """Index into ``categories``."""
+    categories: tuple[str, ...]
+    """The data set's own names of what is in a box."""
+    attribute: Int64[Array, "box"]
+    """Index into ``attributes``; -1 for a box without one."""
+    attributes: tuple[str, ...] | None
+    """Names of the attributes; ``None`` where the data set does not know any."""
+    lidar_points: Int64[Array, "box"]
+    """Number of LiDAR points in a box as it was annotated; -1 where nobody counted."""
+    radar_points: Int64[Array, "box"]
+    """As ``lidar_points``."""
+
+
 @runtime_checkable
 class DrivingDataset(Protocol):
     """Scenes of driving: moments in order of scene and time, numbered from 0, which samples are made from.
@@ -47,6 +76,14 @@ class DrivingDataset(Protocol):
     @property
     def name(self) -> str:
         """How a message calls the data set."""
+
+    @property
+    def dataroot(self) -> Path:
+        """The folder that it was opened from."""
+
+    @property
+    def version(self) -> str:
+        """The part of the folder that it is."""
 
     @property
     def channels(self) -> SensorChannels:
@@ -85,6 +122,9 @@ class DrivingDataset(Protocol):
 
     def unrecorded(self, scenes: list[str]) -> tuple[str, ...]:
         """Names of the keyframes of some scenes that are no moments, because no channel recorded anything of them."""
+
+    def keyframe_tokens(self, scenes: list[str]) -> tuple[str, ...]:
+        """Names of all keyframes of some scenes, the unrecorded ones included, in order of scene and time."""
 
     def recorded(self, sensor: Sensor) -> Bool[Array, "moment"]:
         """Which moments have data of a sensor."""
@@ -134,6 +174,16 @@ class DrivingDataset(Protocol):
 
     def boxes(self, moments: Int64[Array, "item"]) -> BoxSummary:
         """The boxes of some keyframes without their geometry. Opens no sensor file."""
+
+    def annotated_keyframes(self, scenes: list[str]) -> AnnotatedKeyframes:
+        """All boxes of some scenes, for scoring. Opens no sensor file.
+
+        Raises:
+            UserError: the annotations are missing or broken.
+        """
+
+    def unfit_for_devkit(self, split: str) -> str:
+        """Why nuscenes-devkit cannot score a split by itself; empty if nothing is known against it."""
 
     def track_name(self, track_id: int) -> str:
         """The data set's own name of an object, by its ``Labels.track_ids``."""

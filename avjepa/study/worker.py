@@ -16,7 +16,6 @@ from lightning import Trainer
 from lightning.pytorch.plugins.precision import Precision
 
 from avjepa.data.loading.datamodule import DetectionDataModule
-from avjepa.data.nuscenes.dataset import NuScenesDataset
 from avjepa.encoders.base import BEVBackbone
 from avjepa.encoders.bundled import load_backbone, load_encoder
 from avjepa.errors import UserError
@@ -252,10 +251,9 @@ class Worker(Runner[StudyJob]):
 
     def _scorer(self, data: DetectionDataModule, split: str) -> FastDetectionEval:
         if split not in self._scorers:
-            source = data.source
-            if not isinstance(source, NuScenesDataset):
-                raise UserError(f"{data.dataroot}: detections are scored on data sets in nuScenes format alone")
-            truth = GroundTruth.of_split(source.index, source.annotations, data.taxonomy, split)
+            assert data.source is not None  # it was set up to predict
+            annotated = data.source.annotated_keyframes(data.source.scenes_of(split))
+            truth = GroundTruth.of(annotated, data.taxonomy)
             self._scorers[split] = FastDetectionEval(truth, data.taxonomy)
         return self._scorers[split]
 

@@ -220,17 +220,16 @@ def open_annotations(root: Path) -> None:
 def gather_ground_truth(root: Path) -> None:
     """As ``avjepa evaluate`` does for our own evaluator."""
     from avjepa.data.datasets import open_dataset
-    from avjepa.data.nuscenes.dataset import NuScenesDataset
     from avjepa.evaluate.detection.ground_truth import GroundTruth
 
     source = open_dataset(root, VERSION)
-    assert isinstance(source, NuScenesDataset)
-    assert len(GroundTruth.of_split(source.index, source.annotations, source.taxonomy, "val").boxes)
+    annotated = source.annotated_keyframes(source.scenes_of("val"))
+    assert len(GroundTruth.of(annotated, source.taxonomy).boxes)
 
 
 def inspect_fast(root: Path) -> None:
     """As ``avjepa inspect --fast``."""
-    from avjepa.data.inspection.inspect_dataset import inspect_dataset
+    from avjepa.data.nuscenes.inspection.inspect_dataset import inspect_dataset
 
     report = inspect_dataset(root, VERSION, files=False)
     assert not report.problems, report.problems[:3]
@@ -238,8 +237,8 @@ def inspect_fast(root: Path) -> None:
 
 def nothing(root: Path) -> None:
     """Only what the steps import."""
-    from avjepa.data.inspection import inspect_dataset
     from avjepa.data.nuscenes import annotations
+    from avjepa.data.nuscenes.inspection import inspect_dataset
     from avjepa.evaluate.detection import ground_truth
 
     assert inspect_dataset and annotations and ground_truth

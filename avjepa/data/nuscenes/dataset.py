@@ -12,10 +12,12 @@ from torch import Tensor
 
 from avjepa.data.arrays import Array
 from avjepa.data.channels import SensorChannels
+from avjepa.data.nuscenes.annotated_keyframes import annotated_keyframes
 from avjepa.data.nuscenes.annotations import AnnotationIndex
+from avjepa.data.nuscenes.devkit_needs import unfit_for_devkit
 from avjepa.data.nuscenes.index import DatasetIndex
 from avjepa.data.nuscenes.sample_loader import TIME_TOLERANCE, SampleLoader
-from avjepa.data.protocol import BoxSummary
+from avjepa.data.protocol import AnnotatedKeyframes, BoxSummary
 from avjepa.data.sample import Labels, Sample
 from avjepa.data.sensor_inputs import (
     LidarSweeps,
@@ -74,6 +76,16 @@ class NuScenesDataset:
         return str(self.index.folder)
 
     @property
+    def dataroot(self) -> Path:
+        """The folder that holds the folder of the tables."""
+        return self.index.dataroot
+
+    @property
+    def version(self) -> str:
+        """Name of the folder of the tables."""
+        return self.index.version
+
+    @property
     def channels(self) -> SensorChannels:
         """Which channels are read, and as what."""
         return self.index.sensors
@@ -116,6 +128,10 @@ class NuScenesDataset:
         recorded = self.index.record_sample[self.index.moment_record[moments]]
         missing = np.setdiff1d(self.index.samples(scenes), recorded)
         return tuple(self.index.sample_token(int(sample)) for sample in missing)
+
+    def keyframe_tokens(self, scenes: list[str]) -> tuple[str, ...]:
+        """The sample tokens."""
+        return tuple(self.index.sample_token(int(sample)) for sample in self.index.samples(scenes))
 
     def recorded(self, sensor: Sensor) -> Bool[Array, "moment"]:
         """Which moments have a record of at least one of the sensor's channels."""
@@ -192,6 +208,14 @@ class NuScenesDataset:
             lidar_points=np.where(counted, annotations.lidar_points[row], -1).astype(np.int64),
             radar_points=np.where(counted, annotations.radar_points[row], -1).astype(np.int64),
         )
+
+    def annotated_keyframes(self, scenes: list[str]) -> AnnotatedKeyframes:
+        """See ``DrivingDataset``."""
+        return annotated_keyframes(self.index, self.annotations, scenes)
+
+    def unfit_for_devkit(self, split: str) -> str:
+        """See ``DrivingDataset``."""
+        return unfit_for_devkit(self.index, self.taxonomy, split)
 
     def track_name(self, track_id: int) -> str:
         """The instance token."""

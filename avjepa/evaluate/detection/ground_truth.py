@@ -6,8 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from avjepa.data.arrays import Array
-from avjepa.data.nuscenes.annotations import AnnotationIndex
-from avjepa.data.nuscenes.index import DatasetIndex
+from avjepa.data.protocol import AnnotatedKeyframes
 from avjepa.data.taxonomy import Taxonomy
 from avjepa.evaluate.detection.box_table import NO_ATTRIBUTE, BoxTable
 
@@ -17,55 +16,39 @@ class GroundTruth:
     """The annotations of a split, as the evaluation of the nuScenes detection task counts them."""
 
     sample_tokens: tuple[str, ...]
-    """Every keyframe of the split that the tables hold."""
+    """Every keyframe of the split."""
     annotations: int
     """How many boxes are annotated, whatever their category, points and place."""
     boxes: BoxTable
     """Those that count: of a class, hit by a LiDAR or radar point (or nobody knows), in the region."""
     region: "EvaluationRegion"
     knows_attributes: bool
-    """Whether the dataset has a table of attributes."""
+    """Whether the data set knows attributes at all."""
 
     @classmethod
-    def of_split(
-        cls, index: DatasetIndex, annotations: AnnotationIndex, taxonomy: Taxonomy, split: str
-    ) -> "GroundTruth":
-        """Gather a split's annotations from the dataset's arrays.
-
-        Raises:
-            UserError: there is no such split, or the tables hold none of its scenes.
-        """
-        samples = index.samples(index.scenes_of(split))
-        position = np.full(len(index.sample_timestamp), -1, np.int64)
-        position[samples] = np.arange(len(samples))
-        sample = position[annotations.sample]
-        rows = np.flatnonzero(sample >= 0)
-        region = EvaluationRegion.of_samples(index, annotations, taxonomy, samples)
-        boxes = _annotated_boxes(annotations, taxonomy, rows, sample[rows])
-        tokens = tuple(index.sample_token(int(row)) for row in samples)
-        knows_attributes = (index.folder / "attribute.json").is_file()
-        return cls(tokens, len(rows), region.inside(boxes), region, knows_attributes)
+    def of(cls, annotated: AnnotatedKeyframes, taxonomy: Taxonomy) -> "GroundTruth":
+        """Of what is annotated in a split."""
+        region = EvaluationRegion.of(annotated, taxonomy)
+        boxes = region.inside(_countable_boxes(annotated, taxonomy))
+        return cls(annotated.tokens, len(annotated.keyframe), boxes, region, annotated.attributes is not None)
 
 
-def _annotated_boxes(
-    annotations: AnnotationIndex, taxonomy: Taxonomy, rows: Int64[Array, "row"], sample: Int64[Array, "row"]
-) -> BoxTable:
-    """The rows that are of a class and have points."""
-    hit = (annotations.lidar_points[rows] != 0) | (annotations.radar_points[rows] != 0)  # -1: unknown, so it counts
-    wanted = (annotations.class_index[rows] >= 0) & hit
-    rows, sample = rows[wanted], sample[wanted]
+def _countable_boxes(annotated: AnnotatedKeyframes, taxonomy: Taxonomy) -> BoxTable:
+    """The boxes that are of a class and have points."""
+    hit = (annotated.lidar_points != 0) | (annotated.radar_points != 0)  # -1: unknown, so it counts
+    rows = np.flatnonzero((annotated.class_index >= 0) & hit)
     names = taxonomy.attribute_names()
-    attribute_of = [names.index(name) if name in names else NO_ATTRIBUTE for name in annotations.attributes]
-    boxes = annotations.boxes[rows]
+    attribute_of = [names.index(name) if name in names else NO_ATTRIBUTE for name in annotated.attributes or ()]
+    boxes = annotated.boxes[rows]
     return BoxTable(
-        sample=sample,
-        class_index=annotations.class_index[rows].astype(np.int64),
+        sample=annotated.keyframe[rows],
+        class_index=annotated.class_index[rows],
         translation=boxes[:, :3],
         size=boxes[:, [4, 3, 5]],
         yaw=boxes[:, 6],
         velocity=boxes[:, 7:9],
         # the last one is for -1, no attribute
-        attribute=np.array([*attribute_of, NO_ATTRIBUTE], np.int64)[annotations.attribute[rows]],
+        attribute=np.array([*attribute_of, NO_ATTRIBUTE], np.int64)[annotated.attribute[rows]],
         score=np.full(len(rows), -1.0),
     )
 
@@ -84,25 +67,21 @@ class EvaluationRegion:
     hides: Bool[Array, "hiding class"]
 
     @classmethod
-    def of_samples(
-        cls, index: DatasetIndex, annotations: AnnotationIndex, taxonomy: Taxonomy, samples: Int64[Array, "sample"]
-    ) -> "EvaluationRegion":
+    def of(cls, annotated: AnnotatedKeyframes, taxonomy: Taxonomy) -> "EvaluationRegion":
         """The region of some keyframes."""
-        position = np.full(len(index.sample_timestamp), -1, np.int64)
-        position[samples] = np.arange(len(samples))
-        hidden_by = np.zeros((len(annotations.categories), len(taxonomy.classes)), np.bool_)
+        hidden_by = np.zeros((len(annotated.categories), len(taxonomy.classes)), np.bool_)
         for category, names in taxonomy.ignored_inside.items():
-            if category in annotations.categories:
-                row = annotations.categories.index(category)
+            if category in annotated.categories:
+                row = annotated.categories.index(category)
                 hidden_by[row] = [name in names for name in taxonomy.classes]
-        hides = hidden_by[annotations.category] if len(annotations) else np.zeros((0, len(taxonomy.classes)), np.bool_)
-        rows = np.flatnonzero(hides.any(1) & (position[annotations.sample] >= 0))
-        rows = rows[np.argsort(position[annotations.sample[rows]], kind="stable")]
+        hides = hidden_by[annotated.category]
+        rows = np.flatnonzero(hides.any(1))
+        rows = rows[np.argsort(annotated.keyframe[rows], kind="stable")]
         return cls(
-            vehicle=_vehicle_positions(index, samples),
+            vehicle=annotated.vehicle,
             class_range=np.array([taxonomy.ranges[name] for name in taxonomy.classes], np.float64),
-            hiding_sample=position[annotations.sample[rows]],
-            hiding_box=annotations.boxes[rows, :7],
+            hiding_sample=annotated.keyframe[rows],
+            hiding_box=annotated.boxes[rows, :7],
             hides=hides[rows],
         )
 
@@ -128,19 +107,3 @@ def _inside(points: Float64[Array, "pair 3"], boxes: Float64[Array, "pair 7"]) -
     across = cos * offset[:, 1] - sin * offset[:, 0]
     inside: Array = (np.abs(np.stack((along, across, offset[:, 2]), 1)) <= boxes[:, 3:6] / 2).all(1)
     return inside
-
-
-def _vehicle_positions(index: DatasetIndex, samples: Int64[Array, "sample"]) -> Float64[Array, "sample 2"]:
-    """Where the vehicle is at each keyframe: by its reference record, else by the scene's record nearest in time."""
-    record = np.full(len(index.sample_timestamp), -1, np.int64)
-    moments = index.moment_record[index.moments(keyframes_only=True)]
-    record[index.record_sample[moments]] = moments
-    for sample in samples[record[samples] < 0]:
-        own = np.flatnonzero(index.sample_scene[index.record_sample] == index.sample_scene[sample])
-        if len(own):
-            away = np.abs(index.record_timestamp[own] - index.sample_timestamp[sample])
-            record[sample] = own[away.argmin()]
-    known = record[samples] >= 0
-    position = np.full((len(samples), 2), np.nan)
-    position[known] = index.global_from_ego(record[samples][known])[:, :2, 3].numpy()
-    return position

@@ -5,11 +5,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from avjepa.data.nuscenes.dataset import NuScenesDataset
-from avjepa.data.nuscenes.devkit_needs import unfit_for_devkit
-from avjepa.data.nuscenes.index import DatasetIndex
-from avjepa.data.taxonomy import Taxonomy
-from avjepa.errors import UserError, counted
+from avjepa.data.protocol import DrivingDataset
+from avjepa.errors import counted
 from avjepa.evaluate.detection.fast import MAXIMUM_BOXES, FastDetectionEval
 from avjepa.evaluate.detection.ground_truth import GroundTruth
 from avjepa.evaluate.detection.result_file import ResultFile, read_result_file
@@ -30,26 +27,23 @@ def evaluate_detection(predictions: Path, scored: ScoredSplit, out: Path, fast: 
         ``None`` where there is nothing to score: no annotated box counts. Then no ``metrics.json`` is left in ``out``.
 
     Raises:
-        UserError: a file is missing or not in its format, the samples are not those of the split, or the data set
-            is not in nuScenes format.
+        UserError: a file is missing or not in its format, or the samples are not those of the split.
     """
     source, split = scored.source, scored.split
-    if not isinstance(source, NuScenesDataset):
-        raise UserError(f"{source.name}: detections are scored on data sets in nuScenes format alone")
-    index, taxonomy = source.index, source.taxonomy
-    result = read_result_file(predictions, taxonomy)
-    tokens = [index.sample_token(int(row)) for row in index.samples(index.scenes_of(split))]
+    scenes = source.scenes_of(split)
+    result = read_result_file(predictions, source.taxonomy)
+    tokens = source.keyframe_tokens(scenes)
     result.arranged(tokens, MAXIMUM_BOXES)
     console = Console()
     if not source.has_labels():
         _say_nothing_to_score(console, out, split, "the dataset has no annotations")
         return None
-    truth = GroundTruth.of_split(index, source.annotations, taxonomy, split)
+    truth = GroundTruth.of(source.annotated_keyframes(scenes), source.taxonomy)
     if not len(truth.boxes):
         _say_nothing_to_score(console, out, split, _what_is_annotated(truth))
         return None
     started = time.monotonic()
-    scores, evaluator = _scored(result, truth, index, taxonomy, split, fast)
+    scores, evaluator = _scored(result, truth, source, split, fast)
     notes = []
     if without := len(scored.without_input):
         seen = len(tokens) - without
@@ -57,7 +51,7 @@ def evaluate_detection(predictions: Path, scored: ScoredSplit, out: Path, fast: 
     if not truth.knows_attributes:
         notes.append("attributes are unknown, so NDS is without their error")
     about = {
-        "version": index.version,
+        "version": source.version,
         "split": split,
         "samples": len(tokens),
         "samples_without_input": len(scored.without_input),
@@ -71,7 +65,7 @@ def evaluate_detection(predictions: Path, scored: ScoredSplit, out: Path, fast: 
     scores.save(out / METRICS, **about)
     # narrower than this, names and figures are cut; a console prints no wider than it is
     wide = Console(file=console.file, width=max(console.width, 96))
-    wide.print(scores.table(f"{index.version} {split}: {counted(len(tokens), 'sample')}"))
+    wide.print(scores.table(f"{source.version} {split}: {counted(len(tokens), 'sample')}"))
     for note in (f"scored by {evaluator}", *notes):
         console.print(note, markup=False, highlight=False, soft_wrap=True)
     return scores
@@ -89,18 +83,19 @@ def _say_nothing_to_score(console: Console, out: Path, split: str, reason: str) 
 
 
 def _scored(
-    result: ResultFile, truth: GroundTruth, index: DatasetIndex, taxonomy: Taxonomy, split: str, fast: bool
+    result: ResultFile, truth: GroundTruth, source: DrivingDataset, split: str, fast: bool
 ) -> tuple[DetectionScores, str]:
     """The scores, and by what and why."""
     if fast:
         reason = "as was asked"
-    elif not (reason := unfit_for_devkit(index, taxonomy, split)):
+    elif not (reason := source.unfit_for_devkit(split)):
         from avjepa.evaluate.detection.devkit import CONFIG, DevkitError, devkit_scores  # takes seconds to load
 
+        classes = source.taxonomy.classes
         try:
-            scores = devkit_scores(result.path, index.dataroot, index.version, truth.sample_tokens, taxonomy.classes)
+            scores = devkit_scores(result.path, source.dataroot, source.version, truth.sample_tokens, classes)
         except DevkitError as error:
             reason = f"the devkit cannot: {error}"
         else:
             return scores, f"nuscenes-devkit {CONFIG}"
-    return FastDetectionEval(truth, taxonomy).evaluate(result), f"avjepa's own evaluator ({reason})"
+    return FastDetectionEval(truth, source.taxonomy).evaluate(result), f"avjepa's own evaluator ({reason})"

@@ -12,8 +12,6 @@ from nuscenes.eval.common.config import config_factory
 from nuscenes.eval.detection.evaluate import DetectionEval
 
 from avjepa.data.datasets import open_dataset
-from avjepa.data.nuscenes.annotations import AnnotationIndex
-from avjepa.data.nuscenes.index import DatasetIndex
 from avjepa.data.taxonomy import load_taxonomy
 from avjepa.errors import UserError
 from avjepa.evaluate.detection.devkit import devkit_scores
@@ -67,10 +65,13 @@ def evaluated(predictions: Path, root: Path, split: str, **options: Any) -> Dete
     return evaluate_detection(predictions, scored, predictions.parent / "out", **options)
 
 
+def truth_of(root: Path, version: str, split: str) -> GroundTruth:
+    source = open_dataset(root, version)
+    return GroundTruth.of(source.annotated_keyframes(source.scenes_of(split)), NUSCENES)
+
+
 def fast_scores(predictions: Path, root: Path, version: str, split: str) -> DetectionScores:
-    index = DatasetIndex.open(root, version)
-    truth = GroundTruth.of_split(index, AnnotationIndex.open(index, NUSCENES), NUSCENES, split)
-    return FastDetectionEval(truth, NUSCENES).evaluate(read_result_file(predictions, NUSCENES))
+    return FastDetectionEval(truth_of(root, version, split), NUSCENES).evaluate(read_result_file(predictions, NUSCENES))
 
 
 def official_scores(predictions: Path, root: Path, split: str) -> DetectionScores:
@@ -168,8 +169,7 @@ def test_the_boxes_that_count_are_the_devkits(
     predictions = write_results(entries_from_annotations(minival_devkit))
     config = config_factory("detection_cvpr_2019")
     devkit = DetectionEval(minival_devkit, config, str(predictions), "mini_val", str(predictions.parent), verbose=False)
-    index = DatasetIndex.open(minival, "v1.0-mini")
-    truth = GroundTruth.of_split(index, AnnotationIndex.open(index, NUSCENES), NUSCENES, "mini_val")
+    truth = truth_of(minival, "v1.0-mini", "mini_val")
     names = NUSCENES.attribute_names()
     ours = {
         (truth.sample_tokens[sample], *np.round(centre, 6)): (NUSCENES.classes[kind], attribute, *velocity)

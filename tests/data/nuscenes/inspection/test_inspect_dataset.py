@@ -11,9 +11,9 @@ from rich.console import Console
 
 from avjepa import cli
 from avjepa.data.channels import SensorChannels
-from avjepa.data.inspection.inspect_dataset import inspect_dataset
-from avjepa.data.inspection.rendering import rendered
-from tests.data.inspection.conftest import CARS, KEYFRAMES, STANDING, VERSION, Spoil
+from avjepa.data.nuscenes.inspection.inspect_dataset import inspect_dataset
+from avjepa.data.nuscenes.inspection.rendering import rendered
+from tests.data.nuscenes.inspection.conftest import CARS, KEYFRAMES, STANDING, VERSION, Spoil
 
 BOXES = (CARS + len(STANDING)) * KEYFRAMES
 """Of each of the two scenes, each of which is a split."""

@@ -8,16 +8,21 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from avjepa.data.channels import NUSCENES_CHANNELS, SensorChannels
-from avjepa.data.inspection.boxes import box_findings, without_points
-from avjepa.data.inspection.counted_points import counted_points_findings
-from avjepa.data.inspection.coverage import class_findings, missing_tables, unrecorded_keyframes, unused_channels
-from avjepa.data.inspection.poses import pose_findings
-from avjepa.data.inspection.report import DatasetReport, Finding
-from avjepa.data.inspection.sensor_files import ChannelFiles, channel_files, channel_of_tables
-from avjepa.data.inspection.times import repeated_keyframes, time_findings
-from avjepa.data.inspection.verdicts import Obstacles, blocked, verdicts
 from avjepa.data.nuscenes.annotations import AnnotationIndex
 from avjepa.data.nuscenes.index import DatasetIndex
+from avjepa.data.nuscenes.inspection.boxes import box_findings, without_points
+from avjepa.data.nuscenes.inspection.counted_points import counted_points_findings
+from avjepa.data.nuscenes.inspection.coverage import (
+    class_findings,
+    missing_tables,
+    unrecorded_keyframes,
+    unused_channels,
+)
+from avjepa.data.nuscenes.inspection.poses import pose_findings
+from avjepa.data.nuscenes.inspection.report import DatasetReport, Finding
+from avjepa.data.nuscenes.inspection.sensor_files import ChannelFiles, channel_files, channel_of_tables
+from avjepa.data.nuscenes.inspection.times import repeated_keyframes, time_findings
+from avjepa.data.nuscenes.inspection.verdicts import Obstacles, blocked, verdicts
 from avjepa.data.nuscenes.splits import shared_scenes
 from avjepa.data.nuscenes.tables import TableProblem, version_folder
 from avjepa.data.taxonomy import load_taxonomy

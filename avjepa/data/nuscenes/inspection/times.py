@@ -4,8 +4,8 @@ import numpy as np
 from jaxtyping import Int64
 
 from avjepa.data.arrays import Array
-from avjepa.data.inspection.report import Finding
 from avjepa.data.nuscenes.index import DatasetIndex
+from avjepa.data.nuscenes.inspection.report import Finding
 
 _SECONDS = {"seconds": 1.0, "milliseconds": 1e-3, "microseconds": 1e-6, "nanoseconds": 1e-9}
 _EPOCH = (3e8, 4.2e9)  # seconds since 1970: of the years 1979 to 2103

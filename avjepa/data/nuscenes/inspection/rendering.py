@@ -8,7 +8,7 @@ from rich.padding import Padding
 from rich.table import Column, Table
 from rich.text import Text
 
-from avjepa.data.inspection.report import ChannelReport, DatasetReport, Finding, Verdict
+from avjepa.data.nuscenes.inspection.report import ChannelReport, DatasetReport, Finding, Verdict
 from avjepa.errors import counted
 
 _SHOWN = 40

@@ -7,13 +7,12 @@ from PIL import Image
 from rich.console import Console
 
 from avjepa.data.files.pointfiles import write_lidar, write_radar
-from avjepa.data.inspection.inspect_dataset import inspect_dataset
-from avjepa.data.inspection.rendering import rendered
-from avjepa.data.inspection.report import DatasetReport
+from avjepa.data.nuscenes.inspection.inspect_dataset import inspect_dataset
+from avjepa.data.nuscenes.inspection.rendering import rendered
+from avjepa.data.nuscenes.inspection.report import DatasetReport
 from avjepa.errors import UserError
-
-from .conftest import VERSION
-from .nuscenes.test_index import edit
+from tests.data.conftest import VERSION
+from tests.data.nuscenes.test_index import edit
 
 
 def problems(root: Path) -> dict[str, str]:

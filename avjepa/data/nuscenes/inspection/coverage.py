@@ -4,9 +4,9 @@ from collections import Counter
 
 import numpy as np
 
-from avjepa.data.inspection.report import Finding
 from avjepa.data.nuscenes.annotations import AnnotationIndex
 from avjepa.data.nuscenes.index import DatasetIndex
+from avjepa.data.nuscenes.inspection.report import Finding
 from avjepa.data.taxonomy import Taxonomy
 
 _LISTED = 20  # keyframes without a sensor's file, beyond which only their number is said

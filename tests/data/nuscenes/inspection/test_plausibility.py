@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from pyquaternion import Quaternion
 
-from avjepa.data.inspection.inspect_dataset import inspect_dataset
-from tests.data.inspection.conftest import VERSION, Spoil
+from avjepa.data.nuscenes.inspection.inspect_dataset import inspect_dataset
+from tests.data.nuscenes.inspection.conftest import VERSION, Spoil
 
 
 def warnings(root: Path) -> dict[str, str]:

@@ -8,10 +8,10 @@ import numpy as np
 from jaxtyping import Bool, Int32, Int64
 
 from avjepa.data.arrays import Array
-from avjepa.data.inspection.report import Finding, Verdict
 from avjepa.data.nuscenes.annotations import AnnotationIndex
 from avjepa.data.nuscenes.devkit_needs import unfit_for_devkit
 from avjepa.data.nuscenes.index import DatasetIndex
+from avjepa.data.nuscenes.inspection.report import Finding, Verdict
 from avjepa.data.nuscenes.sample_loader import TIME_TOLERANCE
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from avjepa.data.files.pointfiles import LARGEST_FILE, LIDAR_FILE_FIELDS, read_lidar
 from avjepa.data.files.regular import size_of_file
-from avjepa.data.inspection.report import Finding
+from avjepa.data.nuscenes.inspection.report import Finding
 from avjepa.errors import BadFileError
 
 _VALUES = len(LIDAR_FILE_FIELDS)

@@ -4,10 +4,10 @@ import numpy as np
 from jaxtyping import Bool, Float64
 
 from avjepa.data.arrays import Array
-from avjepa.data.inspection.report import Finding
-from avjepa.data.inspection.sampling import share
 from avjepa.data.nuscenes.annotations import AnnotationIndex
 from avjepa.data.nuscenes.index import DatasetIndex
+from avjepa.data.nuscenes.inspection.report import Finding
+from avjepa.data.nuscenes.inspection.sampling import share
 
 _ENOUGH = 20  # boxes without which nothing is said
 _MOVING = 2.0  # m/s: the direction of a slower object's velocity is mostly noise

@@ -12,10 +12,10 @@ from avjepa.data.channels import SensorChannels
 from avjepa.data.files.images import ImageTransform
 from avjepa.data.files.pointfiles import read_radar
 from avjepa.data.files.regular import size_of_file
-from avjepa.data.inspection.clouds import CloudFacts, cloud_facts, cloud_findings
-from avjepa.data.inspection.report import NOT_USED, ChannelReport, Finding
-from avjepa.data.inspection.sampling import spread
 from avjepa.data.nuscenes.index import DatasetIndex
+from avjepa.data.nuscenes.inspection.clouds import CloudFacts, cloud_facts, cloud_findings
+from avjepa.data.nuscenes.inspection.report import NOT_USED, ChannelReport, Finding
+from avjepa.data.nuscenes.inspection.sampling import spread
 from avjepa.errors import BadFileError
 
 _LIDAR_POINT = 20  # bytes

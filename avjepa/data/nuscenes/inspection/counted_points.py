@@ -4,10 +4,10 @@ import numpy as np
 import torch
 
 from avjepa.data.files.pointfiles import read_lidar
-from avjepa.data.inspection.report import Finding
-from avjepa.data.inspection.sampling import spread
 from avjepa.data.nuscenes.annotations import AnnotationIndex
 from avjepa.data.nuscenes.index import DatasetIndex
+from avjepa.data.nuscenes.inspection.report import Finding
+from avjepa.data.nuscenes.inspection.sampling import spread
 from avjepa.errors import BadFileError
 from avjepa.geometry.boxes import indices_in_boxes
 from avjepa.geometry.transforms import apply

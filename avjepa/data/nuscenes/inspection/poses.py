@@ -7,9 +7,9 @@ from jaxtyping import Bool, Float64
 from scipy.spatial.transform import Rotation
 
 from avjepa.data.arrays import Array
-from avjepa.data.inspection.report import Finding
-from avjepa.data.inspection.sampling import share, spread
 from avjepa.data.nuscenes.index import DatasetIndex
+from avjepa.data.nuscenes.inspection.report import Finding
+from avjepa.data.nuscenes.inspection.sampling import share, spread
 
 _POSES = 2000
 _UPRIGHT = 0.94  # cosine of the tilt: 20 degrees are a steep road, and few sensors are mounted so
