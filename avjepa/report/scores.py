@@ -1,43 +1,17 @@
 """Charts of scores over several seeds: means, spread, and every single run."""
 
-import math
-import statistics
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from avjepa.report.seed_statistics import Spread
 from avjepa.report.style import INK, METHOD_COLOURS, OTHER_COLOURS, chart, method_name
 
 Scores = Mapping[str, Mapping[float, Sequence[float]]]
 """By method, then by the quantity on the horizontal axis: one score a seed."""
-
-
-@dataclass(frozen=True)
-class Spread:
-    """Several seeds' scores in two numbers."""
-
-    mean: float
-    std: float | None
-    """Sample standard deviation (n - 1); ``None`` for a single seed, whose spread is unknown and not zero."""
-    seeds: int
-
-    @classmethod
-    def of(cls, scores: Sequence[float]) -> "Spread":
-        """Of at least one score; scores that are not finite are left out."""
-        finite = [score for score in scores if math.isfinite(score)]
-        if not finite:
-            return cls(math.nan, None, 0)
-        return cls(statistics.fmean(finite), statistics.stdev(finite) if len(finite) > 1 else None, len(finite))
-
-    def text(self, digits: int = 1) -> str:
-        """``23.4 ± 0.8``; without spread for a single seed, a dash for none."""
-        if not self.seeds:
-            return "–"
-        return f"{self.mean:.{digits}f}" + ("" if self.std is None else f" ± {self.std:.{digits}f}")
 
 
 _FEW_METHODS = 6  # a longer legend would hide points

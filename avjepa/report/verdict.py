@@ -2,11 +2,7 @@
 
 from collections.abc import Sequence
 
-from scipy import stats
-
-from avjepa.report.scores import Spread
-
-SIGNIFICANCE = 0.05
+from avjepa.report.seed_statistics import SIGNIFICANCE, Spread, unpaired_p_value
 
 
 def verdict(metric: str, ours: tuple[str, Sequence[float]], baseline: tuple[str, Sequence[float]]) -> str:
@@ -32,7 +28,7 @@ def verdict(metric: str, ours: tuple[str, Sequence[float]], baseline: tuple[str,
         return f"{stated}. One seed does not show how large the noise is: this cannot be called a gain or a loss."
     if spread.std == 0 and base.std == 0:
         return f"{stated}. The seeds agree to the last digit, so there is no spread to test the difference against."
-    probability = float(stats.ttest_ind(scores, base_scores, equal_var=False).pvalue)
+    probability = unpaired_p_value(scores, base_scores)
     tested = f"(Welch's t-test over seeds, p = {probability:.3f})"
     if probability >= SIGNIFICANCE:
         return f"{stated}. That lies within the noise between seeds {tested}: no difference is shown."

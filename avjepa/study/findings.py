@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from avjepa.report.verdict import SIGNIFICANCE
+from avjepa.report.seed_statistics import SIGNIFICANCE, paired_p_value
 from avjepa.study.summary import (
     GENERATIVE,
     JEPA,
@@ -20,7 +20,6 @@ from avjepa.study.summary import (
     leads,
     lower_edge,
     means,
-    p_value,
     with_all_labels,
 )
 
@@ -112,7 +111,7 @@ def advantage_grows(rows: Sequence[Row]) -> Finding:
     if len(slopes) < 2:
         return Finding(claim, "undecided", "It takes two seeds and two label amounts of scratch and JEPA, end to end.")
     gains = means(leads(rows, JEPA, SCRATCH, "end_to_end"))
-    slope, probability = statistics.fmean(slopes), p_value(slopes)
+    slope, probability = statistics.fmean(slopes), paired_p_value(slopes)
     listed = ", ".join(f"{_percent(gain)} with {n}" for n, gain in gains.items())
     evidence = (
         f"JEPA less scratch in mAP, by scenes: {listed}. {_percent(slope)} for every doubling of labels "
@@ -179,7 +178,7 @@ def serves_all_sensors(rows: Sequence[Row]) -> Finding:
             parts.append(f"{sensor}: not studied")
             continue
         by_seed = [statistics.fmean(of_scenes[seed] for of_scenes in found.values()) for seed in sorted(seeds)]
-        gain, probability = statistics.fmean(by_seed), p_value(by_seed)
+        gain, probability = statistics.fmean(by_seed), paired_p_value(by_seed)
         wins.append(gain > 0 and probability < SIGNIFICANCE)
         parts.append(
             f"{sensor}: {_percent(gain)} mAP over scratch, mean of {len(found)} label amounts (p = {probability:.3f})"

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from avjepa.report.scores import Spread
+from avjepa.report.seed_statistics import Spread, paired_p_value
 from avjepa.report.style import method_name
 from avjepa.study.plan import Mode, Pretraining, Study
 from avjepa.study.store import Store
@@ -17,7 +17,6 @@ from avjepa.study.summary import (
     labels_to_reach,
     leads,
     means,
-    p_value,
     pretraining_lengths,
     with_all_labels,
 )
@@ -63,7 +62,7 @@ def score_tables(study: Study, rows: Sequence[Row]) -> list[str]:
 def _lead_text(values: Sequence[float]) -> str:
     if not values:
         return "–"
-    probability = p_value(values)
+    probability = paired_p_value(values)
     written = f"{probability:.3f}" if probability >= 0.001 else "<.001"
     return f"{Spread.of([100 * v for v in values]).text()} ({written})"
 

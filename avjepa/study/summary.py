@@ -7,8 +7,6 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from scipy import stats
-
 from avjepa.errors import UserError
 from avjepa.files import replacing
 
@@ -160,15 +158,6 @@ def leads(rows: Sequence[Row], method: str, other: str, mode: str, steps: int = 
         if scenes in theirs
     }
     return {scenes: by_seed for scenes, by_seed in found.items() if by_seed}
-
-
-def p_value(values: Sequence[float]) -> float:
-    """Probability of values as far from 0 on average, if their mean were 0 (two-sided t-test); 1 for a single one."""
-    if len(values) < 2:
-        return 1.0
-    if statistics.stdev(values) < 1e-9:  # equal but for rounding
-        return float(abs(statistics.fmean(values)) < 1e-9)
-    return float(stats.ttest_1samp(values, 0.0).pvalue)
 
 
 def compute_curves(

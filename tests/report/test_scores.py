@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import t as student
 
-from avjepa.report.scores import Spread, method_colours, score_bars_figure, score_lines_figure
+from avjepa.report.scores import method_colours, score_bars_figure, score_lines_figure
+from avjepa.report.seed_statistics import Spread
 from avjepa.report.verdict import verdict
 
 

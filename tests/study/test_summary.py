@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from avjepa.errors import UserError
+from avjepa.report.seed_statistics import paired_p_value
 from avjepa.study.plan import Pretraining
 from avjepa.study.results import publish_results, write_results
 from avjepa.study.store import Store
@@ -14,7 +15,6 @@ from avjepa.study.summary import (
     leads,
     lower_edge,
     means,
-    p_value,
     pretraining_lengths,
     read_table,
     write_table,
@@ -81,9 +81,9 @@ def test_leads_are_paired_and_their_chance_is_that_of_students_t() -> None:
     found = leads(rows, "jepa", "scratch", "frozen")
     assert found == {4: {seed: pytest.approx(lead) for seed, lead in enumerate((0.01, 0.02, 0.03))}}
     # mean .02, deviation .01, 3 values: t = 2·√3; with 2 degrees of freedom p = 1 - t/√(2 + t²) = 1 - √(12/14)
-    assert p_value(list(found[4].values())) == pytest.approx(1 - (12 / 14) ** 0.5)
-    assert p_value([0.1]) == 1.0
-    assert p_value([0.1, 0.1]) == 0.0
+    assert paired_p_value(list(found[4].values())) == pytest.approx(1 - (12 / 14) ** 0.5)
+    assert paired_p_value([0.1]) == 1.0
+    assert paired_p_value([0.1, 0.1]) == 0.0
     assert leads(rows, "jepa", "generative", "frozen") == {}
 
 
