@@ -80,8 +80,8 @@ def provenance(command: str, configuration: Mapping[str, Any], *, seed: int, dat
     }
 
 
-def write_provenance(directory: str | Path, record: Mapping[str, Any], **results: Any) -> Path:
-    """Write ``provenance.json`` atomically; ``results`` (wall seconds, steps) are added to the record."""
+def write_provenance(directory: str | Path, made_with: Mapping[str, Any], **results: Any) -> Path:
+    """Write ``provenance.json`` atomically; ``results`` (wall seconds, steps) are added to ``made_with``."""
     path = Path(directory) / FILE_NAME
-    write_json(path, {**record, **results})
+    write_json(path, {**made_with, **results})
     return path

@@ -51,7 +51,12 @@ LIMIT = 40.0
 def imported() -> None:
     """Import what the commands do, once, before the cases are forked off."""
     commands = ("evaluate", "finetune", "inspect", "label_efficiency", "pretrain", "view")
-    lazily = ("avjepa.report.view", "avjepa.report.scores", "nuscenes.nuscenes", "nuscenes.eval.detection.evaluate")
+    lazily = (
+        "avjepa.report.sample_figure",
+        "avjepa.report.scores",
+        "nuscenes.nuscenes",
+        "nuscenes.eval.detection.evaluate",
+    )
     for name in (*lazily, *(f"avjepa.commands.{command}" for command in commands)):
         importlib.import_module(name)
 

@@ -26,7 +26,7 @@ class DemoRunner(Runner[DemoTask]):
 
     Args:
         jobs: of the demo.
-        store: of its records.
+        store: of its outcomes.
         lines: shows what is done.
         slot: number of this runner among those of the demo: which device its jobs get.
         stop: shared by the runners.
@@ -49,7 +49,7 @@ class DemoRunner(Runner[DemoTask]):
         """On the job's line."""
         self.lines.begin(name)
 
-    def done(self, name: str, record: dict[str, Any]) -> None:
+    def done(self, name: str, outcome: dict[str, Any]) -> None:
         """On the job's line."""
         self.lines.end(name)
 
@@ -59,7 +59,7 @@ class DemoRunner(Runner[DemoTask]):
 
 
 def run_demo(jobs: Sequence[Job[DemoTask]], folder: Path) -> list[dict[str, Any]]:
-    """Do what is not done yet, several at a time; the records of all jobs, in their order.
+    """Do what is not done yet, several at a time; the outcomes of all jobs, in their order.
 
     Raises:
         UserError: a job failed.
@@ -68,8 +68,8 @@ def run_demo(jobs: Sequence[Job[DemoTask]], folder: Path) -> list[dict[str, Any]
     store.forget_failures()
     changed: set[str] = set()
     for job in jobs:  # one that was done otherwise, or after one that was, is done again
-        record = store.record(job.name)
-        if record is None or record.get("task") != asdict(job.task) or not changed.isdisjoint(job.needs):
+        outcome = store.outcome(job.name)
+        if outcome is None or outcome.get("task") != asdict(job.task) or not changed.isdisjoint(job.needs):
             changed.add(job.name)
             store.forget(job.name)
     with JobLines([job.name for job in jobs], done=store.finished()) as lines, ThreadPoolExecutor(SLOTS) as pool:
@@ -83,14 +83,14 @@ def run_demo(jobs: Sequence[Job[DemoTask]], folder: Path) -> list[dict[str, Any]
             raise UserError(f"step '{job.name}' failed: {failure['reason']}")
     for future in futures:
         future.result()
-    records = [store.record(job.name) for job in jobs]
-    return [record for record in records if record is not None]
+    outcomes = [store.outcome(job.name) for job in jobs]
+    return [outcome for outcome in outcomes if outcome is not None]
 
 
 def demo(out: Path = Path("demo"), seed: int = 0, sensors: list[str] = list(SENSORS)) -> None:  # noqa: B006
     """Make a synthetic world, pre-train and fine-tune every sensor's backbone on it, score, and write report.html.
 
-    Does what the commands of a real job do; OUT/records lists it. An interrupted demo continues when it is started
+    Does what the commands of a real job do; OUT/outcomes lists it. An interrupted demo continues when it is started
     again.
 
     Args:
@@ -103,10 +103,10 @@ def demo(out: Path = Path("demo"), seed: int = 0, sensors: list[str] = list(SENS
         raise UserError(f"--sensors {sensors}: must name some of {', '.join(SENSORS)}")
     if not CONFIGS.is_dir():
         raise UserError(f"{CONFIGS}: no such folder; the demo needs a clone of the project with its configs/")
-    records = run_demo(demo_jobs(out, seed, sensors), out)
+    outcomes = run_demo(demo_jobs(out, seed, sensors), out)
     from avjepa.commands.demo_report import write_report
 
-    print(write_report(out, seed, sensors, records))
+    print(write_report(out, seed, sensors, outcomes))
 
 
 def run(arguments: Sequence[str]) -> None:

@@ -37,7 +37,7 @@ from avjepa.training.metrics import read_curves
 from avjepa.training.provenance import read_provenance
 
 
-def write_report(out: Path, seed: int, sensors: Sequence[str], records: Sequence[Mapping[str, Any]]) -> Path:
+def write_report(out: Path, seed: int, sensors: Sequence[str], outcomes: Sequence[Mapping[str, Any]]) -> Path:
     """Write ``report.html`` into ``out`` and return its path."""
     dataset = open_dataset(out / "data", VERSION)
     keyframes = dataset.moments(dataset.scenes_of("val"), keyframes_only=True).tolist()
@@ -56,7 +56,7 @@ def write_report(out: Path, seed: int, sensors: Sequence[str], records: Sequence
     write_demo_report(
         path,
         facts=facts,
-        timings=[(record["job"], record["seconds"], record["peak_mebibytes"]) for record in records],
+        timings=[(outcome["job"], outcome["seconds"], outcome["peak_mebibytes"]) for outcome in outcomes],
         pretraining=pretraining,
         scores=[gathered_score(out, sensor, method, seed) for sensor in sensors for method in METHODS],
         scenes=[gathered_scene(out, sensors[0], dataset, moment) for moment in shown],
@@ -71,19 +71,19 @@ def write_report(out: Path, seed: int, sensors: Sequence[str], records: Sequence
 def gathered_pretraining(out: Path, sensor: str, dataset: DrivingDataset, moments: Sequence[int]) -> Pretraining:
     """Curves, facts and feature pictures of one sensor's pre-training."""
     run = pretrain_folder(out, sensor)
-    record = read_provenance(run)
+    provenance = read_provenance(run)
     manifest = read_backbone_manifest(run / "backbone")
     curves = read_curves(run / "metrics.csv")
     facts = {
         "parameters": manifest.parameters,
-        "steps": record["steps"],
-        "time (s)": record["wall_seconds"],
+        "steps": provenance["steps"],
+        "time (s)": provenance["wall_seconds"],
         "samples per second": mean_measured(curves, "samples_per_second", digits=2),
         "time spent waiting for data (%)": mean_measured(curves, "data_wait_share", digits=1, unit=0.01),
     }
     samples = [loaded(dataset, moment, sensor) for moment in moments]
     trained = load_encoder(run / "backbone")
-    torch.manual_seed(record["seed"])
+    torch.manual_seed(provenance["seed"])
     untrained = build(SensorEncoder, manifest.architecture, str(run)).eval()  # type: ignore[type-abstract]
     columns = []
     with torch.inference_mode():
@@ -117,10 +117,10 @@ def gathered_scene(out: Path, sensor: str, dataset: DrivingDataset, moment: int)
 
 def loaded(dataset: DrivingDataset, moment: int, sensor: str | None) -> Sample:
     """A keyframe with labels, as the tiny configurations load it: one sensor, or all of them for ``None``."""
-    view = SensorInputs(
+    inputs = SensorInputs(
         LidarSweeps() if sensor in ("lidar", None) else None,
         RadarSweeps() if sensor in ("radar", None) else None,
         ImageTransform(128, 224) if sensor == "camera" else ImageTransform(225, 400) if sensor is None else None,
     )
-    sample = dataset.load(moment, view)
+    sample = dataset.load(moment, inputs)
     return replace(sample, labels=dataset.labels(moment))

@@ -35,7 +35,7 @@ def label_efficiency(
     Args:
         config: the study, see configs/label_efficiency.
         data: the dataset's root folder.
-        out: folder of records and results.
+        out: folder of the jobs and of the results.
         version: name of the folder of tables.
         split: the split that is reported.
         eval_split: the split on which learning rates are chosen.
@@ -170,7 +170,7 @@ def _read_object(path: Path, remedy: str) -> dict[str, Any]:
 
 
 def _require_same_study(out: Path, definition: dict[str, Any]) -> None:
-    """Raise unless the records in ``out`` were made with the same configuration; methods may be added."""
+    """Raise unless the jobs in ``out`` were done with the same configuration; methods may be added."""
     path = out / "study.json"
     definition = json.loads(json.dumps(definition))
     known = _read_object(path, "restore it, or choose another --out") if path.exists() else {}
@@ -182,7 +182,7 @@ def _require_same_study(out: Path, definition: dict[str, Any]) -> None:
         )
         if name != "methods" and before != value:
             raise UserError(
-                f"--out {out}: its records were made with another '{name}' (see {path}); choose another folder"
+                f"--out {out}: its jobs were done with another '{name}' (see {path}); choose another folder"
             )
     methods = known.get("methods", {}) | definition["methods"]
     write_json(path, definition | {"methods": methods})

@@ -13,7 +13,7 @@ from typing import Any
 from avjepa.errors import UserError
 from avjepa.training.checkpoint_contents import require_training
 from avjepa.training.console import status
-from avjepa.training.provenance import RECORD
+from avjepa.training.provenance import PROVENANCE
 
 FREE = (
     "checkpoint_every", "validate_every", "evaluate", "export", "trainer",
@@ -29,14 +29,14 @@ NEVER_SAID = ("out", "ckpt_path")
 
 
 def require_resumable(
-    content: Mapping[str, Any], path: str | Path, record: Mapping[str, Any], steps: int, processes: int
+    content: Mapping[str, Any], path: str | Path, provenance: Mapping[str, Any], steps: int, processes: int
 ) -> None:
     """Raise unless a training can go on from a checkpoint with these options; say which of them are new.
 
     Args:
         content: of the checkpoint.
         path: of its file.
-        record: ``avjepa.provenance.provenance`` of the training that is to go on.
+        provenance: ``avjepa.provenance.provenance`` of the training that is to go on.
         steps: its length.
         processes: that share it; with other ones a batch of all processes has another size, which is said.
 
@@ -45,21 +45,21 @@ def require_resumable(
             differs that may not, or it has more steps than the training shall have.
     """
     require_training(content, path)
-    before, done = content.get(RECORD), content.get("global_step")
+    before, done = content.get(PROVENANCE), content.get("global_step")
     parts = {"command": str, "configuration": dict, "data": dict}
     if not isinstance(before, dict) or not all(isinstance(before.get(name), kind) for name, kind in parts.items()):
         raise UserError(f"checkpoint {path}: does not say how it was trained; resume one of avjepa")
-    if before["command"] != record["command"]:
+    if before["command"] != provenance["command"]:
         raise UserError(
-            f"checkpoint {path}: is of avjepa {before['command']}; avjepa {record['command']} cannot resume it"
+            f"checkpoint {path}: is of avjepa {before['command']}; avjepa {provenance['command']} cannot resume it"
         )
-    changes = changed_options(before["configuration"], record["configuration"])
+    changes = changed_options(before["configuration"], provenance["configuration"])
     if fixed := {name: change for name, change in changes.items() if not may_change(name)}:
         raise UserError(
             f"checkpoint {path}: was trained with other options, on which its steps depend: {described(fixed)}; "
             "resume with those that it had, or start a new run"
         )
-    if before["data"] != record["data"]:
+    if before["data"] != provenance["data"]:
         raise UserError(
             f"checkpoint {path}: was trained on other data: the tables below data.dataroot, or what the taxonomy says, "
             "have changed; restore them, or start a new run"

@@ -228,7 +228,7 @@ class StudyConfig:
         return _training(merged(common, self.methods[method].overrides), f"methods.{method}")
 
     def definition(self) -> dict[str, Any]:
-        """What must not change between two runs that share records: everything but the extent of the grid."""
+        """What must not change between two runs that share outcomes: everything but the extent of the grid."""
         tune = self.tune
         return {
             "sensor": self.sensor,

@@ -164,7 +164,7 @@ class ConfiguredBuilder(Builder):
 
 
 class _StudyFinetune(FinetuneCLI):
-    """Keeps the last loss for the record.
+    """Keeps the last loss for the outcome of a job.
 
     Args:
         configuration: of ``avjepa finetune``.

@@ -50,7 +50,8 @@ def view(
     from avjepa.data.sensor_inputs import LidarSweeps, RadarSweeps, SensorInputs, recorded_sensors, require_recorded
     from avjepa.data.taxonomy import load_taxonomy
     from avjepa.evaluate.detection.sample_detections import read_detections
-    from avjepa.report.view import draw_sample, show_points
+    from avjepa.report.points_window import show_points
+    from avjepa.report.sample_figure import draw_sample
 
     if out.suffix.lower() != ".png":
         raise UserError(f"--out {out}: the picture is a PNG; give a name that ends in .png")

@@ -15,7 +15,7 @@ class SensorChannels:
 
     Args:
         lidar: LiDARs; a moment's cloud holds the points of all, and the time of the first one is the moment's.
-        cameras: cameras, in the order of ``Cameras``'s views.
+        cameras: cameras, in the order of ``Cameras``.
         radars: radars.
     """
 

@@ -152,7 +152,7 @@ class DrivingDataset(Protocol):
             moment: its number.
             inputs: what to load.
             seed: becomes ``Sample.seed``.
-            known: another view of the same moment; sensors that both views treat alike are taken from it.
+            known: the same moment loaded for other inputs; sensors that both treat alike are taken from it.
             on_bad_file: called with every bad file.
 
         Raises:

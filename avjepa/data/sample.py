@@ -56,15 +56,15 @@ class Labels:
 class CameraImages:
     """The images of one moment."""
 
-    images: UInt8[Tensor, "view 3 height width"]
+    images: UInt8[Tensor, "camera 3 height width"]
     """RGB."""
-    intrinsics: Float[Tensor, "view 3 3"]
+    intrinsics: Float[Tensor, "camera 3 3"]
     """Pixels of *these* images (after resizing and cropping) from the camera frame (x right, y down, z forward)."""
-    bev_from_camera: Float[Tensor, "view 4 4"]
+    bev_from_camera: Float[Tensor, "camera 4 4"]
     """Pose of each camera at its own exposure time in the BEV frame of the sample, augmentation included."""
     channels: tuple[str, ...]
     rig: tuple[str, ...]
-    """All cameras of the vehicle, in the order of a batch's views; some may have no image here."""
+    """All cameras of the vehicle, in the order of a batch's cameras; some may have no image here."""
 
 
 @dataclass(frozen=True)
@@ -155,10 +155,10 @@ class Points(_Movable):
 class Cameras(_Movable):
     """The images of a batch; a missing image is zero and not ``present``."""
 
-    images: UInt8[Tensor, "batch view 3 height width"]
-    intrinsics: Float[Tensor, "batch view 3 3"]
-    bev_from_camera: Float[Tensor, "batch view 4 4"]
-    present: Bool[Tensor, "batch view"]
+    images: UInt8[Tensor, "batch camera 3 height width"]
+    intrinsics: Float[Tensor, "batch camera 3 3"]
+    bev_from_camera: Float[Tensor, "batch camera 4 4"]
+    present: Bool[Tensor, "batch camera"]
 
 
 @dataclass(frozen=True)

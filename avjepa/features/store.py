@@ -56,7 +56,7 @@ class FeatureKey:
         assert data.source is not None, "setup() comes first"
         plan = json.dumps(architecture(backbone), sort_keys=True)
         network = hashlib.sha256(f"{plan} {state_hash(backbone)}".encode()).hexdigest()
-        return cls(network, data.source.fingerprint(), f"{data.view} {data.channels}", precision)
+        return cls(network, data.source.fingerprint(), f"{data.inputs} {data.channels}", precision)
 
     @property
     def digest(self) -> str:

@@ -107,24 +107,24 @@ def projected_edges(
 def draw_camera(
     axes: Axes,
     cameras: CameraImages,
-    view: int,
+    camera: int,
     sample: Sample,
     detections: Detections | None = None,
     classes: Sequence[str] = CLASSES,
 ) -> None:
     """Draw one image with the sample's ground truth (thin) and predictions (bold) in the colours of their classes."""
-    image = cameras.images[view].permute(1, 2, 0).cpu().numpy()
+    image = cameras.images[camera].permute(1, 2, 0).cpu().numpy()
     height, width = image.shape[:2]
     axes.imshow(image, extent=(0, width, height, 0), interpolation="antialiased")  # pixel i covers [i, i + 1)
     axes.set_axis_off()
-    name = cameras.channels[view].removeprefix("CAM_").replace("_", " ").lower()
+    name = cameras.channels[camera].removeprefix("CAM_").replace("_", " ").lower()
     axes.text(
         0.012, 0.97, name, transform=axes.transAxes, va="top", fontsize=8, color="white",
         bbox={"facecolor": "black", "alpha": 0.5, "edgecolor": "none", "boxstyle": "round,pad=0.25"},
     )  # fmt: skip
 
     def draw(boxes: Tensor, class_index: Tensor, alpha: list[float], line: float, style: str) -> None:
-        edges = projected_edges(boxes, cameras.bev_from_camera[view], cameras.intrinsics[view], width, height)
+        edges = projected_edges(boxes, cameras.bev_from_camera[camera], cameras.intrinsics[camera], width, height)
         colours = class_rgba(class_index[edges.box], classes, [alpha[i] for i in edges.box.tolist()])
         axes.add_collection(
             LineCollection(list(np.asarray(edges.ends)), colors=colours, linewidths=line, linestyles=style),

@@ -12,11 +12,11 @@ from avjepa.report.bev import Detections
 from avjepa.report.curves import FINETUNING_PANELS, PRETRAINING_PANELS, Curves, curves_figure, finite
 from avjepa.report.images import png_of
 from avjepa.report.page import Cell, ReportPage
+from avjepa.report.sample_figure import sample_figure
 from avjepa.report.scores import method_colours, score_bars_figure
 from avjepa.report.seed_statistics import Spread
 from avjepa.report.style import CLASSES, method_name
 from avjepa.report.verdict import verdict
-from avjepa.report.view import sample_figure
 
 SENSOR_NAMES = {"lidar": "LiDAR", "camera": "Camera", "radar": "Radar"}
 

@@ -1,1 +1,1 @@
-"""Score against labels: the grid of methods, label amounts, modes and seeds; its workers, records and conclusions."""
+"""Score against labels: the grid of methods, label amounts, modes and seeds; its workers, outcomes and conclusions."""

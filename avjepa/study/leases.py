@@ -67,7 +67,7 @@ class Leases:
 
     A lease is dead when its process is gone from this machine, or when it has not been touched for a while by a process
     of another. It is taken over by creating the next generation, which again only one worker can; no worker deletes
-    another's lease. A worker that was only suspended and wakes up again does its job twice at worst: records are whole
+    another's lease. A worker that was only suspended and wakes up again does its job twice at worst: outcomes are whole
     and equal.
 
     Args:

@@ -59,7 +59,7 @@ class Setting:
                 raise UserError(f"label efficiency: tune: {name} must be {right}, got {getattr(self, name)}")
 
     def definition(self) -> dict[str, float]:
-        """What identifies it in records; a ``layer_decay`` that changes nothing is left out."""
+        """What identifies it in outcomes; a ``layer_decay`` that changes nothing is left out."""
         return {name: value for name, value in asdict(self).items() if (name, value) != ("layer_decay", 1.0)}
 
 
@@ -68,7 +68,7 @@ class Method:
     """A way to come by a backbone.
 
     Attributes:
-        name: in records and plots; ``scratch``, ``jepa`` and ``generative`` have a role in the claims.
+        name: in outcomes and plots; ``scratch``, ``jepa`` and ``generative`` have a role in the claims.
         pretrain_steps: lengths of pre-training, ascending; ``(0,)`` for none. The longest serves the grid, the shorter
             ones the curve of score against compute.
         scenes: label amounts of its cells, in scenes.

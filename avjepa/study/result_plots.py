@@ -48,9 +48,9 @@ def draw(out: Path, rows: Sequence[Row], backbones: Mapping[Pretraining, Mapping
         ):
             points: dict[str, list[tuple[float, float]]] = {}
             for row in of_the_grid(rows):
-                record = backbones.get(Pretraining(row.method, row.pretrain_seed, row.pretrain_steps), {})
-                if (row.mode, row.scenes) == place and record.get(measure) is not None:
-                    points.setdefault(row.method, []).append((float(record[measure]), 100 * row.mAP))
+                outcome = backbones.get(Pretraining(row.method, row.pretrain_seed, row.pretrain_steps), {})
+                if (row.mode, row.scenes) == place and outcome.get(measure) is not None:
+                    points.setdefault(row.method, []).append((float(outcome[measure]), 100 * row.mAP))
             if points:
                 figure = score_scatter_figure(points, horizontal=title, vertical=f"mAP (%), {where}")
                 file = _save(figure, out / f"{measure.partition('_')[0]}.png")
@@ -71,8 +71,8 @@ def _save(figure: Figure, path: Path) -> str:
 def costs(backbones: Mapping[Pretraining, Mapping[str, Any]], what: str) -> dict[tuple[str, int], float]:
     """What pre-trainings took, seconds or samples: mean over seeds, by method and steps."""
     found: dict[tuple[str, int], list[float]] = {}
-    for job, record in backbones.items():
+    for job, outcome in backbones.items():
         if job.steps:
-            cost = job.steps * record["batch_size"] if what == "samples" else record[what]
+            cost = job.steps * outcome["batch_size"] if what == "samples" else outcome[what]
             found.setdefault((job.method, job.steps), []).append(float(cost))
     return {key: statistics.fmean(values) for key, values in found.items()}

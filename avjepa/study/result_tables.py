@@ -170,12 +170,12 @@ def settings_table(study: Study, store: Store) -> list[str]:
 def backbone_table(rows: Sequence[Row], backbones: Mapping[Pretraining, Mapping[str, Any]]) -> list[str]:
     """Time and diagnostics of the pre-trainings, means over seeds."""
     groups: dict[tuple[str, int], list[Mapping[str, Any]]] = {}
-    for job, record in backbones.items():
-        groups.setdefault((job.method, job.steps), []).append(record)
+    for job, outcome in backbones.items():
+        groups.setdefault((job.method, job.steps), []).append(outcome)
     names = ("pretrain_seconds", "rank_centred", "rank_uncentred", "probe_precision", "probe_chance")
     lines = []
-    for (method, steps), records in groups.items():
-        values = [[float(r[name]) for r in records if r.get(name) is not None] for name in names]
+    for (method, steps), outcomes in groups.items():
+        values = [[float(r[name]) for r in outcomes if r.get(name) is not None] for name in names]
         digits = (0, 1, 1, 3, 3)
         shown = [Spread.of(v).text(d) for v, d in zip(values, digits, strict=True)]
         lines.append([method_name(method), str(steps), *shown])

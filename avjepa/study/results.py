@@ -31,18 +31,18 @@ def write_results(
 
     Args:
         study: the grid.
-        store: its records.
+        store: its outcomes.
         out: folder of the results.
         command: reproduces them.
         data: what the data are.
         others: cells of other sensors' studies, for the claim about all of them.
     """
-    cells = [(job, store.record(job.name)) for job in study.jobs() if isinstance(job, Run)]
-    rows = [Row.of(record) for _, record in cells if record is not None]
+    cells = [(job, store.outcome(job.name)) for job in study.jobs() if isinstance(job, Run)]
+    rows = [Row.of(outcome) for _, outcome in cells if outcome is not None]
     backbones = {
-        job: record
+        job: outcome
         for job in study.jobs()
-        if isinstance(job, Pretraining) and (record := store.record(job.name)) is not None
+        if isinstance(job, Pretraining) and (outcome := store.outcome(job.name)) is not None
     }
     write_table(out / TABLE, rows)
     pictures = draw(out, rows, backbones)
@@ -98,8 +98,8 @@ def publish_results(out: Path, folder: Path, sensor: str) -> None:
 
 def _hours(study: Study, store: Store) -> float:
     """What all that is done took, tuning and scoring included."""
-    records = (store.record(job.name) for job in study.jobs())
-    return sum(float(record["seconds"]) for record in records if record is not None) / 3600
+    outcomes = (store.outcome(job.name) for job in study.jobs())
+    return sum(float(outcome["seconds"]) for outcome in outcomes if outcome is not None) / 3600
 
 
 def _claim_lines(rows: Sequence[Row], sensor: str, backbones: Mapping[Pretraining, Mapping[str, Any]]) -> list[str]:

@@ -57,7 +57,7 @@ class Runner(ABC, Generic[Task]):
 
     @abstractmethod
     def do(self, job: Job[Task], folder: Path) -> dict[str, Any]:
-        """Do a job, or go on with what an interrupted runner left in ``folder``; what is worth a record."""
+        """Do a job, or go on with what an interrupted runner left in ``folder``; what is worth keeping."""
 
     def keeps(self, job: Job[Task]) -> bool:
         """Whether the job's folder stays when it is done."""
@@ -85,9 +85,9 @@ class Runner(ABC, Generic[Task]):
         """Tell that a job begins."""
         self.tell(name)
 
-    def done(self, name: str, record: dict[str, Any]) -> None:
+    def done(self, name: str, outcome: dict[str, Any]) -> None:
         """Tell that a job is done."""
-        self.tell(f"{name} in {duration(record['seconds'])}")
+        self.tell(f"{name} in {duration(outcome['seconds'])}")
 
     def failed(self, name: str, reason: str) -> None:
         """Tell that a job could not be done."""
@@ -123,7 +123,7 @@ class Runner(ABC, Generic[Task]):
             self.begun(name)
             started = time.monotonic()
             try:
-                record = self.do(self.jobs[name], folder)
+                outcome = self.do(self.jobs[name], folder)
             except Exception as error:
                 if disk_is_full(error):
                     raise
@@ -131,11 +131,11 @@ class Runner(ABC, Generic[Task]):
                 self.store.fail(name, reason, traceback.format_exc())
                 self.failed(name, reason)
                 return True
-            record = {"job": name, **record, "seconds": round(time.monotonic() - started, 2)}
-            self.store.finish(name, record)
+            outcome = {"job": name, **outcome, "seconds": round(time.monotonic() - started, 2)}
+            self.store.finish(name, outcome)
             if not self.keeps(self.jobs[name]):
                 shutil.rmtree(folder, ignore_errors=True)
-            self.done(name, record)
+            self.done(name, outcome)
             return True
 
 

@@ -1,4 +1,4 @@
-"""Records of finished jobs and leases of running ones, in a folder that many workers share."""
+"""Outcomes of jobs and leases of running ones, in a folder that many workers share."""
 
 import contextlib
 import json
@@ -14,7 +14,7 @@ from avjepa.study.leases import Holder, Leases, this_process
 class Store:
     """Who does what, and what came of it.
 
-    ``records/JOB.json`` is a finished job, ``failures/JOB.json`` one that cannot be done, ``leases/`` says who does
+    ``outcomes/JOB.json`` is a finished job, ``failures/JOB.json`` one that cannot be done, ``leases/`` says who does
     what at the moment.
 
     Args:
@@ -26,16 +26,16 @@ class Store:
     def __init__(self, folder: Path, heartbeat: float = 10.0, stale_after: float = 120.0) -> None:
         self.folder = folder
         self._leases = Leases(folder / "leases", heartbeat, stale_after)
-        for part in ("records", "failures"):
+        for part in ("outcomes", "failures"):
             (folder / part).mkdir(parents=True, exist_ok=True)
 
-    def record(self, job: str) -> dict[str, Any] | None:
+    def outcome(self, job: str) -> dict[str, Any] | None:
         """What a finished job left; ``None`` for one that is not.
 
         Raises:
             UserError: the file cannot be read.
         """
-        return self._read(self.folder / "records" / f"{job}.json")
+        return self._read(self.folder / "outcomes" / f"{job}.json")
 
     def failure(self, job: str) -> dict[str, Any] | None:
         """Why a job could not be done; ``None`` if it did not fail."""
@@ -53,21 +53,21 @@ class Store:
             raise UserError(f"{path}: cannot be read ({error}); delete it to have the job done again") from error
 
     def finished(self) -> set[str]:
-        """Names of the jobs that have a record."""
-        return {path.name.removesuffix(".json") for path in (self.folder / "records").glob("[!.]*.json")}
+        """Names of the jobs that have an outcome."""
+        return {path.name.removesuffix(".json") for path in (self.folder / "outcomes").glob("[!.]*.json")}
 
     def failed(self) -> set[str]:
         """Names of the jobs that failed."""
         return {path.name.removesuffix(".json") for path in (self.folder / "failures").glob("[!.]*.json")}
 
-    def finish(self, job: str, record: dict[str, Any]) -> None:
-        """Write a record, whole or not at all."""
-        write_json(self.folder / "records" / f"{job}.json", record)
+    def finish(self, job: str, outcome: dict[str, Any]) -> None:
+        """Write an outcome, whole or not at all."""
+        write_json(self.folder / "outcomes" / f"{job}.json", outcome)
         (self.folder / "failures" / f"{job}.json").unlink(missing_ok=True)
 
     def forget(self, job: str) -> None:
         """Have a job done again."""
-        (self.folder / "records" / f"{job}.json").unlink(missing_ok=True)
+        (self.folder / "outcomes" / f"{job}.json").unlink(missing_ok=True)
 
     def fail(self, job: str, reason: str, traceback: str) -> None:
         """Note why a job could not be done."""

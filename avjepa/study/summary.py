@@ -32,10 +32,10 @@ class Row:
     hardware: str
 
     @classmethod
-    def of(cls, record: Mapping[str, Any]) -> "Row":
-        """Of a cell's record, or of a row of the table."""
+    def of(cls, outcome: Mapping[str, Any]) -> "Row":
+        """Of a cell's outcome, or of a row of the table."""
         kinds = get_type_hints(cls)
-        return cls(**{field.name: kinds[field.name](record[field.name]) for field in fields(cls)})
+        return cls(**{field.name: kinds[field.name](outcome[field.name]) for field in fields(cls)})
 
 
 COLUMNS = tuple(field.name for field in fields(Row))

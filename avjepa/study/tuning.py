@@ -9,8 +9,8 @@ from avjepa.study.store import Store
 
 def trial_scores(trials: Iterable[Trial], store: Store) -> dict[Trial, float]:
     """mAP, 0 to 1, of the trials that are done."""
-    records = ((trial, store.record(trial.name)) for trial in trials)
-    return {trial: float(record["mAP"]) for trial, record in records if record is not None}
+    outcomes = ((trial, store.outcome(trial.name)) for trial in trials)
+    return {trial: float(outcome["mAP"]) for trial, outcome in outcomes if outcome is not None}
 
 
 def scores_by_setting(scores: Mapping[Trial, float]) -> dict[Setting, list[float]]:

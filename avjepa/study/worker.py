@@ -74,7 +74,7 @@ class Builder(ABC):
         """Pre-train, or resume what an interrupted worker left in ``folder``, and write the bundle ``folder/backbone``.
 
         Returns:
-            Measures worth a place in the record.
+            Measures worth a place in the outcome.
         """
 
     @abstractmethod
@@ -100,7 +100,7 @@ class Worker(Runner[StudyJob]):
 
     Args:
         study: what there is to do.
-        store: the study's folder of records.
+        store: the study's folder of outcomes.
         builder: makes the trainings.
         validation: split on which settings are chosen.
         test: split on which cells are scored.
@@ -170,12 +170,12 @@ class Worker(Runner[StudyJob]):
         started = time.monotonic()
         measures = self.builder.pretrain(job, folder)
         shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
-        record = {"method": job.method, "pretrain_seed": job.seed, "pretrain_steps": job.steps, **measures}
-        record["pretrain_seconds"] = round(time.monotonic() - started, 2)
+        outcome = {"method": job.method, "pretrain_seed": job.seed, "pretrain_steps": job.steps, **measures}
+        outcome["pretrain_seconds"] = round(time.monotonic() - started, 2)
         data = self.builder.keyframes(self.validation)
         assert data.source is not None
         encoder = load_encoder(folder / BUNDLE).to(self.device)
-        return record | backbone_measures(encoder, keyframe_loader(data, data.source.scenes_of(self.validation)))
+        return outcome | backbone_measures(encoder, keyframe_loader(data, data.source.scenes_of(self.validation)))
 
     def bundle(self, backbone: Pretraining) -> Path:
         """Where a backbone lies."""
@@ -257,10 +257,10 @@ class Worker(Runner[StudyJob]):
             self._scorers[split] = FastDetectionEval(truth, data.taxonomy)
         return self._scorers[split]
 
-    def done(self, name: str, record: dict[str, Any]) -> None:
+    def done(self, name: str, outcome: dict[str, Any]) -> None:
         """With the scores of a detector, and how much is left."""
-        taken = duration(record["seconds"])
-        scores = f"mAP {100 * record['mAP']:.1f} NDS {100 * record['NDS']:.1f} " if "mAP" in record else ""
+        taken = duration(outcome["seconds"])
+        scores = f"mAP {100 * outcome['mAP']:.1f} NDS {100 * outcome['NDS']:.1f} " if "mAP" in outcome else ""
         self.tell(f"{name} {scores}in {taken}; {self.progress()}")
         self._drop_features(backbone_of(self.jobs[name].task))
 
@@ -280,10 +280,10 @@ class Worker(Runner[StudyJob]):
         finished = self.store.finished() & self.jobs.keys()
         rates = defaultdict(list)
         for name in finished:
-            record = self.store.record(name)
-            if record is not None:
+            outcome = self.store.outcome(name)
+            if outcome is not None:
                 job = self.jobs[name].task
-                rates[_kind(job)].append(record["seconds"] / _size(job, self.study))
+                rates[_kind(job)].append(outcome["seconds"] / _size(job, self.study))
         left = [job.task for name, job in self.jobs.items() if name not in finished]
         known = [job for job in left if _kind(job) in rates]
         workers = max(1, len({name for name in self.store.running() if name in self.jobs}))

@@ -10,8 +10,8 @@ from lightning import Callback, LightningModule, Trainer
 
 from avjepa.provenance import FILE_NAME, write_provenance
 
-RECORD = "provenance"
-"""The key of a checkpoint under which the record lies."""
+PROVENANCE = "provenance"
+"""The key of a checkpoint under which it lies."""
 
 
 class RecordProvenance(Callback):
@@ -19,12 +19,12 @@ class RecordProvenance(Callback):
 
     Args:
         directory: the run's folder.
-        record: gives ``avjepa.provenance.provenance``; asked in the first process alone.
+        provenance: gives ``avjepa.provenance.provenance``; asked in the first process alone.
     """
 
-    def __init__(self, directory: str | Path, record: Callable[[], Mapping[str, Any]]) -> None:
+    def __init__(self, directory: str | Path, provenance: Callable[[], Mapping[str, Any]]) -> None:
         self.directory = Path(directory)
-        self.record = record
+        self.provenance = provenance
         self._started = 0.0
         self._seconds_before = 0.0
 
@@ -32,17 +32,17 @@ class RecordProvenance(Callback):
         """The run is not finished yet, and says so."""
         self._started = time.monotonic()
         if trainer.is_global_zero:
-            write_provenance(self.directory, self.record(), **self._result(trainer, finished=False))
+            write_provenance(self.directory, self.provenance(), **self._result(trainer, finished=False))
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """The run is finished."""
         if trainer.is_global_zero:
-            write_provenance(self.directory, self.record(), **self._result(trainer, finished=True))
+            write_provenance(self.directory, self.provenance(), **self._result(trainer, finished=True))
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Note in the checkpoint what it was made with, for whoever resumes it."""
         if trainer.is_global_zero:
-            checkpoint[RECORD] = {**self.record(), "processes": trainer.world_size}
+            checkpoint[PROVENANCE] = {**self.provenance(), "processes": trainer.world_size}
 
     def _result(self, trainer: Trainer, finished: bool) -> dict[str, Any]:
         seconds = self._seconds_before + time.monotonic() - self._started
@@ -66,5 +66,5 @@ class RecordProvenance(Callback):
 def read_provenance(directory: str | Path) -> dict[str, Any]:
     """``provenance.json`` of a run; empty where there is none."""
     path = Path(directory) / FILE_NAME
-    record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return record
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return content

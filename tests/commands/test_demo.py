@@ -58,27 +58,27 @@ def notes(folder: Path) -> list[str]:
 
 
 def test_jobs_run_once_in_order_in_their_own_processes_and_are_measured(tmp_path: Path) -> None:
-    records = run_demo(two_jobs(tmp_path), tmp_path)
+    outcomes = run_demo(two_jobs(tmp_path), tmp_path)
     assert notes(tmp_path) == ["first", "second"]
-    assert [record["job"] for record in records] == ["first", "second"]
-    assert all(record["peak_mebibytes"] > 5 and record["seconds"] > 0 for record in records)
+    assert [outcome["job"] for outcome in outcomes] == ["first", "second"]
+    assert all(outcome["peak_mebibytes"] > 5 and outcome["seconds"] > 0 for outcome in outcomes)
     assert (tmp_path / "logs" / "first.log").read_text() == "noted first\n"
-    assert run_demo(two_jobs(tmp_path), tmp_path) == records
+    assert run_demo(two_jobs(tmp_path), tmp_path) == outcomes
     assert notes(tmp_path) == ["first", "second"], "nothing is done twice"
 
 
 def test_a_job_with_other_values_is_done_again_and_so_is_what_needs_it(tmp_path: Path) -> None:
     run_demo(two_jobs(tmp_path), tmp_path)
-    records = run_demo(two_jobs(tmp_path, line="changed"), tmp_path)
+    outcomes = run_demo(two_jobs(tmp_path, line="changed"), tmp_path)
     assert notes(tmp_path) == ["first", "second", "changed", "second"]
-    assert records[0]["task"]["line"] == "changed"
+    assert outcomes[0]["task"]["line"] == "changed"
 
 
 def test_a_failure_names_job_reason_and_log_and_stops_the_others(tmp_path: Path) -> None:
     jobs = [*two_jobs(tmp_path, fails=True), Job("long", Note(str(tmp_path / "notes.txt"), "long", seconds=600))]
     with pytest.raises(UserError, match=r"step 'first' failed: .*table without rows.*first\.log"):
         run_demo(jobs, tmp_path)
-    assert not list((tmp_path / "records").iterdir())
+    assert not list((tmp_path / "outcomes").iterdir())
     run_demo(two_jobs(tmp_path), tmp_path)
     assert notes(tmp_path)[-2:] == ["first", "second"], "the next start tries again"
 

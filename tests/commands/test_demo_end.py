@@ -26,13 +26,13 @@ def test_the_page_is_written_and_its_numbers_are_those_of_the_runs(
     for module in (demo_jobs, demo_report):
         monkeypatch.setattr(module, "FINETUNE_STEPS", 2)
         monkeypatch.setattr(module, "LABELLED_SCENES", 1)
-    records = []
+    outcomes = []
     for number, job in enumerate(demo_jobs.demo_jobs(tmp_path, 0, ["radar"])[1:]):
         assert isinstance(job.task, demo_jobs.PretrainTask | demo_jobs.FinetuneTask)
         job.task.configuration["data"]["workers"] = 0
         job.task.configuration["trainer"].update(accelerator="cpu", log_every_n_steps=1)
         job.task.run(0)
-        records.append({"job": job.name, "seconds": 11.5 + number, "peak_mebibytes": 700.0 + number})
+        outcomes.append({"job": job.name, "seconds": 11.5 + number, "peak_mebibytes": 700.0 + number})
 
     measured = {"jepa": (0.1234, 0.2345), "scratch": (0.3456, 0.4567)}  # two steps teach nothing, and 0 is any number
     for method, (mean_ap, nd_score) in measured.items():
@@ -40,7 +40,7 @@ def test_the_page_is_written_and_its_numbers_are_those_of_the_runs(
         content = json.loads(metrics.read_text()) | {"mean_ap": mean_ap, "nd_score": nd_score}
         metrics.write_text(json.dumps(content))
 
-    path = demo_report.write_report(tmp_path, 0, ["radar"], records)
+    path = demo_report.write_report(tmp_path, 0, ["radar"], outcomes)
 
     assert path == tmp_path / "report.html"
     reader = Reader(path.read_text(encoding="utf-8"))

@@ -108,14 +108,14 @@ def test_two_workers_make_the_records_of_one(study: Path, dataset: Path, tmp_pat
         out = tmp_path / f"by {processes}"
         arguments = ["--config", study, "--data", dataset, "--version", VERSION, "--out", out, "--processes", processes]
         assert cli.main(["label-efficiency", *map(str, arguments)]) == 0
-        records = {path.name: json.loads(path.read_text()) for path in (out / "records").iterdir()}
-        for record in records.values():
-            record.pop("seconds")
-            record.pop("pretrain_seconds", None)
+        outcomes = {path.name: json.loads(path.read_text()) for path in (out / "outcomes").iterdir()}
+        for outcome in outcomes.values():
+            outcome.pop("seconds")
+            outcome.pop("pretrain_seconds", None)
         bundles = {
             path.parent.parent.name: path.read_bytes() for path in (out / "work").glob("*/backbone/*.safetensors")
         }
-        found.append((records, bundles))
+        found.append((outcomes, bundles))
     assert found[0] == found[1] and len(found[0][1]) == 2
 
 
@@ -136,23 +136,23 @@ def test_a_small_study_from_pretraining_to_claims(
     summary = (out / "summary.md").read_text()
     assert "8 of 8 cells" in summary and "## Claims" in summary
     assert (published / "label_efficiency.csv").is_file()
-    records = {path.name: path.read_bytes() for path in (out / "records").iterdir()}
-    assert len(records) == 2 + 2 * 2 + 8  # backbones, trials of both methods end to end, cells
-    cells = [json.loads(content) for name, content in records.items() if name.startswith(("frozen", "end_to_end"))]
-    assert {record["split"] for record in cells} == {"test"}
-    trials = [json.loads(content) for name, content in records.items() if name.startswith("tune")]
-    assert {record["split"] for record in trials} == {"val"}
-    subsets = {record["scenes"]: set(record["scene_names"]) for record in cells}
+    outcomes = {path.name: path.read_bytes() for path in (out / "outcomes").iterdir()}
+    assert len(outcomes) == 2 + 2 * 2 + 8  # backbones, trials of both methods end to end, cells
+    cells = [json.loads(content) for name, content in outcomes.items() if name.startswith(("frozen", "end_to_end"))]
+    assert {outcome["split"] for outcome in cells} == {"test"}
+    trials = [json.loads(content) for name, content in outcomes.items() if name.startswith("tune")]
+    assert {outcome["split"] for outcome in trials} == {"val"}
+    subsets = {outcome["scenes"]: set(outcome["scene_names"]) for outcome in cells}
     assert subsets[1] < subsets[2] == {"scene-0000", "scene-0001"}
     assert not list((out / "leases").iterdir()), "every lease was released"
     assert not list((out / "features").iterdir()), "no maps stay that nobody needs"
     assert capsys.readouterr().err.rstrip().endswith("all jobs done")
 
     assert cli.main(arguments) == 0
-    assert {path.name: path.read_bytes() for path in (out / "records").iterdir()} == records, "nothing is done twice"
+    assert {path.name: path.read_bytes() for path in (out / "outcomes").iterdir()} == outcomes, "nothing is done twice"
 
     # a report of what there is, without doing what is missing
-    missing = next((out / "records").glob("frozen-jepa-*"))
+    missing = next((out / "outcomes").glob("frozen-jepa-*"))
     kept = missing.read_bytes()
     missing.unlink()
     assert cli.main([*arguments, "--report_only"]) == 0
@@ -160,7 +160,7 @@ def test_a_small_study_from_pretraining_to_claims(
     assert not missing.exists()
     missing.write_bytes(kept)
 
-    # records of another study are not mixed in
+    # outcomes of another study are not mixed in
     changed = yaml.safe_load(study.read_text())
     changed["methods"]["jepa"]["overrides"] = {"model": {"learning_rate": 0.5}}
     study.write_text(yaml.safe_dump(changed))

@@ -30,9 +30,9 @@ def arguments(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return ["label-efficiency", "--config", str(folder / "study.yaml"), "--data", str(root), "--version", VERSION]
 
 
-def records(out: Path) -> dict[str, Any]:
-    found = {path.stem: json.loads(path.read_text()) for path in (out / "records").glob("*.json")}
-    return {name: {k: v for k, v in record.items() if k not in TIMES} for name, record in found.items()}
+def outcomes(out: Path) -> dict[str, Any]:
+    found = {path.stem: json.loads(path.read_text()) for path in (out / "outcomes").glob("*.json")}
+    return {name: {k: v for k, v in outcome.items() if k not in TIMES} for name, outcome in found.items()}
 
 
 def test_killed_between_the_last_checkpoint_and_the_record_it_goes_on_to_the_same_record(
@@ -47,11 +47,11 @@ def test_killed_between_the_last_checkpoint_and_the_record_it_goes_on_to_the_sam
     )
     assert marked.process.wait() == -signal.SIGKILL
     assert list((tmp_path / "killed").glob("work/*/checkpoints/last.ckpt")), "trained"
-    assert len(records(tmp_path / "killed")) == 1, "the backbone alone"
+    assert len(outcomes(tmp_path / "killed")) == 1, "the backbone alone"
     capsys.readouterr()
     assert cli.main(killed) == 0
     assert "waiting" not in capsys.readouterr().err, "the lease of the dead is taken at once"
-    assert records(tmp_path / "killed") == records(tmp_path / "whole")
+    assert outcomes(tmp_path / "killed") == outcomes(tmp_path / "whole")
 
 
 def test_no_worker_outlives_a_killed_study(arguments: list[str], tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def hand_made() -> Sample:
 def real_keyframe(realdata: Path) -> Sample:
     """The real keyframe with all its sensors and labels, read by the project's own loaders."""
     index = DatasetIndex.open(realdata / "nuscenes_keyframe", "v1.0-mini")
-    view = SensorInputs(LidarSweeps(), RadarSweeps(), ImageTransform(900, 1600))
+    inputs = SensorInputs(LidarSweeps(), RadarSweeps(), ImageTransform(900, 1600))
     moment = int(index.moments(keyframes_only=True)[0])
-    sample = SampleLoader(index).load(moment, view)
+    sample = SampleLoader(index).load(moment, inputs)
     return replace(sample, labels=AnnotationIndex.open(index, load_taxonomy("nuscenes")).labels(moment))

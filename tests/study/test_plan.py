@@ -87,7 +87,7 @@ def test_trials_that_differ_in_the_layer_decay_have_names_of_their_own() -> None
     cell = Run(Pretraining("jepa", 0, 20), "end_to_end", 4, 1)
     names = [Trial(cell, Setting(1e-3, 0.3, 24, decay)).name for decay in (1.0, 0.9, 0.75)]
     assert len(set(names)) == 3
-    # records of studies that know no layer decay stay valid
+    # outcomes of studies that know no layer decay stay valid
     assert names[0] == "tune-end_to_end-jepa-p0-20-4scenes-s1-0.001x0.3h24"
     assert Setting(1e-3, 0.3, 24).definition() == {
         "learning_rate": 1e-3, "backbone_learning_rate_factor": 0.3, "head_first_steps": 24,
@@ -109,7 +109,7 @@ def test_some_cells_are_trained_for_longer_too() -> None:
         ("jepa", 20, "end_to_end", 4, 50)
     ]
     assert [c.seed for c in added] == [0, 1]
-    assert added[0].name == "end_to_end-jepa-p0-20-4scenes-s0-n50", "beside the record of the grid's own cell"
+    assert added[0].name == "end_to_end-jepa-p0-20-4scenes-s0-n50", "beside the outcome of the grid's own cell"
     assert {need.name for need in study.needs(added[0])} == {
         need.name for need in study.needs(replace(added[0], steps=0))
     }

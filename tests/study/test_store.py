@@ -23,7 +23,7 @@ def test_a_finished_job_is_not_done_again(tmp_path: Path) -> None:
     store.finish("job", {"mAP": 0.5})
     with store.held("job") as mine:
         assert not mine
-    assert Store(tmp_path).record("job") == {"mAP": 0.5}
+    assert Store(tmp_path).outcome("job") == {"mAP": 0.5}
 
 
 def take_all(folder: Path, jobs: int) -> None:
@@ -48,12 +48,12 @@ def test_many_workers_share_the_jobs_without_doing_one_twice(tmp_path: Path) -> 
 
 def test_a_record_in_the_making_is_none_and_a_damaged_one_is_named(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    (tmp_path / "records" / ".job.json.x1.part").write_text('{"mAP"')
+    (tmp_path / "outcomes" / ".job.json.x1.part").write_text('{"mAP"')
     assert store.finished() == set()
-    assert store.record("job") is None
-    (tmp_path / "records" / "job.json").write_text('{"mAP"')
-    with pytest.raises(UserError, match=r"records/job\.json.*delete it"):
-        store.record("job")
+    assert store.outcome("job") is None
+    (tmp_path / "outcomes" / "job.json").write_text('{"mAP"')
+    with pytest.raises(UserError, match=r"outcomes/job\.json.*delete it"):
+        store.outcome("job")
 
 
 def test_failures_are_kept_until_they_are_forgotten(tmp_path: Path) -> None:

@@ -52,11 +52,11 @@ def test_a_second_run_does_nothing_and_an_extended_study_only_what_is_new(tmp_pa
 def test_the_setting_that_is_best_on_validation_scenes_is_used(tmp_path: Path) -> None:
     store, study = Store(tmp_path), small_study()
     PretendingWorker(study, store).run()
-    records = {cell: store.record(cell.name) for cell in study.runs()}
+    outcomes = {cell: store.outcome(cell.name) for cell in study.runs()}
     # a trial's pretended score is its learning rate, so the highest wins; frozen backbones have one setting only
-    for cell, record in records.items():
-        assert record is not None
-        assert record["mAP"] == (5e-3 if cell.mode == "end_to_end" else 1e-3)
+    for cell, outcome in outcomes.items():
+        assert outcome is not None
+        assert outcome["mAP"] == (5e-3 if cell.mode == "end_to_end" else 1e-3)
 
 
 class FailingWorker(PretendingWorker):

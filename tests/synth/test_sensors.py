@@ -9,7 +9,7 @@ from nuscenes.utils.geometry_utils import points_in_box
 from pyquaternion import Quaternion
 
 from avjepa.data.nuscenes.schema import LIDAR_CHANNEL, RADAR_CHANNELS
-from avjepa.synth.dataset.radar_file import RECORD, radar_file
+from avjepa.synth.dataset.radar_file import RADAR_RECORD, radar_file
 from tests.synth.test_truth import EVERY_STATE
 
 
@@ -110,7 +110,7 @@ def test_moving_things_show_the_radial_part_of_their_velocity(nusc: NuScenes) ->
 def test_radar_files_look_like_the_original(realdata: Path) -> None:
     original = next((realdata / "radar_raw").rglob("*.pcd")).read_bytes()
     start = original.index(b"DATA binary\n") + len(b"DATA binary\n")
-    records = np.frombuffer(original, RECORD, 125, start)
+    records = np.frombuffer(original, RADAR_RECORD, 125, start)
     assert radar_file(records) == original
 
 
@@ -136,5 +136,5 @@ def test_radar_fields_are_as_frequent_as_in_the_original(nusc: NuScenes, realdat
 
 def test_an_empty_radar_cycle_reads_as_no_points(tmp_path: Path) -> None:
     path = tmp_path / "empty.pcd"
-    path.write_bytes(radar_file(np.zeros(0, RECORD)))
+    path.write_bytes(radar_file(np.zeros(0, RADAR_RECORD)))
     assert RadarPointCloud.from_file(str(path)).points.shape == (18, 0)

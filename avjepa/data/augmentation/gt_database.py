@@ -37,9 +37,9 @@ class GTDatabase:
 
     Args:
         source: the data set.
-        view: what of the LiDAR and the radar to cut.
+        inputs: what of the LiDAR and the radar to cut.
         moments: keyframes.
-        minimum_points: least number of points in a box, of the sensors of ``view`` together: of those that the data
+        minimum_points: least number of points in a box, of the sensors of ``inputs`` together: of those that the data
             set knows of and of those that are cut.
         most_per_class: so many objects of a class are kept at most, spread evenly over the moments, to bound the
             memory.
@@ -50,14 +50,14 @@ class GTDatabase:
     def __init__(
         self,
         source: DrivingDataset,
-        view: SensorInputs,
+        inputs: SensorInputs,
         moments: Int64[Array, "item"],
         minimum_points: int,
         most_per_class: int,
         handler: OnBadFile,
         on_bad_file: Callable[[BadFileError], None],
     ) -> None:
-        self.view = replace(view, camera=None)
+        self.inputs = replace(inputs, camera=None)
         self.classes = source.taxonomy.classes
         self._source, self._handler, self._on_bad_file = source, handler, on_bad_file
         self._minimum_points = minimum_points
@@ -91,7 +91,7 @@ class GTDatabase:
         boxes = self._source.boxes(moments)
         points = np.zeros(len(boxes.item), np.int64)
         unknown = np.zeros(len(boxes.item), np.bool_)
-        for part, count in ((self.view.lidar, boxes.lidar_points), (self.view.radar, boxes.radar_points)):
+        for part, count in ((self.inputs.lidar, boxes.lidar_points), (self.inputs.radar, boxes.radar_points)):
             if part is not None:
                 points += np.maximum(count, 0)
                 unknown |= count < 0
@@ -101,7 +101,7 @@ class GTDatabase:
 
     def _cut_out(self, moment: int) -> dict[int, ObjectCrop]:
         try:
-            sample = self._source.load(moment, self.view, on_bad_file=self._handler)
+            sample = self._source.load(moment, self.inputs, on_bad_file=self._handler)
             labels = self._source.labels(moment)
         except BadFileError as error:
             self._on_bad_file(error)

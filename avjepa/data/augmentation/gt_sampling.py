@@ -79,9 +79,9 @@ class GTSampling:
         Raises:
             BadFileError: see ``GTDatabase.get``.
         """
-        view, labels = objects.view, sample.labels
+        inputs, labels = objects.inputs, sample.labels
         assert labels is not None, "objects are pasted into labelled samples"
-        if (view.lidar is not None and sample.lidar is None) or (view.radar is not None and sample.radar is None):
+        if (inputs.lidar is not None and sample.lidar is None) or (inputs.radar is not None and sample.radar is None):
             return sample
         random = np.random.default_rng((sample.seed, 0x9A57E))
         candidates, angles = self._drawn(labels, objects, random)

@@ -89,7 +89,7 @@ class DataModule(pl.LightningDataModule, ABC):
         require_recorded(self.read_sensors(), source.channels, source.recorded_channels, source.name)
         return source
 
-    def sensor_view(self, sensors: Sequence[str], lidar: LidarSweeps, radar: RadarSweeps) -> SensorInputs:
+    def inputs_of(self, sensors: Sequence[str], lidar: LidarSweeps, radar: RadarSweeps) -> SensorInputs:
         """The parts that ``sensors`` names. Raises ``UserError`` for an unknown or an empty list."""
         unknown = [name for name in sensors if name not in ("lidar", "camera", "radar")]
         if unknown or not sensors:

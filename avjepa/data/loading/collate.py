@@ -46,7 +46,7 @@ def _points(clouds: Sequence[Tensor | None], fields: int) -> Points | None:
 
 
 def _cameras(rigs: Sequence[CameraImages | None]) -> Cameras | None:
-    """Views are the channels that any sample has, in the order of the rig; all of them if none has any."""
+    """The cameras are the channels that any sample has, in the order of the rig; all of them if none has any."""
     some = [rig for rig in rigs if rig is not None]
     if not some:
         return None
@@ -60,9 +60,9 @@ def _cameras(rigs: Sequence[CameraImages | None]) -> Cameras | None:
     for row, rig in enumerate(rigs):
         if rig is None:
             continue
-        views = torch.tensor([channels.index(channel) for channel in rig.channels], dtype=torch.int64)
-        images[row, views] = rig.images
-        intrinsics[row, views] = rig.intrinsics
-        bev_from_camera[row, views] = rig.bev_from_camera
-        present[row, views] = True
+        cameras = torch.tensor([channels.index(channel) for channel in rig.channels], dtype=torch.int64)
+        images[row, cameras] = rig.images
+        intrinsics[row, cameras] = rig.intrinsics
+        bev_from_camera[row, cameras] = rig.bev_from_camera
+        present[row, cameras] = True
     return Cameras(images, intrinsics, bev_from_camera, present)

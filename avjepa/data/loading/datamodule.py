@@ -63,9 +63,9 @@ class PretrainDataModule(DataModule):
         **shared: Any,
     ) -> None:
         super().__init__(batch_size=batch_size, seed=seed, **shared)
-        self.context = self.sensor_view(sensors, LidarSweeps(lidar_sweeps), self.radar)
+        self.context = self.inputs_of(sensors, LidarSweeps(lidar_sweeps), self.radar)
         more = {"before": target_sweeps_before, "after": target_sweeps_after, "stride": target_sweep_stride}
-        self.target = self.sensor_view(
+        self.target = self.inputs_of(
             sensors if target_sensors is None else target_sensors,
             LidarSweeps(lidar_sweeps, **more),
             RadarSweeps(self.radar.sweeps, **more, keep=self.radar.keep),
@@ -155,7 +155,7 @@ class DetectionDataModule(DataModule):
         super().__init__(batch_size=batch_size, seed=seed, **shared)
         # a split may have fewer batches than there are processes
         self.allow_zero_length_dataloader_with_multiple_devices = True
-        self.view = self.sensor_view(sensors, LidarSweeps(lidar_sweeps), self.radar) if sensors else SensorInputs()
+        self.inputs = self.inputs_of(sensors, LidarSweeps(lidar_sweeps), self.radar) if sensors else SensorInputs()
         self.taxonomy = load_taxonomy(taxonomy)
         self.train_split = train_split
         self.eval_split = eval_split
@@ -179,8 +179,8 @@ class DetectionDataModule(DataModule):
         return self.with_channels(open_dataset(self.dataroot, self.version, self.channels, self.taxonomy))
 
     def read_sensors(self) -> tuple[Sensor, ...]:
-        """Those of the view; none for a backbone that keeps its maps."""
-        return self.view.sensors()
+        """Those of the inputs; none for a backbone that keeps its maps."""
+        return self.inputs.sensors()
 
     def setup(self, stage: str | None = None) -> None:
         """Open the data set; its annotations are opened by the loaders that need them."""
@@ -222,7 +222,7 @@ class DetectionDataModule(DataModule):
         self._warn_of_shared_scenes(scenes)
         dataset = LabelledDataset(
             self.source,
-            self.view,
+            self.inputs,
             scenes,
             self.augmentation,
             self.on_bad_file,
@@ -247,7 +247,7 @@ class DetectionDataModule(DataModule):
         assert self.source is not None, "setup() comes first"
         dataset = LabelledDataset(
             self.source,
-            self.view,
+            self.inputs,
             self.source.scenes_of(split),
             on_bad_file=self.on_bad_file,
             with_labels=with_labels,

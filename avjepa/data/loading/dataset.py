@@ -173,7 +173,7 @@ class LabelledDataset(MomentDataset[Sample]):
 
     Args:
         source: the data set.
-        view: what to load.
+        inputs: what to load.
         scenes: names of the scenes; all for ``None``.
         augmentation: of the sample.
         on_bad_file: stop with the error or skip: take another keyframe, or with ``keep_every_keyframe`` give the same
@@ -188,7 +188,7 @@ class LabelledDataset(MomentDataset[Sample]):
     def __init__(
         self,
         source: DrivingDataset,
-        view: SensorInputs,
+        inputs: SensorInputs,
         scenes: list[str] | None = None,
         augmentation: BEVAugmentation | None = None,
         on_bad_file: OnBadFileOption = "stop",
@@ -200,7 +200,7 @@ class LabelledDataset(MomentDataset[Sample]):
         super().__init__(source.moments(scenes, keyframes_only=True), on_bad_file, bad_files or BadFileLog())
         self._source = source
         self.with_labels = with_labels
-        self.view = view
+        self.inputs = inputs
         self.augmentation = augmentation
         skipping = self._leave_out if keep_every_keyframe else self._leave_out_further_sweeps
         self._handler: OnBadFile = skipping if on_bad_file == "skip" else stop_at_bad_file
@@ -209,7 +209,7 @@ class LabelledDataset(MomentDataset[Sample]):
         if gt_sampling is not None and with_labels:
             self._objects = GTDatabase(
                 source,
-                view,
+                inputs,
                 self.moments,
                 gt_sampling.minimum_points,
                 gt_sampling.objects_per_class,
@@ -219,7 +219,7 @@ class LabelledDataset(MomentDataset[Sample]):
 
     def load(self, moment: int, draw: SampleRequest) -> Sample:
         """The sample of a keyframe."""
-        sample = self._source.load(moment, self.view, draw.seed, on_bad_file=self._handler)
+        sample = self._source.load(moment, self.inputs, draw.seed, on_bad_file=self._handler)
         if self.with_labels:
             sample = replace(sample, labels=self._source.labels(moment))
         if (

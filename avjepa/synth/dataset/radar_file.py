@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from avjepa.data.files.pointfiles import radar_header, radar_record
 
-RECORD = radar_record()
+RADAR_RECORD = radar_record()
 """One return."""
 
 _TRAILING_BYTES = 3726
@@ -19,6 +19,6 @@ def radar_file(records: NDArray[Any]) -> bytes:
     A cycle without returns holds one record at NaN, as nuScenes marks an empty cloud.
     """
     if len(records) == 0:
-        records = np.zeros(1, RECORD)
+        records = np.zeros(1, RADAR_RECORD)
         records["x"] = records["y"] = records["z"] = np.nan
-    return radar_header(len(records)) + records.astype(RECORD).tobytes() + bytes(_TRAILING_BYTES)
+    return radar_header(len(records)) + records.astype(RADAR_RECORD).tobytes() + bytes(_TRAILING_BYTES)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from avjepa.synth.arrays import Array
 from avjepa.synth.bodies.materials import OPTICS, Material
-from avjepa.synth.dataset.radar_file import RECORD
+from avjepa.synth.dataset.radar_file import RADAR_RECORD
 from avjepa.synth.sensors.casting import Moment, cast_together
 from avjepa.synth.sensors.rig import Mount, RigidPose
 
@@ -247,7 +247,7 @@ def _records(targets: _Targets, own: Array, rngs: Sequence[np.random.Generator])
     own = own[targets.radar]
     towards = xy / reach[:, None]
     radial = targets.radial + measured + np.where(targets.false, mistaken, 0.0)
-    records = np.zeros(len(xy), RECORD)
+    records = np.zeros(len(xy), RADAR_RECORD)
     records["x"], records["y"] = np.round(xy[:, 0] / 0.2) * 0.2, np.round(xy[:, 1] / 0.2) * 0.2
     records["id"] = np.arange(len(xy)) - (np.cumsum(counts) - counts)[targets.radar]
     records["rcs"] = np.clip(np.round(targets.rcs * 2) / 2, -10, 35)

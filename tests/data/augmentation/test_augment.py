@@ -24,10 +24,10 @@ from ..conftest import VERSION
 @pytest.fixture
 def sample(tiny: Path) -> Sample:
     index = DatasetIndex.open(tiny, VERSION)
-    view = SensorInputs(LidarSweeps(3), RadarSweeps(3), ImageTransform(45, 80))
+    inputs = SensorInputs(LidarSweeps(3), RadarSweeps(3), ImageTransform(45, 80))
     moment = int(index.moments(keyframes_only=True)[1])
     return replace(
-        SampleLoader(index).load(moment, view, 5),
+        SampleLoader(index).load(moment, inputs, 5),
         labels=AnnotationIndex.open(index, load_taxonomy("nuscenes")).labels(moment),
     )
 

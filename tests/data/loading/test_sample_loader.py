@@ -24,10 +24,10 @@ from avjepa.errors import BadFileError, UserError
 from ..conftest import TARGET_START, TARGET_VELOCITY, VERSION, ego_pose, landmarks
 
 
-def load(root: Path, token: str, view: SensorInputs, version: str = VERSION) -> Sample:
+def load(root: Path, token: str, inputs: SensorInputs, version: str = VERSION) -> Sample:
     index = DatasetIndex.open(root, version)
     moment = next(m for m in range(len(index)) if index.moment_token(m) == token)
-    return SampleLoader(index).load(moment, view)
+    return SampleLoader(index).load(moment, inputs)
 
 
 def heading_of(rotation: Quaternion) -> Quaternion:
@@ -155,14 +155,14 @@ def test_radar_positions_equal_the_devkits(tiny: Path, devkit: NuScenes) -> None
 
 
 @pytest.mark.parametrize(
-    "view", [RadarSweeps(6), RadarSweeps(1, before=2, after=3, stride=1)], ids=["past", "both sides"]
+    "inputs", [RadarSweeps(6), RadarSweeps(1, before=2, after=3, stride=1)], ids=["past", "both sides"]
 )
-def test_moving_target_is_where_it_is_at_the_reference_time(tiny: Path, view: RadarSweeps) -> None:
+def test_moving_target_is_where_it_is_at_the_reference_time(tiny: Path, inputs: RadarSweeps) -> None:
     """Two radars saw it over .5 s while the vehicle turned; its velocity comes out the same from every sweep, also
     from sweeps after the reference time, which it has to be taken back from."""
-    points = load(tiny, "sample-0-2", SensorInputs(radar=view)).radar
+    points = load(tiny, "sample-0-2", SensorInputs(radar=inputs)).radar
     assert points is not None
-    assert (points[:, 3] < -0.1).any() == (view.after > 0)
+    assert (points[:, 3] < -0.1).any() == (inputs.after > 0)
     target = points[points[:, RADAR_FIELDS.index("dyn_prop")] == 0]
     assert len(target) == 12
     truth = in_level((TARGET_START + TARGET_VELOCITY * 1.0)[None], 1.0)[0]
@@ -257,8 +257,8 @@ def test_bad_image_is_named(tmp_path: Path, broken: str) -> None:
 
 
 def test_sample_of_a_keyframe_and_of_a_sweep(tiny: Path) -> None:
-    view = SensorInputs(LidarSweeps(), RadarSweeps(1), ImageTransform(45, 80))
-    keyframe, sweep = load(tiny, "sample-1-1", view), load(tiny, "data-1-LIDAR_TOP-7", view)
+    inputs = SensorInputs(LidarSweeps(), RadarSweeps(1), ImageTransform(45, 80))
+    keyframe, sweep = load(tiny, "sample-1-1", inputs), load(tiny, "data-1-LIDAR_TOP-7", inputs)
     assert keyframe.scene == sweep.scene == "scene-0001"
     assert sweep.timestamp - keyframe.timestamp == 200_000
     position, rotation = ego_pose(0.7)
@@ -270,8 +270,8 @@ def test_sample_of_a_keyframe_and_of_a_sweep(tiny: Path) -> None:
 
 def test_missing_sensor_is_none(tiny: Path, real_keyframe: Path) -> None:
     index = DatasetIndex.open(real_keyframe, "v1.0-mini")
-    view = SensorInputs(LidarSweeps(), RadarSweeps(6), ImageTransform(256, 704))
-    sample = SampleLoader(index).load(0, view)
+    inputs = SensorInputs(LidarSweeps(), RadarSweeps(6), ImageTransform(256, 704))
+    sample = SampleLoader(index).load(0, inputs)
     assert sample.radar is not None and len(sample.radar) == 74  # RADAR_FRONT alone
     assert sample.cameras is not None and len(sample.cameras.channels) == 6
     other = SampleLoader(DatasetIndex.open(tiny, VERSION)).load(0, SensorInputs(lidar=LidarSweeps()))

@@ -1,21 +1,16 @@
-"""One picture of one sample, and a window to walk around in its point cloud."""
+"""One picture of one sample: what its cameras saw, and the scene from above."""
 
-import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
-import torch
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize, to_rgb
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from avjepa.data.sample import Sample
-from avjepa.errors import UserError
 from avjepa.files import replacing
-from avjepa.geometry.boxes import box_corners
 from avjepa.report.bev import (
     HEIGHT_COLOURS,
     HEIGHT_RANGE,
@@ -25,7 +20,7 @@ from avjepa.report.bev import (
     square_extent,
 )
 from avjepa.report.cameras import draw_camera, mosaic
-from avjepa.report.style import CANVAS, CLASSES, class_colours, picture
+from avjepa.report.style import CANVAS, CLASSES, picture
 
 RESOLUTION = 125
 """Pixels per inch of saved pictures of scenes."""
@@ -62,13 +57,13 @@ def sample_figure(
         return figure.add_axes((left / _WIDTH, 1 - (top + high) / height, wide / _WIDTH, high / height))
 
     if sample.cameras is not None:
-        views = {channel: view for view, channel in enumerate(sample.cameras.channels)}
+        camera_of = {channel: camera for camera, channel in enumerate(sample.cameras.channels)}
         for row, channels in enumerate(rows):
             for column, channel in enumerate(channels):
                 left = _GAP + column * (camera_width + _GAP)
                 axes = place(left, _TITLE + row * (camera_height + _GAP), camera_width, camera_height)
-                if channel in views:
-                    draw_camera(axes, sample.cameras, views[channel], sample, detections, classes)
+                if channel in camera_of:
+                    draw_camera(axes, sample.cameras, camera_of[channel], sample, detections, classes)
                 else:
                     axes.set_axis_off()
                     axes.text(0.5, 0.5, f"{channel}: no image", ha="center", va="center", transform=axes.transAxes)
@@ -108,43 +103,3 @@ def draw_sample(
     figure = sample_figure(sample, detections, classes=classes)
     with replacing(out) as temporary, matplotlib.rc_context({"savefig.facecolor": CANVAS}):
         figure.savefig(temporary, format="png", dpi=RESOLUTION)
-
-
-def show_points(sample: Sample, classes: Sequence[str] = CLASSES) -> None:
-    """Open an interactive open3d window with the LiDAR points and the ground-truth boxes; returns when it is closed.
-
-    Raises:
-        UserError: the sample has no LiDAR points, or there is no display to open a window on.
-    """
-    if sample.lidar is None or not len(sample.lidar):
-        raise UserError(f"sample {sample.token}: no LiDAR points to show; choose a sample that has LIDAR_TOP")
-    if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-        raise UserError("no display (DISPLAY and WAYLAND_DISPLAY are empty); write a picture with --out instead")
-    import open3d  # takes seconds to import, and only this window needs it
-
-    points = sample.lidar.detach().cpu()
-    shade = Normalize(*HEIGHT_RANGE, clip=True)(points[:, 2].numpy())
-    cloud = open3d.geometry.PointCloud(open3d.utility.Vector3dVector(points[:, :3].double().numpy()))
-    cloud.colors = open3d.utility.Vector3dVector(HEIGHT_COLOURS(shade)[:, :3])
-    shapes = [cloud, open3d.geometry.TriangleMesh.create_coordinate_frame(size=2.0)]
-    if sample.labels is not None and len(sample.labels):
-        pairs = torch.tensor(
-            [(0, 1), (1, 2), (2, 3), (3, 0), (4, 5), (5, 6), (6, 7), (7, 4), *((i, i + 4) for i in range(4))]
-        )
-        for corners, index in zip(
-            box_corners(sample.labels.boxes.double()), sample.labels.class_index.tolist(), strict=True
-        ):
-            lines = open3d.geometry.LineSet(
-                open3d.utility.Vector3dVector(corners.numpy()), open3d.utility.Vector2iVector(pairs.numpy())
-            )
-            lines.paint_uniform_color(to_rgb(class_colours(classes)[index]))
-            shapes.append(lines)
-    window = open3d.visualization.Visualizer()
-    if not window.create_window(f"{sample.scene} {sample.token}"):
-        raise UserError("open3d could not open a window on this display; write a picture with --out instead")
-    window.get_render_option().background_color = to_rgb(CANVAS)
-    window.get_render_option().point_size = 2.0
-    for shape in shapes:
-        window.add_geometry(shape)
-    window.run()
-    window.destroy_window()

@@ -9,7 +9,8 @@ from PIL import Image
 
 from avjepa.data.sample import Sample
 from avjepa.errors import UserError
-from avjepa.report.view import draw_sample, sample_figure, show_points
+from avjepa.report.points_window import show_points
+from avjepa.report.sample_figure import draw_sample, sample_figure
 
 
 def texts(sample: Sample) -> str:
