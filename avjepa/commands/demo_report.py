@@ -122,5 +122,5 @@ def loaded(dataset: DrivingDataset, moment: int, sensor: str | None) -> Sample:
         RadarSweeps() if sensor in ("radar", None) else None,
         ImageTransform(128, 224) if sensor == "camera" else ImageTransform(225, 400) if sensor is None else None,
     )
-    sample = dataset.load(moment, inputs)
+    (sample,) = dataset.load(moment, (inputs,))
     return replace(sample, labels=dataset.labels(moment))

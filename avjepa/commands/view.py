@@ -70,7 +70,7 @@ def view(
     if not recorded_sensors(dataset.channels, dataset.recorded_channels):
         remedy = "pass it as --channels FILE.yaml"
         require_recorded(sensors.sensors(), dataset.channels, dataset.recorded_channels, dataset.name, remedy)
-    sample = dataset.load(moment, sensors, on_bad_file=_name_the_keyframe)
+    (sample,) = dataset.load(moment, (sensors,), on_bad_file=_name_the_keyframe)
     if dataset.has_labels():
         sample = replace(sample, labels=dataset.labels(moment))
     detections = None

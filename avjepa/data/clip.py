@@ -116,7 +116,7 @@ class ClipDataset:
         return Clip.of([self._sample(int(moment)) for moment in self.clips[number]])
 
     def _sample(self, moment: int) -> Sample:
-        sample = self.source.load(moment, self.inputs)
+        (sample,) = self.source.load(moment, (self.inputs,))
         return replace(sample, labels=self.source.labels(moment)) if self.with_labels else sample
 
 

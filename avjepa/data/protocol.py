@@ -1,5 +1,6 @@
 """What everything above the files needs to know of a data set; nuScenes is one implementation."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -66,8 +67,31 @@ class AnnotatedKeyframes:
     """As ``lidar_points``."""
 
 
+class SampleReader(Protocol):
+    """Where samples come from: a data set's own files, or a cache that was packed of them."""
+
+    def load(
+        self,
+        moment: int,
+        inputs: Sequence[SensorInputs],
+        seed: int = 0,
+        on_bad_file: OnBadFile = stop_at_bad_file,
+    ) -> tuple[Sample, ...]:
+        """The sensors' data of a moment in its BEV frame, without labels.
+
+        Args:
+            moment: its number.
+            inputs: what to load, for each sample; what several of them need is read once.
+            seed: becomes ``Sample.seed``.
+            on_bad_file: called with every bad file.
+
+        Raises:
+            BadFileError: if ``on_bad_file`` raises it.
+        """
+
+
 @runtime_checkable
-class DrivingDataset(Protocol):
+class DrivingDataset(SampleReader, Protocol):
     """Scenes of driving: moments in order of scene and time, numbered from 0, which samples are made from.
 
     Some moments are keyframes, which have labels. It is sent to loading processes, so it has to be small when pickled.
@@ -137,27 +161,6 @@ class DrivingDataset(Protocol):
 
     def time_of(self, moment: int) -> int:
         """Reference time in microseconds."""
-
-    def load(
-        self,
-        moment: int,
-        inputs: SensorInputs,
-        seed: int = 0,
-        known: tuple[SensorInputs, Sample] | None = None,
-        on_bad_file: OnBadFile = stop_at_bad_file,
-    ) -> Sample:
-        """The sensors' data of a moment in its BEV frame, without labels.
-
-        Args:
-            moment: its number.
-            inputs: what to load.
-            seed: becomes ``Sample.seed``.
-            known: the same moment loaded for other inputs; sensors that both treat alike are taken from it.
-            on_bad_file: called with every bad file.
-
-        Raises:
-            BadFileError: if ``on_bad_file`` raises it.
-        """
 
     def has_labels(self) -> bool:
         """Whether there are annotations at all."""

@@ -36,6 +36,16 @@ class SweepSelection:
                 f"before and {self.after} after (both at least 0) make no cloud; change them"
             )
 
+    def offsets(self) -> tuple[int, ...]:
+        """The sweeps by their place in the record of a channel, seen from the reference sweep: it comes first (0), then
+        older ones (negative), then those after it."""
+        oldest = 1 - self.sweeps
+        return (
+            *range(0, oldest - 1, -1),
+            *(oldest - self.stride * n for n in range(1, self.before + 1)),
+            *(self.stride * n for n in range(1, self.after + 1)),
+        )
+
 
 @dataclass(frozen=True)
 class LidarSweeps(SweepSelection):

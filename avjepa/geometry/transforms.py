@@ -42,17 +42,3 @@ def apply(dst_from_src: Float[Tensor, "4 4"], points: Float[Tensor, "*batch 3"])
 def rotate(dst_from_src: Float[Tensor, "4 4"], vectors: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3"]:
     """Directions or velocities in ``dst`` of those in ``src`` (no translation)."""
     return vectors @ dst_from_src[:3, :3].T
-
-
-def levelled(dst_from_src: Float[Tensor, "*batch 4 4"]) -> Float[Tensor, "*batch 4 4"]:
-    """The pose with the same origin and heading but without pitch and roll: upright in ``dst`` (whose z axis is up)."""
-    yaw = yaw_of(dst_from_src)
-    cos, sin, zero, one = yaw.cos(), yaw.sin(), torch.zeros_like(yaw), torch.ones_like(yaw)
-    x, y, z = dst_from_src[..., :3, 3].unbind(-1)
-    rows = (cos, -sin, zero, x, sin, cos, zero, y, zero, zero, one, z, zero, zero, zero, one)
-    return torch.stack(rows, dim=-1).reshape(*yaw.shape, 4, 4)
-
-
-def yaw_of(dst_from_src: Float[Tensor, "*batch 4 4"]) -> Float[Tensor, "*batch"]:
-    """Heading of ``src``'s x axis in the xy plane of ``dst``, radians in (-pi, pi]."""
-    return torch.atan2(dst_from_src[..., 1, 0], dst_from_src[..., 0, 0])

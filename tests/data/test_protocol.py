@@ -1,6 +1,7 @@
 """Another kind of data set, arrays in memory, goes through pre-training, fine-tuning and scoring."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -80,18 +81,20 @@ class CarsInTheMemory:
     def load(
         self,
         moment: int,
-        inputs: SensorInputs,
+        inputs: Sequence[SensorInputs],
         seed: int = 0,
-        known: tuple[SensorInputs, Sample] | None = None,
         on_bad_file: OnBadFile = stop_at_bad_file,
-    ) -> Sample:
+    ) -> tuple[Sample, ...]:
         spread = torch.rand(40, 3, generator=torch.Generator().manual_seed(moment)) - 0.5
         cloud = torch.zeros(40, 6)
         cloud[:, :3] = spread * torch.tensor([4.0, 2.0, 1.5]) + self._centre(moment)
         pose = torch.eye(4, dtype=torch.float64)
-        return Sample(
-            self.token_of(moment), self.scene_of(moment), self.time_of(moment), seed, pose, torch.eye(4),
-            lidar=None if inputs.lidar is None else cloud,
+        return tuple(
+            Sample(
+                self.token_of(moment), self.scene_of(moment), self.time_of(moment), seed, pose, torch.eye(4),
+                lidar=None if own.lidar is None else cloud,
+            )
+            for own in inputs
         )  # fmt: skip
 
     def has_labels(self) -> bool:

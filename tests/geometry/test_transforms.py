@@ -6,11 +6,9 @@ from pyquaternion import Quaternion
 from avjepa.geometry.transforms import (
     apply,
     inverse,
-    levelled,
     rotate,
     rotation_from_quaternion,
     transform_from,
-    yaw_of,
 )
 
 
@@ -48,16 +46,3 @@ def test_points_move_and_directions_only_turn() -> None:
     ahead = torch.tensor([[2.0, 0.0, 0.5]], dtype=torch.float64)
     torch.testing.assert_close(apply(ego_from_sensor, ahead), torch.tensor([[1.0, 2.0, 0.5]], dtype=torch.float64))
     torch.testing.assert_close(rotate(ego_from_sensor, ahead), torch.tensor([[0.0, 2.0, 0.5]], dtype=torch.float64))
-    np.testing.assert_allclose(yaw_of(ego_from_sensor), np.pi / 2)
-
-
-def test_levelled_pose_keeps_origin_and_heading_and_stands_upright() -> None:
-    yaw, pitch, roll = 2.5, 0.05, -0.03
-    turn = Quaternion(axis=[0, 0, 1], radians=yaw)
-    tilted = turn * Quaternion(axis=[0, 1, 0], radians=pitch) * Quaternion(axis=[1, 0, 0], radians=roll)
-    origin = torch.tensor([[3.0, -4.0, 0.5]] * 2, dtype=torch.float64)
-    pose = transform_from(torch.tensor(np.array([tilted.elements, turn.elements])), origin)
-    level = levelled(pose)
-    np.testing.assert_allclose(level[0], level[1], atol=1e-14)
-    np.testing.assert_allclose(level[1], pose[1], atol=1e-14)  # without pitch and roll nothing changes
-    np.testing.assert_allclose(level[0, :3, :3], turn.rotation_matrix, atol=1e-14)

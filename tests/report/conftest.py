@@ -71,5 +71,5 @@ def real_keyframe(realdata: Path) -> Sample:
     index = DatasetIndex.open(realdata / "nuscenes_keyframe", "v1.0-mini")
     inputs = SensorInputs(LidarSweeps(), RadarSweeps(), ImageTransform(900, 1600))
     moment = int(index.moments(keyframes_only=True)[0])
-    sample = SampleLoader(index).load(moment, inputs)
+    sample = SampleLoader(index).load(moment, (inputs,))[0]
     return replace(sample, labels=AnnotationIndex.open(index, load_taxonomy("nuscenes")).labels(moment))

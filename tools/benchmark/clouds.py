@@ -2,16 +2,17 @@
 
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from avjepa.data.files.lidar import lidar_in_bev
+from avjepa.data.files.lidar import lidar_in_bev, without_vehicle
 from avjepa.data.files.pointfiles import read_lidar
 from avjepa.data.sample import Batch, Points
 from avjepa.errors import UserError
 
 # nuScenes' mounting, near enough for a benchmark: x right, y forward, .94 m ahead of the rear axle, 1.84 m above ground
-_EGO_FROM_LIDAR = torch.tensor([[0, 1, 0, 0.94], [-1, 0, 0, 0], [0, 0, 1, 1.84], [0, 0, 0, 1]], dtype=torch.float64)
+_EGO_FROM_LIDAR = np.array([[[0, 1, 0, 0.94], [-1, 0, 0, 0], [0, 0, 1, 1.84], [0, 0, 0, 1.0]]])
 
 
 def lidar_batch(data: Path | None, batch_size: int, device: torch.device) -> Batch:
@@ -22,7 +23,8 @@ def lidar_batch(data: Path | None, batch_size: int, device: torch.device) -> Bat
         files = sorted((data / "samples" / "LIDAR_TOP").glob("*.pcd.bin"))[:batch_size]
         if not files:
             raise UserError(f"{data}: no samples/LIDAR_TOP/*.pcd.bin; name the root of a nuScenes dataset")
-        clouds = [lidar_in_bev(read_lidar(files[i % len(files)]), _EGO_FROM_LIDAR, 0.0) for i in range(batch_size)]
+        points = [without_vehicle(read_lidar(files[i % len(files)])) for i in range(batch_size)]
+        clouds = [lidar_in_bev([own], _EGO_FROM_LIDAR, np.zeros(1)) for own in points]
     index = torch.repeat_interleave(torch.arange(batch_size), torch.tensor([len(cloud) for cloud in clouds]))
     return Batch(
         tokens=tuple(str(i) for i in range(batch_size)),

@@ -101,7 +101,7 @@ class GTDatabase:
 
     def _cut_out(self, moment: int) -> dict[int, ObjectCrop]:
         try:
-            sample = self._source.load(moment, self.inputs, on_bad_file=self._handler)
+            (sample,) = self._source.load(moment, (self.inputs,), on_bad_file=self._handler)
             labels = self._source.labels(moment)
         except BadFileError as error:
             self._on_bad_file(error)

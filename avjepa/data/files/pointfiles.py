@@ -1,15 +1,17 @@
 """Point files as nuScenes stores them: LiDAR ``.pcd.bin`` and radar ``.pcd``, read and written."""
 
 import os
+from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32
 
 from avjepa.data.arrays import Array
-from avjepa.data.files.regular import size_of_file
+from avjepa.data.files.regular import Memory, content_of_file
 from avjepa.errors import BadFileError
 
 PathLike: TypeAlias = str | os.PathLike[str]
@@ -27,12 +29,19 @@ LARGEST_FILE = 1 << 30
 """Bytes of a point file at most: some 50 million points."""
 _LARGEST_VALUE = 1e9
 """No sensor measures more in any unit; sums and squares of larger values overflow."""
+_LAST_LINE = b"\nDATA "
+"""Where the last line of a radar file's header begins."""
+_LONGEST_HEADER = 4096  # bytes
 _RADAR_SIZES = "4 4 4 1 2 4 4 4 4 4 1 1 1 1 1 1 1 1"
 _RADAR_TYPES = "F F F I I F F F F F I I I I I I I I"
 
 
-def read_lidar(path: PathLike) -> Float32[Array, "point 5"]:
+def read_lidar(path: PathLike, memory: Memory | None = None) -> Float32[Array, "point 5"]:
     """Points of a ``.pcd.bin`` file.
+
+    Args:
+        path: the file.
+        memory: where to put them; ``None`` for memory of their own.
 
     Returns:
         Columns ``LIDAR_FILE_FIELDS``, in the sensor frame (nuScenes: x right, y forward, z up). A file of zero bytes
@@ -41,7 +50,7 @@ def read_lidar(path: PathLike) -> Float32[Array, "point 5"]:
     Raises:
         BadFileError: the file is missing, no regular file, too large, truncated, or holds a value that is not finite.
     """
-    content = _content(path)
+    content = content_of_file(path, LARGEST_FILE, memory)
     record = 4 * len(LIDAR_FILE_FIELDS)
     if len(content) % record:
         raise BadFileError(path, f"truncated: {len(content)} bytes are no whole number of {record}-byte points")
@@ -68,24 +77,26 @@ def read_radar(path: PathLike) -> Float32[Array, "point 18"]:
         BadFileError: the file is missing, no regular file, too large, truncated, no binary radar point cloud, or holds
             a value that is not finite.
     """
-    content = _content(path)
-    marker = b"\nDATA "
-    start = content[:4096].tobytes().find(marker)
-    end = content[:4096].tobytes().find(b"\n", start + len(marker)) + 1
+    content = content_of_file(path, LARGEST_FILE)
+    head = content[:_LONGEST_HEADER].tobytes()
+    start = head.find(_LAST_LINE)
+    end = head.find(b"\n", start + len(_LAST_LINE)) + 1
     if start < 0 or end == 0:
         raise BadFileError(path, "the header of a point cloud file (a line 'DATA binary') is not there")
     try:
-        record, count = _layout(content[:end].tobytes())
+        layout = _layout(head[:end])
     except ValueError as error:
         raise BadFileError(path, str(error)) from None
-    if len(content) - end < count * record.itemsize:
+    needed = layout.count * layout.record.itemsize
+    if len(content) - end < needed:
         raise BadFileError(
-            path,
-            f"truncated: {len(content) - end} bytes after the header, {count} points need {count * record.itemsize}",
+            path, f"truncated: {len(content) - end} bytes after the header, {layout.count} points need {needed}"
         )
-    records = np.frombuffer(content, record, count, end)
-    points = np.stack([records[name].astype(np.float32) for name in RADAR_FILE_FIELDS], axis=1)
-    if count and np.isnan(points[0]).any():
+    records = np.frombuffer(content, layout.record, layout.count, end)
+    points = np.empty((layout.count, len(RADAR_FILE_FIELDS)), np.float32)
+    for run, columns in layout.runs:
+        points[:, columns] = records[run]
+    if layout.count and np.isnan(points[0]).any():
         return points[:0]
     _refuse_non_finite(path, points)
     return points
@@ -126,16 +137,11 @@ def radar_header(count: int) -> bytes:
     return header.encode()
 
 
-def _content(path: PathLike) -> UInt8[Array, "byte"]:
-    size_of_file(path, at_most=LARGEST_FILE)
-    try:
-        return np.fromfile(path, dtype=np.uint8)
-    except OSError as error:
-        raise BadFileError(path, f"the file cannot be read ({error.strerror})") from None
-
-
 def _refuse_non_finite(path: PathLike, points: Float32[Array, "point field"]) -> None:
-    sound = np.abs(points) < _LARGEST_VALUE  # not so for NaN
+    values = points.reshape(-1)
+    if np.dot(values, values) < _LARGEST_VALUE**2:  # not so for NaN; holds for what sensors measure, in one pass
+        return
+    sound = np.abs(points) < _LARGEST_VALUE
     if not sound.all():
         broken = int((~sound).any(axis=1).sum())
         raise BadFileError(path, f"{broken} of {len(points)} points hold NaN, infinite or absurdly large values")
@@ -146,9 +152,25 @@ def _record(names: tuple[str, ...] | list[str], types: list[str], sizes: list[st
     return np.dtype([(n, f"<{kinds[t]}{s}") for n, t, s in zip(names, types, sizes, strict=True)])
 
 
+@dataclass(frozen=True)
+class _Layout:
+    """What the header of a radar file says.
+
+    Attributes:
+        record: type of a point. Fields of one type that lie one after the other, in the order of
+            ``RADAR_FILE_FIELDS``, are one field of it, so that they are read at once.
+        runs: names of these fields, and the columns of ``RADAR_FILE_FIELDS`` that they hold.
+        count: number of points.
+    """
+
+    record: "np.dtype[Any]"
+    runs: tuple[tuple[str, slice], ...]
+    count: int
+
+
 @lru_cache(maxsize=1024)
-def _layout(header: bytes) -> tuple["np.dtype[Any]", int]:
-    """Type of a point and number of points. Raises ``ValueError`` that says what is wrong with the header."""
+def _layout(header: bytes) -> _Layout:
+    """The layout that a header describes. Raises ``ValueError`` that says what is wrong with it."""
     lines = (line.split() for line in header.decode("latin-1").splitlines())
     entries = {line[0]: line[1:] for line in lines if line}
     try:
@@ -164,7 +186,20 @@ def _layout(header: bytes) -> tuple["np.dtype[Any]", int]:
         raise ValueError(f"the header lists no radar field {missing[0]}")
     if width < 0 or height < 0:
         raise ValueError(f"the header says {width} x {height} points")
-    return record, width * height
+    runs = [[0]]
+    for column, (before, name) in enumerate(pairwise(RADAR_FILE_FIELDS), 1):
+        follows = names.index(name) == names.index(before) + 1 and record[name] == record[before]
+        runs[-1:] = [[*runs[-1], column]] if follows else [runs[-1], [column]]
+    columns = {RADAR_FILE_FIELDS[run[0]]: slice(run[0], run[-1] + 1) for run in runs}
+    merged = np.dtype(
+        {
+            "names": list(columns),
+            "formats": [(record[name], (own.stop - own.start,)) for name, own in columns.items()],
+            "offsets": [record.fields[name][1] for name in columns] if record.fields else [],
+            "itemsize": record.itemsize,
+        }
+    )
+    return _Layout(merged, tuple(columns.items()), width * height)
 
 
 def _write(path: PathLike, content: bytes) -> None:

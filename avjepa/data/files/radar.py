@@ -1,20 +1,21 @@
 """Radar returns of a moment: filters on the sensor's states, merging of sweeps."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float, Float32, Float64
 from torch import Tensor
 
 from avjepa.data.arrays import Array
+from avjepa.data.files.affine import merged_affine
 from avjepa.data.files.point_fields import RADAR_FIELDS
 from avjepa.data.files.pointfiles import RADAR_FILE_FIELDS
 
 _COLUMN = {name: column for column, name in enumerate(RADAR_FILE_FIELDS)}
 _VELOCITY = slice(_COLUMN["vx_comp"], _COLUMN["vy_comp"] + 1)
 _BEV_VELOCITY = slice(RADAR_FIELDS.index("vx_comp"), RADAR_FIELDS.index("vy_comp") + 1)
-_SAME_FIELDS = torch.tensor([[float(ours == theirs) for ours in RADAR_FIELDS] for theirs in RADAR_FILE_FIELDS])
+_SAME_FIELDS = np.array([[ours == theirs for ours in RADAR_FIELDS] for theirs in RADAR_FILE_FIELDS], np.float32)
 
 
 @dataclass(frozen=True)
@@ -52,28 +53,29 @@ CRN_RADAR_FILTER = RadarFilter((0, 4, 8, 9, 10, 11, 12, 15, 16, 17), (3,), None)
 
 
 def radar_in_bev(
-    points: Float32[Array, "point 18"], bev_from_radar: Float64[Tensor, "4 4"], time_lag: float
-) -> Float[Tensor, "point 16"]:
-    """Returns of one sweep in the BEV frame.
+    sweeps: Sequence[Float32[Array, "_ 18"]],
+    bev_from_radar: Float64[Array, "sweep 4 4"],
+    time_lags: Float64[Array, "sweep"],
+) -> Float[Tensor, "radar_return 16"]:
+    """Returns of sweeps in the BEV frame, merged in the order of the sweeps.
 
     Positions and compensated velocities are brought into the BEV frame; each return is then moved by its velocity for
     the time since its sweep, to where it would be at the reference time.
 
     Args:
-        points: columns ``RADAR_FILE_FIELDS``, in the sensor frame.
-        bev_from_radar: ego motion between the sweep and the reference time included.
-        time_lag: age of the sweep in seconds.
+        sweeps: columns ``RADAR_FILE_FIELDS``, each in the sensor frame of its own time.
+        bev_from_radar: ego motion between each sweep and the reference time included.
+        time_lags: age of each sweep in seconds.
 
     Returns:
         Columns ``RADAR_FIELDS``.
     """
-    rotation = bev_from_radar[:3, :3].T
-    # One product writes all columns: several times as fast as filling them one after the other.
-    columns = _SAME_FIELDS.clone()
-    columns[:3, :3] = rotation
-    columns[_VELOCITY, _BEV_VELOCITY] = rotation[:2, :2].float()
-    columns[_VELOCITY, :2] = rotation[:2, :2].float() * time_lag
-    offset = torch.zeros(len(RADAR_FIELDS))
-    offset[:3] = bev_from_radar[:3, 3]
-    offset[RADAR_FIELDS.index("time_lag")] = time_lag
-    return torch.addmm(offset, torch.from_numpy(points), columns)
+    rotations = bev_from_radar[:, :3, :3].transpose(0, 2, 1)
+    columns = np.repeat(_SAME_FIELDS[None], len(sweeps), 0)
+    columns[:, :3, :3] = rotations
+    columns[:, _VELOCITY, _BEV_VELOCITY] = rotations[:, :2, :2]
+    columns[:, _VELOCITY, :2] = rotations[:, :2, :2] * time_lags[:, None, None]
+    offsets = np.zeros((len(sweeps), len(RADAR_FIELDS)), np.float32)
+    offsets[:, :3] = bev_from_radar[:, :3, 3]
+    offsets[:, RADAR_FIELDS.index("time_lag")] = time_lags
+    return merged_affine(sweeps, columns, offsets)

@@ -132,17 +132,14 @@ class PretrainDataset(MomentDataset[tuple[Sample, Sample]]):
 
     def context_of(self, moment: int, draw: SampleRequest) -> Sample:
         """The context of a moment."""
-        context = self._source.load(moment, self.context, draw.seed, on_bad_file=self._handler)
+        (context,) = self._source.load(moment, (self.context,), draw.seed, self._handler)
         return context if self.augmentation is None else self.augmentation.applied(context, _CONTEXT_STREAM)
 
     def load(self, moment: int, draw: SampleRequest) -> tuple[Sample, Sample]:
         """Context and target of a moment; one object if both views are equal."""
-        context = self._source.load(moment, self.context, draw.seed, on_bad_file=self._handler)
-        target = context
-        if self.target != self.context:
-            target = self._source.load(
-                moment, self.target, draw.seed, known=(self.context, context), on_bad_file=self._handler
-            )
+        inputs = (self.context,) if self.target == self.context else (self.context, self.target)
+        samples = self._source.load(moment, inputs, draw.seed, self._handler)
+        context, target = samples[0], samples[-1]
         if self.augmentation is None:
             return context, target
         moved_context = self.augmentation.applied(context, _CONTEXT_STREAM)
@@ -219,7 +216,7 @@ class LabelledDataset(MomentDataset[Sample]):
 
     def load(self, moment: int, draw: SampleRequest) -> Sample:
         """The sample of a keyframe."""
-        sample = self._source.load(moment, self.inputs, draw.seed, on_bad_file=self._handler)
+        (sample,) = self._source.load(moment, (self.inputs,), draw.seed, self._handler)
         if self.with_labels:
             sample = replace(sample, labels=self._source.labels(moment))
         if (

@@ -1,5 +1,6 @@
 """nuScenes, and whatever else is written in its schema, as a ``DrivingDataset``."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from avjepa.data.arrays import Array
 from avjepa.data.channels import SensorChannels
+from avjepa.data.files.regular import Memory
 from avjepa.data.nuscenes.annotated_keyframes import annotated_keyframes
 from avjepa.data.nuscenes.annotations import AnnotationIndex
 from avjepa.data.nuscenes.devkit_needs import unfit_for_devkit
@@ -43,6 +45,7 @@ class NuScenesDataset:
     def __init__(self, index: DatasetIndex, taxonomy: Taxonomy) -> None:
         self.index = index
         self.taxonomy = taxonomy
+        self._memory = Memory()
 
     @staticmethod
     def recognises(dataroot: Path, version: str) -> bool:
@@ -152,13 +155,12 @@ class NuScenesDataset:
     def load(
         self,
         moment: int,
-        inputs: SensorInputs,
+        inputs: Sequence[SensorInputs],
         seed: int = 0,
-        known: tuple[SensorInputs, Sample] | None = None,
         on_bad_file: OnBadFile = stop_at_bad_file,
-    ) -> Sample:
-        """See ``DrivingDataset``."""
-        return SampleLoader(self.index, on_bad_file).load(moment, inputs, seed, known)
+    ) -> tuple[Sample, ...]:
+        """See ``SampleReader``."""
+        return SampleLoader(self.index, on_bad_file, self._memory).load(moment, inputs, seed)
 
     # -- labels
 
@@ -178,7 +180,7 @@ class NuScenesDataset:
         if not count_lidar and not count_radar:
             return labels
         inputs = SensorInputs(LidarSweeps() if count_lidar else None, RadarSweeps(1) if count_radar else None)
-        sample = self.load(moment, inputs)
+        (sample,) = self.load(moment, (inputs,))
         return replace(
             labels,
             lidar_points=_counted(lidar_points, sample.lidar, labels.boxes),

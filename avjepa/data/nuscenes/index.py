@@ -17,11 +17,11 @@ from avjepa.data.channels import NUSCENES_CHANNELS, SensorChannels
 from avjepa.data.nuscenes.cache import Cached, cached
 from avjepa.data.nuscenes.cached_problems import problems_of
 from avjepa.data.nuscenes.index_tables import INDEX_TABLES, build_index, check_index
+from avjepa.data.nuscenes.poses import inverse_pose, level_of, pose_matrices
 from avjepa.data.nuscenes.progress import reading_progress
 from avjepa.data.nuscenes.splits import splits_of
 from avjepa.data.nuscenes.tables import TableProblem, pass_over_problem, stop_at_problem, version_folder
 from avjepa.errors import UserError
-from avjepa.geometry.transforms import inverse, levelled, transform_from
 
 
 class DatasetIndex:
@@ -253,11 +253,11 @@ class DatasetIndex:
 
     def global_from_ego(self, records: Int64[Array, "record"]) -> Float64[Tensor, "record 4 4"]:
         """Ego pose at each record's own time."""
-        return _transforms(self._record_pose[records])
+        return torch.from_numpy(pose_matrices(self._record_pose[records]))
 
     def ego_from_sensor(self, records: Int64[Array, "record"]) -> Float64[Tensor, "record 4 4"]:
         """Pose of each record's sensor on the vehicle."""
-        return self._calibrations[torch.from_numpy(self.record_calibration[records]).long()]
+        return torch.from_numpy(self._calibrations[self.record_calibration[records]])
 
     def stored_rotations(self, records: Int64[Array, "record"]) -> Float64[Array, "record 4"]:
         """Quaternion (w, x, y, z) of the ego pose at each record's own time, of the length that the table gives it."""
@@ -266,20 +266,25 @@ class DatasetIndex:
 
     def global_from_level(self, reference: int) -> Float64[Tensor, "4 4"]:
         """The level frame of a moment whose record is ``reference``: origin and heading of the ego pose, z up."""
-        return levelled(self.global_from_ego(np.array([reference]))[0])
+        return torch.from_numpy(self._level(reference))
 
-    def level_from_sensor(self, records: Int64[Array, "record"], reference: int) -> Float64[Tensor, "record 4 4"]:
+    def level_from_sensor(self, records: Int64[Array, "record"], reference: int) -> Float64[Array, "record 4 4"]:
         """The level frame of the record ``reference`` from each record's sensor frame.
 
         The chain is level(reference) <- global <- ego(record) <- sensor, with each record's own ego pose.
         """
-        level_from_global = inverse(self.global_from_level(reference))
-        chain: Tensor = level_from_global @ self.global_from_ego(records) @ self.ego_from_sensor(records)
+        global_from_sensor = (
+            pose_matrices(self._record_pose[records]) @ self._calibrations[self.record_calibration[records]]
+        )
+        chain: Array = inverse_pose(self._level(reference)) @ global_from_sensor
         return chain
 
+    def _level(self, reference: int) -> Float64[Array, "4 4"]:
+        return level_of(pose_matrices(self._record_pose[reference : reference + 1])[0])
+
     @cached_property
-    def _calibrations(self) -> Float64[Tensor, "calibration 4 4"]:
-        return _transforms(self._arrays["calibration_pose"])
+    def _calibrations(self) -> Float64[Array, "calibration 4 4"]:
+        return pose_matrices(self._arrays["calibration_pose"])
 
     def intrinsic(self, record: int) -> Float64[Tensor, "3 3"]:
         """Camera matrix for the full-size image; zeros for a sensor that is no camera."""
@@ -289,8 +294,3 @@ class DatasetIndex:
 def _text(row: Array) -> str:
     text: str = row.tobytes().rstrip(b"\0").decode()
     return text
-
-
-def _transforms(poses: Float64[Array, "record 7"]) -> Float64[Tensor, "record 4 4"]:
-    pose = torch.from_numpy(poses.copy())  # the memory map is read-only
-    return transform_from(pose[:, :4], pose[:, 4:])

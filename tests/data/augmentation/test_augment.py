@@ -27,7 +27,7 @@ def sample(tiny: Path) -> Sample:
     inputs = SensorInputs(LidarSweeps(3), RadarSweeps(3), ImageTransform(45, 80))
     moment = int(index.moments(keyframes_only=True)[1])
     return replace(
-        SampleLoader(index).load(moment, inputs, 5),
+        SampleLoader(index).load(moment, (inputs,), 5)[0],
         labels=AnnotationIndex.open(index, load_taxonomy("nuscenes")).labels(moment),
     )
 

@@ -27,7 +27,7 @@ from ..conftest import TARGET_START, TARGET_VELOCITY, VERSION, ego_pose, landmar
 def load(root: Path, token: str, inputs: SensorInputs, version: str = VERSION) -> Sample:
     index = DatasetIndex.open(root, version)
     moment = next(m for m in range(len(index)) if index.moment_token(m) == token)
-    return SampleLoader(index).load(moment, inputs)
+    return SampleLoader(index).load(moment, (inputs,))[0]
 
 
 def heading_of(rotation: Quaternion) -> Quaternion:
@@ -125,6 +125,12 @@ def test_empty_lidar_cloud(copy: Path) -> None:
     write_lidar(copy / "samples/LIDAR_TOP/data-0-LIDAR_TOP-0.pcd.bin", np.zeros((0, 5), np.float32))
     cloud = load(copy, "sample-0-0", SensorInputs(lidar=LidarSweeps())).lidar
     assert cloud is not None and cloud.shape == (0, 6)
+
+
+def test_offsets_of_sweeps() -> None:
+    """Two sweeps; every third one before them, two of them; one after, three later."""
+    assert LidarSweeps(sweeps=2, before=2, after=1, stride=3).offsets() == (0, -1, -4, -7, 3)
+    assert RadarSweeps(1).offsets() == (0,)
 
 
 # -- radar
@@ -271,8 +277,40 @@ def test_sample_of_a_keyframe_and_of_a_sweep(tiny: Path) -> None:
 def test_missing_sensor_is_none(tiny: Path, real_keyframe: Path) -> None:
     index = DatasetIndex.open(real_keyframe, "v1.0-mini")
     inputs = SensorInputs(LidarSweeps(), RadarSweeps(6), ImageTransform(256, 704))
-    sample = SampleLoader(index).load(0, inputs)
+    sample = SampleLoader(index).load(0, (inputs,))[0]
     assert sample.radar is not None and len(sample.radar) == 74  # RADAR_FRONT alone
     assert sample.cameras is not None and len(sample.cameras.channels) == 6
-    other = SampleLoader(DatasetIndex.open(tiny, VERSION)).load(0, SensorInputs(lidar=LidarSweeps()))
+    other = SampleLoader(DatasetIndex.open(tiny, VERSION)).load(0, (SensorInputs(lidar=LidarSweeps()),))[0]
     assert other.radar is None and other.cameras is None
+
+
+def test_views_of_a_moment_are_what_each_alone_is_and_every_file_is_read_once(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Target: other sweeps of LiDAR and radar, the same images; a third view filters the radar."""
+    index = DatasetIndex.open(tiny, VERSION)
+    moment = next(m for m in range(len(index)) if index.moment_token(m) == "sample-0-2")
+    camera, more = ImageTransform(45, 80), {"before": 1, "after": 2, "stride": 2}
+    inputs = (
+        SensorInputs(LidarSweeps(2), RadarSweeps(2), camera),
+        SensorInputs(LidarSweeps(2, **more), RadarSweeps(2, **more), camera),
+        SensorInputs(radar=RadarSweeps(1, keep=RadarFilter(dynamic_properties=(1, 3)))),
+    )
+    alone = [SampleLoader(index).load(moment, (own,), seed=3)[0] for own in inputs]
+    opened: list[str] = []
+    monkeypatch.setattr(
+        DatasetIndex, "file", lambda self, record, file=DatasetIndex.file: opened.append(record) or file(self, record)
+    )
+    together = SampleLoader(index).load(moment, inputs, seed=3)
+    filtered = 2  # the reference sweep of each radar is read again for the other filter
+    assert len(opened) == len(set(opened)) + filtered
+    for one, other in zip(alone, together, strict=True):
+        assert (one.token, one.seed) == (other.token, other.seed)
+        for name in ("lidar", "radar"):
+            mine, theirs = getattr(one, name), getattr(other, name)
+            assert (mine is None) == (theirs is None)
+            assert mine is None or torch.equal(mine, theirs)
+        assert (one.cameras is None) == (other.cameras is None)
+        if one.cameras is not None and other.cameras is not None:
+            assert torch.equal(one.cameras.images, other.cameras.images)
+            assert torch.equal(one.cameras.bev_from_camera, other.cameras.bev_from_camera)

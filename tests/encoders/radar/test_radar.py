@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -148,7 +149,7 @@ def test_absent_radar() -> None:
 @pytest.mark.realdata
 def test_the_real_recording_fills_the_cells_of_its_returns(realdata: Path) -> None:
     (path,) = (realdata / "radar_raw").rglob("*.pcd")
-    cloud = radar_in_bev(read_radar(path), torch.eye(4, dtype=torch.float64), 0.0)
+    cloud = radar_in_bev([read_radar(path)], np.eye(4)[None], np.zeros(1))
     assert len(cloud) == 125
     grid = BEVGrid(-102.33, 102.47, -102.33, 102.47, 0.8)  # the sensor's own steps of 0.2 m never fall on a border
     model = RadarEncoder(grid, pillar_channels=8, bev_channels=(4,), bev_blocks=(0,), out_channels=4).train()
