@@ -95,6 +95,8 @@ def outcome(arguments: list[str], debug: bool) -> tuple[int, str]:
         if os.environ.get(TRUSTED):
             from avjepa.bundle.construction import require_importable  # takes seconds
 
+            if os.getcwd() not in sys.path:  # as "python -m" has it, but behind all that is installed
+                sys.path.append(os.getcwd())
             require_importable()
         run_command(arguments[0], arguments[1:])
     except KeyboardInterrupt:

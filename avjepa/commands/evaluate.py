@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from avjepa.bundle.construction import require_trusted
+from avjepa.commands.begun_folder import CONFIGURATION
 from avjepa.commands.configurations import read_yaml
 from avjepa.commands.finetune import FinetuneCLI
 from avjepa.commands.parsing import run_function
@@ -56,7 +57,7 @@ def evaluate(
     from avjepa.training.checkpoints import LAST, load_checkpoint
     from avjepa.training.defaults import CHECKPOINTS
 
-    file = run / "config.yaml"
+    file = run / CONFIGURATION
     if not file.is_file():
         raise UserError(f"--run {run}: holds no config.yaml; give the folder of a finished avjepa finetune")
     path = checkpoint or run / CHECKPOINTS / LAST

@@ -46,8 +46,6 @@ def require_channels(arguments: Sequence[str]) -> None:
             require_file_of_channels(Path(value), "--data.channels")
         elif name in ("--config", "-c"):
             _require_channels_in(Path(value), ("data", "channels"), name)
-        elif name == "--data" and Path(value).is_file():
-            _require_channels_in(Path(value), ("channels",), name)
 
 
 def _require_channels_in(path: Path, keys: Sequence[str], option: str) -> None:

@@ -18,6 +18,9 @@ _UNKNOWN = re.compile(
     r"|Option '(?P<name>[\w.]+)' is not accepted"
 )
 """How jsonargparse names an option, or a key of a file, that it does not know."""
+_LOOP = "Config file loop detected: "
+"""How jsonargparse words what it takes for a file that includes itself."""
+_MODULE = re.compile(r"No module named '([\w]+)'$")
 _CLASS = re.compile(r"class_path '([\w.]+)'")
 
 
@@ -28,9 +31,25 @@ def readable(error: Exception, names: Iterable[str] = ()) -> str:
         error: what jsonargparse raised.
         names: of the options that there are, dotted.
     """
-    text = "; ".join(line.strip() for line in str(error).splitlines() if line.strip())
+    text = "; ".join(line.strip() for line in _said(error).splitlines() if line.strip()).replace(":; ", ": ")
+    if missing := _MODULE.search(text):
+        remedy = f"correct it, add its folder to PYTHONPATH, or have the current one searched with --trust {missing[1]}"
+        return f"{text}; {remedy}"
     meant = _meant(text, names)
     return f"{text}; did you mean {meant}? See --help" if meant else f"{text}; see --help"
+
+
+def _said(error: BaseException) -> str:
+    """What an error says, and what is wrong within a file that another one names.
+
+    Where such a file does not fit, jsonargparse tries its name as a value, finds that it is reading the file already,
+    and speaks of a loop; the reason is the error that it was handling then.
+    """
+    text, inner = str(error), error
+    while inner := inner.__cause__ or inner.__context__:  # type: ignore[assignment]
+        if str(inner).startswith(_LOOP) and isinstance(reason := inner.__context__, ValueError):
+            return text.replace(str(inner), f"{str(inner).rpartition(' -> ')[2]}: {_said(reason)}")
+    return text
 
 
 def _meant(text: str, names: Iterable[str]) -> str | None:

@@ -58,13 +58,16 @@ def score(cli: TrainingCLI, fast: bool = False) -> None:
     """
     data = cli.datamodule
     folder = evaluation_folder(cli)
+    made_with = {}
+    if cli.trainer.is_global_zero:  # broken annotations are found here, before what lies there is replaced
+        made_with = {**cli.provenance(), WEIGHTS: state_hash(cli.model)}
 
     def begin_anew(files: Iterable[Path]) -> None:
         """What lies there is never of two evaluations, whenever this one is killed."""
         for file in files:
             (file.parent / METRICS).unlink(missing_ok=True)
             file.unlink(missing_ok=True)
-        write_json(folder / PROVENANCE, {**cli.provenance(), WEIGHTS: state_hash(cli.model)})
+        write_json(folder / PROVENANCE, made_with)
 
     predicted = predict_split(cli.trainer, cli.model, data, folder, begin_anew)
     if cli.trainer.is_global_zero:

@@ -11,6 +11,7 @@ from lightning import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
+from avjepa.commands.begun_folder import CONFIGURATION, as_it_was_without_checkpoint
 from avjepa.commands.option_checks import (
     WHILE_BUILDING,
     blamed_on,
@@ -232,16 +233,22 @@ class TrainingCLI(LightningCLI):
 
         Raises:
             UserError: see ``check``; then nothing was written.
+            BadFileError: a file cannot be used; nothing is left of a training without a checkpoint.
         """
         checkpoint = None if self.config.ckpt_path is None else Path(self.config.ckpt_path)
         if self.config.ckpt_path == "last":
             checkpoint = last_checkpoint(self.out / CHECKPOINTS)
-        if self.trainer.is_global_zero:
-            self.check(checkpoint)
-            last = self.out / CHECKPOINTS / LAST
-            if checkpoint is None and last.is_file():
-                status(f"{last}: will be replaced, training starts from the beginning; --ckpt_path last would go on")
-            write_text(self.out / "config.yaml", self.yaml())
+        if not self.trainer.is_global_zero:
+            return self._train(checkpoint)
+        self.check(checkpoint)
+        last = self.out / CHECKPOINTS / LAST
+        if checkpoint is None and last.is_file():
+            status(f"{last}: will be replaced, training starts from the beginning; --ckpt_path last would go on")
+        with as_it_was_without_checkpoint(self.out):
+            write_text(self.out / CONFIGURATION, self.yaml())
+            self._train(checkpoint)
+
+    def _train(self, checkpoint: Path | None) -> None:
         try:
             with blamed_on("configuration", MisconfigurationException), self.restored.from_checkpoint(checkpoint):
                 self.trainer.fit(self.model, self.datamodule, ckpt_path=checkpoint, weights_only=True)

@@ -67,7 +67,8 @@ def view(
         raise UserError(f"--index {index}: the split has {counted(len(keyframes), 'keyframe')}, numbered from 0")
     moment = keyframes[index]
     sensors = SensorInputs(LidarSweeps(lidar_sweeps), RadarSweeps(), ImageTransform(450, 800))
-    if not recorded_sensors(dataset.channels, dataset.recorded_channels):
+    there = recorded_sensors(dataset.channels, dataset.recorded_channels)
+    if not there:
         remedy = "pass it as --channels FILE.yaml"
         require_recorded(sensors.sensors(), dataset.channels, dataset.recorded_channels, dataset.name, remedy)
     (sample,) = dataset.load(moment, (sensors,), on_bad_file=_name_the_keyframe)
@@ -84,6 +85,9 @@ def view(
         if left_out := int(sure.sum()) - len(surest):
             print(f"the {MOST_DRAWN} surest predictions are drawn, {left_out} left out; --minimum_score draws fewer")
         detections = (found.boxes[surest], found.scores[surest], found.class_index[surest])
+    if channels is None and (missing := [name for name in sensors.sensors() if name not in there]):
+        names = ", ".join(dataset.recorded_channels)
+        print(f"drawn without {' and '.join(missing)}: nuScenes' channels are not among {names}; see --channels")
     draw_sample(sample, out, detections, classes.classes)
     print(out)
     if window:

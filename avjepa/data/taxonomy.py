@@ -3,7 +3,6 @@
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field
-from functools import cache
 from pathlib import Path
 
 from avjepa.data.strict_yaml import YamlFile
@@ -94,7 +93,6 @@ class Taxonomy:
         return tuple(dict.fromkeys(name for rule in rules for name in (rule.moving, rule.still, *rule.others)))
 
 
-@cache
 def load_taxonomy(name: str) -> Taxonomy:
     """A taxonomy that comes with the package, by its name (``nuscenes``), or any other by the path of its YAML file.
 

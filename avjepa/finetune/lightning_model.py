@@ -23,7 +23,13 @@ from avjepa.ranges import require_number
 from avjepa.training.checkpoint_contents import require_same_model
 from avjepa.training.console import status
 from avjepa.training.finite import require_finite_loss
-from avjepa.training.optimiser import optimiser_with_schedule, parameter_groups, planned_steps
+from avjepa.training.optimiser import (
+    LARGEST_RATE,
+    optimiser_with_schedule,
+    parameter_groups,
+    planned_steps,
+    require_rates,
+)
 from avjepa.training.randomness import seed_batch
 
 
@@ -69,11 +75,11 @@ class FinetuneModule(LightningModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        require_number("model.learning_rate", learning_rate, above=0)
-        require_number("model.backbone_learning_rate_factor", backbone_learning_rate_factor, at_least=0)
+        require_rates(learning_rate, weight_decay)
+        most = LARGEST_RATE / learning_rate
+        require_number("model.backbone_learning_rate_factor", backbone_learning_rate_factor, at_least=0, at_most=most)
         require_number("model.layer_decay", layer_decay, above=0, at_most=1)
         require_number("model.head_first_steps", head_first_steps, at_least=0)
-        require_number("model.weight_decay", weight_decay, at_least=0)
         require_number("model.warmup_fraction", warmup_fraction, at_least=0, at_most=1)
         if backbone is None:
             raise UserError("model.backbone: there is none; configure one, or start from a bundle with --bundle DIR")

@@ -14,7 +14,13 @@ from avjepa.pretrain.objectives.objective import Embeddings, Objective
 from avjepa.ranges import require_number
 from avjepa.training.checkpoint_contents import require_same_model
 from avjepa.training.finite import require_finite_loss
-from avjepa.training.optimiser import Schedule, optimiser_with_schedule, parameter_groups, planned_steps
+from avjepa.training.optimiser import (
+    Schedule,
+    optimiser_with_schedule,
+    parameter_groups,
+    planned_steps,
+    require_rates,
+)
 from avjepa.training.randomness import seed_batch
 
 
@@ -48,8 +54,7 @@ class PretrainModule(LightningModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        require_number("model.learning_rate", learning_rate, above=0)
-        require_number("model.weight_decay", weight_decay, at_least=0)
+        require_rates(learning_rate, weight_decay)
         require_number("model.warmup_fraction", warmup_fraction, at_least=0, at_most=1)
         require_number("model.cooldown_fraction", cooldown_fraction, at_least=0, at_most=1)
         require_number("model.final_factor", final_factor, at_least=0, at_most=1)

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 from avjepa.errors import UserError
+from avjepa.training.optimiser import LARGEST_RATE
 
 Mode = Literal["frozen", "end_to_end"]
 
@@ -34,10 +35,6 @@ def labelled_scenes(labels: Sequence[int | str], total: int) -> tuple[int, ...]:
     return tuple(sorted(counts))
 
 
-LARGEST_RATE = 1e3
-"""Learning rate that no training survives; one beyond single precision would end it in an error of PyTorch's."""
-
-
 @dataclass(frozen=True)
 class Setting:
     """How a detector is trained; which setting is chosen for a method is up to the validation split."""
@@ -48,9 +45,11 @@ class Setting:
     layer_decay: float = 1.0
 
     def __post_init__(self) -> None:
+        most = LARGEST_RATE / self.learning_rate if self.learning_rate > 0 else 0.0
+        factor_is_right = 0 <= self.backbone_learning_rate_factor <= most
         wrong = (
             (not 0 < self.learning_rate <= LARGEST_RATE, "learning_rate", f"above 0 and at most {LARGEST_RATE:g}"),
-            (not 0 <= self.backbone_learning_rate_factor < math.inf, "backbone_learning_rate_factor", "at least 0"),
+            (not factor_is_right, "backbone_learning_rate_factor", f"at least 0 and at most {most:g}"),
             (self.head_first_steps < 0, "head_first_steps", "at least 0"),
             (not 0 < self.layer_decay <= 1, "layer_decay", "above 0 and at most 1"),
         )

@@ -11,7 +11,7 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from avjepa.errors import UserError
+from avjepa.errors import BadFileError, UserError
 from avjepa.files import replacing
 from avjepa.training.checkpoint_contents import require_model
 from avjepa.training.console import status
@@ -165,8 +165,9 @@ class TrainingCheckpoint(ModelCheckpoint):
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """An exception may come in the middle of a step: nothing is saved, but the user is told what there is."""
-        if isinstance(exception, KeyboardInterrupt) and self._saved_step:
-            status(f"stopped at step {trainer.global_step}; the last checkpoint is of step {self._saved_step}")
+        if self._saved_step and isinstance(exception, KeyboardInterrupt | BadFileError):
+            goes_on = "" if isinstance(exception, KeyboardInterrupt) else "; --ckpt_path last goes on from it"
+            status(f"stopped at step {trainer.global_step}; the last checkpoint is of step {self._saved_step}{goes_on}")
 
     def _save(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not self._between_steps or trainer.global_step == self._saved_step:

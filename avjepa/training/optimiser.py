@@ -11,8 +11,23 @@ from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from avjepa.errors import UserError
+from avjepa.ranges import require_number
 
 Schedule = Literal["cosine", "constant"]
+
+LARGEST_RATE = 1.0
+"""Learning rate: a step of AdamW moves every weight by about as much, which none survives."""
+
+
+def require_rates(learning_rate: float, weight_decay: float) -> None:
+    """Raise for rates that no training survives.
+
+    Raises:
+        UserError: the learning rate is not above 0 or larger than ``LARGEST_RATE``, or the decay of a step, their
+            product, is not between 0 and the whole weight.
+    """
+    require_number("model.learning_rate", learning_rate, above=0, at_most=LARGEST_RATE)
+    require_number("model.weight_decay", weight_decay, at_least=0, at_most=1 / learning_rate)
 
 
 def parameter_groups(

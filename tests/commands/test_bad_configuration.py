@@ -20,6 +20,8 @@ PREDICTOR = "--model.objective.init_args.predictor"
         ([f"{PREDICTOR}={{width: 0}}"], ["predictor.width"]),
         ([f"{PREDICTOR}={{dilations: [0]}}"], ["predictor.dilations"]),
         (["--model.learning_rate=.nan"], ["model.learning_rate"]),
+        (["--model.learning_rate=1e5"], ["model.learning_rate: must be above 0 and at most 1"]),
+        (["--model.weight_decay=1e5"], ["model.weight_decay: must be at least 0 and at most"]),
         (["--trainer.accumulate_grad_batches=0"], ["trainer.accumulate_grad_batches"]),
         (["--trainer.limit_train_batches=0"], ["trainer.limit_train_batches"]),
         (["--seed_everything=-1"], ["seed_everything"]),
@@ -88,3 +90,25 @@ def test_section_that_is_none(tiny: Path, tmp_path: Path, capfd: pytest.CaptureF
     given = ["--config", config, "--config", path, "--data", tiny, "--out", tmp_path / "out", "--steps", 1]
     refused(capfd, cli.main(["finetune", *map(str, given)]), f"{section}: a configuration file")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("class_path: avjepa.encoders.lidar.LidarEncodr\n", "no attribute 'LidarEncodr'"),
+        ("class_path: avjepa.encoders.lidar.LidarEncoder\ninit_args: {blokcs: [1]}\n", "did you mean 'blocks'"),
+        ("class_path: not_there.Encoder\n", "--trust not_there"),
+    ],
+)
+def test_what_is_wrong_in_the_file_of_an_encoder_is_said(
+    tiny: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], content: str, words: str
+) -> None:
+    (tmp_path / "mine.yaml").write_text(content)
+    encoder = ("--model.objective.init_args.encoder", tmp_path / "mine.yaml")
+    code = pretrain(tiny, tmp_path / "out", "lidar", "--steps", 1, *encoder)
+    refused(capfd, code, "mine.yaml: Problem with given class_path", words)
+
+
+def test_data_is_a_folder(tiny: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "data.yaml").write_text(f"dataroot: {tiny}\n")
+    refused(capfd, pretrain(tmp_path / "data.yaml", tmp_path / "out", "lidar", "--steps", 1), "data.yaml: is no folder")

@@ -11,6 +11,7 @@ import torch
 import yaml
 
 from avjepa import cli
+from tests.commands.small import small
 from tests.commands.test_training import VERSION, finetune, pretrain, pretrained
 
 __all__ = ["pretrained"]
@@ -57,10 +58,29 @@ def test_bad_cloud_stops_with_its_name_or_is_skipped_and_listed(
     for path in lidar_files(copy)[::2]:
         damage(path)
     refused(capfd, pretrain(copy, tmp_path / "stop", "lidar", "--steps", 6), "LIDAR_TOP", "--on-bad-file skip")
-    assert not (tmp_path / "stop" / "backbone").exists()
+    assert not (tmp_path / "stop").exists(), "nobody can go on from a training without a checkpoint"
     assert pretrain(copy, tmp_path / "skip", "lidar", "--steps", 6, "--on-bad-file", "skip") == 0
     assert "9 bad files were skipped" in caplog.text
     assert all(path.name in caplog.text for path in lidar_files(copy)[::2])
+
+
+def test_a_training_that_a_bad_file_stops_leaves_the_folder_of_an_earlier_one_as_it_was(
+    copy: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    options = ("--trainer.log_every_n_steps", 1, "--model.weight_decay")
+    assert small("pretrain", copy, tmp_path / "run", "--steps", 1, *options, 0.1) == 0
+    before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    truncate(lidar_files(copy)[0])
+    capfd.readouterr()
+    assert small("pretrain", copy, tmp_path / "run", "--steps", 9, *options, 0.2) == 2
+    assert "will be replaced" in capfd.readouterr().err
+    assert {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()} == before
+
+    assert small("pretrain", copy, tmp_path / "run", "--steps", 9, *options, 0.2, "--checkpoint_every", 1) == 2
+    said = capfd.readouterr().err
+    step = int(said.split("the last checkpoint is of step ")[1].split(";")[0])
+    assert step >= 1 and "--ckpt_path last goes on from it" in said
+    assert "weight_decay: 0.2" in (tmp_path / "run" / "config.yaml").read_text(), "of the new checkpoint"
 
 
 def test_bad_cloud_is_one_line_from_a_worker_process(

@@ -1,11 +1,14 @@
 """The command line: exit codes and one clear line for bad input."""
 
 import errno
+import importlib
+import sys
 from pathlib import Path
 
 import pytest
 
 from avjepa import cli
+from avjepa.bundle import TRUSTED
 from avjepa.commands.parsing import run_function
 from avjepa.errors import UserError, counted
 
@@ -120,3 +123,18 @@ def test_one_is_singular() -> None:
         "2 scenes",
         "1,500 scenes",
     ]
+
+
+def test_a_trusted_module_is_found_in_the_current_folder(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As ``python -m`` finds it; the console script has another folder in its place."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [place for place in sys.path if place not in ("", str(tmp_path))])
+    monkeypatch.setenv(TRUSTED, "")
+    arguments = ("evaluate", "--trust", "module_of_mine", "--run", "nowhere")
+    assert "no such module" in run(capsys, *arguments)[2]
+    (tmp_path / "module_of_mine.py").touch()
+    importlib.invalidate_caches()
+    assert "no such module" not in run(capsys, *arguments)[2]
+    assert str(tmp_path) == sys.path[-1], "behind all that is installed"

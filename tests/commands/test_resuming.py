@@ -11,6 +11,7 @@ import pytest
 import torch
 import yaml
 
+import avjepa
 from avjepa.commands.resuming import changed_options, may_change
 from avjepa.locking import locked
 from avjepa.training.metrics import read_curves
@@ -103,6 +104,25 @@ def test_changed_tables_are_other_data(run: Path, copy: Path, capfd: pytest.Capt
     table = copy / "v1.0-tiny" / "ego_pose.json"
     table.write_text(table.read_text().replace("0.1", "0.2"))
     refused(capfd, small("pretrain", copy, run, "--steps", 6, *LAST), "last.ckpt", "tables", "data.dataroot")
+
+
+def test_other_classes_are_other_data_also_under_the_name_of_the_file(
+    tiny: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    nuscenes = Path(avjepa.__file__).parent / "data" / "taxonomies" / "nuscenes.yaml"
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(nuscenes.read_text())
+    run, options = tmp_path / "run", ("--data.taxonomy", mine)
+    assert small("finetune", tiny, run, "--steps", 1, *options) == 0
+    assert small("finetune", tiny, run, "--steps", 2, *options, *LAST) == 0, "the same classes"
+    classes = yaml.safe_load(nuscenes.read_text())
+    moved = next(category for category, name in classes["categories"].items() if name == "truck")
+    classes["categories"][moved] = "car"
+    mine.write_text(yaml.safe_dump(classes, sort_keys=False))
+    capfd.readouterr()
+    before = (run / "checkpoints" / "last.ckpt").read_bytes()
+    refused(capfd, small("finetune", tiny, run, "--steps", 3, *options, *LAST), "last.ckpt", "taxonomy")
+    assert (run / "checkpoints" / "last.ckpt").read_bytes() == before
 
 
 def test_checkpoints_of_another_command_or_origin_are_refused(

@@ -207,6 +207,17 @@ def test_results_of_other_weights_or_data_are_replaced_only_when_asked(
     assert (run / "evaluation" / "val" / "predictions.json").read_bytes() == elsewhere
 
 
+def test_data_that_cannot_be_scored_replace_no_results(
+    run: Path, tiny: Path, copy: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert evaluate(run, tiny, "--fast") == 0
+    before = {path: path.read_bytes() for path in (run / "evaluation" / "val").iterdir()}
+    (copy / VERSION / "instance.json").write_text("[{")
+    capfd.readouterr()
+    refused(capfd, evaluate(run, copy, "--fast", "--overwrite"), "instance.json")
+    assert {path: path.read_bytes() for path in (run / "evaluation" / "val").iterdir()} == before
+
+
 @pytest.mark.parametrize("at", ["write", "score"])
 def test_what_is_interrupted_leaves_no_results_of_two_evaluations(
     at: str, run: Path, tiny: Path, copy: Path, monkeypatch: pytest.MonkeyPatch

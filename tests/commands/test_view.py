@@ -141,6 +141,23 @@ def test_other_sensors_and_classes_are_drawn_by_their_mapping(
     refused(capfd, code, "'car' is none of tram, walker")
 
 
+def test_a_sensor_whose_channels_have_other_names_is_missed(
+    copy: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def renamed(row: dict[str, Any]) -> dict[str, Any]:
+        return row | {"channel": row["channel"].replace("CAM_", "MY_CAM_")}
+
+    assert view(copy, tmp_path / "x.png") == 0
+    assert "drawn without" not in capfd.readouterr().out
+    edit(copy, "sensor", lambda rows: [renamed(row) for row in rows])
+    assert view(copy, tmp_path / "x.png") == 0
+    (line,) = [line for line in capfd.readouterr().out.splitlines() if "drawn without" in line]
+    assert "drawn without camera:" in line and "MY_CAM_BACK" in line and "--channels" in line
+    (tmp_path / "channels.yaml").write_text("lidar: [LIDAR_TOP]\n")
+    assert view(copy, tmp_path / "x.png", "--channels", tmp_path / "channels.yaml") == 0
+    assert "drawn without" not in capfd.readouterr().out, "as was asked"
+
+
 def test_data_without_any_channel_of_the_mapping_is_refused(
     copy: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -64,7 +64,8 @@ def version_folder(dataroot: str | os.PathLike[str], version: str) -> Path:
     """The folder of a version's tables. Raises ``UserError`` that lists the versions there are."""
     root = Path(dataroot)
     if not root.is_dir():
-        raise UserError(f"{root}: no such folder; give the root of a dataset in nuScenes format")
+        problem = "is no folder" if root.exists() else "no such folder"
+        raise UserError(f"{root}: {problem}; give the root of a dataset in nuScenes format")
     folder = root / version
     if not (folder / "sample_data.json").is_file():
         found = sorted(path.parent.name for path in root.glob("*/sample_data.json"))
