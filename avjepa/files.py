@@ -1,6 +1,7 @@
 """Writing files so that nothing half-written ever carries a final name; reading small ones whatever they hold."""
 
 import contextlib
+import gc
 import json
 import os
 import stat
@@ -98,3 +99,15 @@ def read_json(
         return json.loads(text, object_pairs_hook=object_pairs_hook)
     except RecursionError:
         raise ValueError("objects or lists are nested too deep") from None
+
+
+@contextlib.contextmanager
+def no_garbage_collection() -> Iterator[None]:
+    """For parsing: the collector would look through millions of small tuples again and again, and find nothing."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

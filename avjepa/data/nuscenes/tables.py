@@ -1,7 +1,5 @@
 """Reading nuScenes tables (JSON lists of records) in chunks, and saying what is wrong with them."""
 
-import contextlib
-import gc
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -16,6 +14,7 @@ import msgspec
 from avjepa.data.nuscenes.record_check import checked_record
 from avjepa.data.nuscenes.records import Record
 from avjepa.errors import UserError
+from avjepa.files import no_garbage_collection
 
 R = TypeVar("R", bound=Record)
 
@@ -151,7 +150,7 @@ class TableReader:
                         continue
                     whole = b"[" + buffer[:end] + (b"" if last else b"]")
                     try:
-                        with _no_garbage_collection():
+                        with no_garbage_collection():
                             records = decoder.decode(whole)
                     except (msgspec.DecodeError, RecursionError):
                         records, seen, read, problem = self._one_by_one(whole, record_type, number)
@@ -203,18 +202,6 @@ class TableReader:
                     self.report(record_type.table, named, str(error))
                 seen += 1
         return records, seen, len(text[1:position].encode()), stopped
-
-
-@contextlib.contextmanager
-def _no_garbage_collection() -> Iterator[None]:
-    """The collector would look through millions of small tuples again and again, and find nothing."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _last_border(buffer: bytes) -> tuple[int, int]:
