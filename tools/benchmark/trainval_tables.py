@@ -19,6 +19,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TextIO
 
+from PIL import Image
 from timing import print_table
 
 VERSION = "v1.0-large"
@@ -29,6 +30,7 @@ RADARS = ("RADAR_FRONT", "RADAR_FRONT_LEFT", "RADAR_FRONT_RIGHT", "RADAR_BACK_LE
 CHANNELS = ("LIDAR_TOP", *CAMERAS, *RADARS)
 START, KEYFRAME = 1_530_000_000_000_000, 500_000  # microseconds
 TRACK = 18  # keyframes over which an instance is seen
+ORIGIN, SPEED = (400, 1180), 8.3  # metres, metres a second: where and how fast the vehicle drives, along x
 SUFFIX = {"L": "pcd.bin", "C": "jpg", "R": "pcd"}
 CATEGORIES = ("vehicle.car", "human.pedestrian.adult", "movable_object.barrier", "vehicle.truck", "animal")
 
@@ -95,6 +97,8 @@ def make_tables(folder: Path, scale: float, seed: int) -> None:
             drives.add(number, length)
     names = [f"scene-{number:04d}" for number in range(scenes)]
     parted = {"train": names[: -max(1, scenes // 6)], "val": names[-max(1, scenes // 6) :]}
+    (folder.parent / "maps").mkdir(exist_ok=True)
+    Image.new("L", (1, 1)).save(folder.parent / "maps" / "mask.png")  # the devkit opens it
     (folder / "splits.json").write_text(json.dumps(parted))
 
 
@@ -169,9 +173,10 @@ class Drives:
             f'"filename": "{name}",\n"prev": "{before}",\n"next": "{after}"\n}}'
         )
         tilt = self._draw.gauss(0, 0.005)
+        x, y = ORIGIN[0] + SPEED * seconds, ORIGIN[1] + seconds * tilt
         self._pose.write_line(
             f'{{\n"token": "{token}",\n"timestamp": {timestamp},\n"rotation": [\n{1 - tilt * tilt / 2},\n{tilt},\n'
-            f'{tilt / 2},\n0.0\n],\n"translation": [\n{400 + 8.3 * seconds},\n{1180 + seconds * tilt},\n0.0\n]\n}}'
+            f'{tilt / 2},\n0.0\n],\n"translation": [\n{x},\n{y},\n0.0\n]\n}}'
         )
 
     def _tracks(self, samples: list[str]) -> None:
@@ -179,10 +184,14 @@ class Drives:
         for slot in range(max(counts)):
             seen = [k for k, count in enumerate(counts) if slot < count]
             for first in range(0, len(seen), TRACK):
-                self._track([samples[k] for k in seen[first : first + TRACK]], slot)
+                self._track(
+                    [samples[k] for k in seen[first : first + TRACK]], slot, SPEED * seen[first] * KEYFRAME * 1e-6
+                )
 
-    def _track(self, samples: list[str], slot: int) -> None:
+    def _track(self, samples: list[str], slot: int, driven: float) -> None:
+        """An object that is first seen, within 50 m, when the vehicle has driven so many metres."""
         instance = self._token()
+        start_x, start_y = ORIGIN[0] + driven + self._draw.uniform(-35, 35), ORIGIN[1] + self._draw.uniform(-35, 35)
         tokens = [self._token() for _ in samples]
         self._instance.write(
             token=instance, category_token=f"category{slot % len(CATEGORIES)}", nbr_annotations=len(tokens),
@@ -191,7 +200,7 @@ class Drives:
         for place, (token, sample) in enumerate(zip(tokens, samples, strict=True)):
             before = tokens[place - 1] if place else ""
             after = tokens[place + 1] if place + 1 < len(tokens) else ""
-            x, y = 400 + 10 * place + self._draw.random(), 1150 + 2 * slot + self._draw.random()
+            x, y = start_x + place + self._draw.random(), start_y + self._draw.random()
             self._annotation.write_line(
                 f'{{\n"token": "{token}",\n"sample_token": "{sample}",\n"instance_token": "{instance}",\n'
                 f'"visibility_token": "{1 + slot % 4}",\n"attribute_tokens": [\n"attribute0"\n],\n'

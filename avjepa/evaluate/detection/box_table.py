@@ -30,8 +30,8 @@ class BoxTable:
     def __len__(self) -> int:
         return len(self.sample)
 
-    def selected(self, keep: Bool[Array, "box"] | Int64[Array, "kept"]) -> "BoxTable":
-        """The boxes that ``keep`` marks or lists."""
+    def selected(self, keep: Bool[Array, "box"] | Int64[Array, "kept"] | slice) -> "BoxTable":
+        """The boxes that ``keep`` marks, lists or cuts out."""
         return BoxTable(**{field.name: getattr(self, field.name)[keep] for field in fields(self)})
 
     def with_samples(self, sample: Int64[Array, "box"]) -> "BoxTable":

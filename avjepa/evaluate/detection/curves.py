@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float
 
 from avjepa.data.arrays import Array
 from avjepa.evaluate.detection.box_table import NO_ATTRIBUTE, BoxTable
@@ -16,59 +16,58 @@ _FIRST = round(100 * MINIMUM_RECALL) + 1
 
 
 @dataclass(frozen=True)
-class Curves:
-    """Values at each of ``RECALLS``."""
+class Curve:
+    """Values at each of ``RECALLS`` of one class and matching distance."""
 
     precision: Float[Array, "recall"]
     """0 beyond the recall that is reached."""
     confidence: Float[Array, "recall"]
     """Score at which the recall is reached; 0 beyond."""
-    errors: dict[str, Float[Array, "recall"]]
-    """Mean error of the true positives down to that confidence, by name as in ``scores.ERRORS``."""
 
     @classmethod
-    def of_matches(
-        cls, predicted: BoxTable, truth: BoxTable, match: Int64[Array, "prediction"], half_turn: bool
-    ) -> "Curves | None":
-        """Curves of one class and matching distance; ``None`` where nothing was found.
+    def of_hits(cls, score: Float[Array, "prediction"], hit: Bool[Array, "prediction"], boxes: int) -> "Curve":
+        """The curve of predictions, best first.
 
         Args:
-            predicted: best first.
-            truth: the annotated boxes.
-            match: index into ``truth``, or -1, per prediction.
-            half_turn: orientation is known up to half a turn.
+            score: descending.
+            hit: which predictions found a box.
+            boxes: number of annotated boxes; at least one.
         """
-        hit = match >= 0
-        if not hit.any():
-            return None
-        true, false = np.cumsum(hit).astype(np.float64), np.cumsum(~hit).astype(np.float64)
-        recall = true / len(truth)
-        precision = np.interp(RECALLS, recall, true / (false + true), right=0)
-        confidence = np.interp(RECALLS, recall, predicted.score, right=0)
-        errors = _errors(predicted.selected(hit), truth.selected(match[hit]), half_turn)
-        scores = predicted.score[hit][::-1]
-        return cls(
-            precision,
-            confidence,
-            {
-                name: np.interp(confidence[::-1], scores, _cumulative_mean(values)[::-1])[::-1]
-                for name, values in errors.items()
-            },
-        )
+        found = np.cumsum(hit).astype(np.float64)
+        recall = found / boxes
+        precision = np.interp(RECALLS, recall, found / np.arange(1, len(hit) + 1), right=0)
+        return cls(precision, np.interp(RECALLS, recall, score, right=0))
 
     def average_precision(self) -> float:
         """Mean precision above the minimum precision and recall, 1 at best."""
         above = np.clip(self.precision[_FIRST:] - MINIMUM_PRECISION, 0, None)
         return float(above.mean()) / (1 - MINIMUM_PRECISION)
 
-    def mean_error(self, name: str) -> float:
-        """Mean over the recalls from the minimum to the highest that is reached; 1 where the minimum is not."""
+    def mean_error(self, score: Float[Array, "pair"], error: Float[Array, "pair"]) -> float:
+        """Mean over the recalls from the minimum to the highest that is reached; 1 where the minimum is not.
+
+        At each recall it is the mean error of the true positives down to its confidence.
+
+        Args:
+            score: of the true positives, descending.
+            error: of each of them; NaN where it is unknown.
+        """
         reached = np.flatnonzero(self.confidence)
         last = reached[-1] if len(reached) else 0
-        return float(self.errors[name][_FIRST : last + 1].mean()) if last >= _FIRST else 1.0
+        if last < _FIRST:
+            return 1.0
+        means = np.interp(self.confidence[::-1], score[::-1], _cumulative_mean(error)[::-1])[::-1]
+        return float(means[_FIRST : last + 1].mean())
 
 
-def _errors(predicted: BoxTable, truth: BoxTable, half_turn: bool) -> dict[str, Float[Array, "pair"]]:
+def errors_of_pairs(predicted: BoxTable, truth: BoxTable, half_turn: bool) -> dict[str, Float[Array, "pair"]]:
+    """Errors of true positives, by name as in ``scores.ERRORS``.
+
+    Args:
+        predicted: the true positives.
+        truth: the box that each of them found.
+        half_turn: orientation is known up to half a turn.
+    """
     period = np.pi if half_turn else 2 * np.pi
     intersection = np.minimum(predicted.size, truth.size).prod(1)
     union = predicted.size.prod(1) + truth.size.prod(1) - intersection

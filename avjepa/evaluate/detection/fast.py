@@ -1,9 +1,12 @@
 """The nuScenes detection metrics on whole arrays: the devkit's numbers without its tables or its ten classes."""
 
+import math
+
 import numpy as np
 
 from avjepa.data.taxonomy import Taxonomy
-from avjepa.evaluate.detection.curves import Curves
+from avjepa.evaluate.detection.box_table import BoxTable
+from avjepa.evaluate.detection.curves import Curve, errors_of_pairs
 from avjepa.evaluate.detection.ground_truth import GroundTruth
 from avjepa.evaluate.detection.matching import matched
 from avjepa.evaluate.detection.result_file import ResultFile
@@ -41,25 +44,38 @@ class FastDetectionEval:
         Raises:
             UserError: its samples are not those of the split, or one of them has too many boxes.
         """
-        predicted = self.truth.region.inside(result.arranged(self.truth.sample_tokens, MAXIMUM_BOXES))
+        predicted = self._ordered(result.arranged(self.truth.sample_tokens, MAXIMUM_BOXES))
+        boxes = self.truth.boxes
+        match = matched(predicted, boxes, np.array(DISTANCES))
         aps, errors = {}, {}
         for index, name in enumerate(self.taxonomy.classes):
-            truth = self.truth.boxes.selected(self.truth.boxes.class_index == index)
-            of_class = predicted.selected(predicted.class_index == index)
-            # descending by score; of equal scores the later box comes first, as in the devkit
-            ordered = of_class.selected(np.argsort(of_class.score, kind="stable")[::-1])
+            own = slice(*np.searchsorted(predicted.class_index, [index, index + 1]))
+            annotated = int((boxes.class_index == index).sum())
             curves = {
-                distance: Curves.of_matches(ordered, truth, match, name in self.taxonomy.half_turn)
-                for distance, match in zip(DISTANCES, matched(ordered, truth, np.array(DISTANCES)), strict=True)
+                distance: Curve.of_hits(predicted.score[own], found[own] >= 0, annotated)
+                for distance, found in zip(DISTANCES, match, strict=True)
+                if (found[own] >= 0).any()
             }
             aps[name] = {
-                f"{distance:g}": 0.0 if curve is None else curve.average_precision()
-                for distance, curve in curves.items()
+                f"{distance:g}": curves[distance].average_precision() if distance in curves else 0.0
+                for distance in DISTANCES
             }
-            errors[name] = {error: self._error(curves[ERROR_DISTANCE], name, error) for error in ERRORS}
+            found = match[DISTANCES.index(ERROR_DISTANCE), own]
+            pairs = predicted.selected(own).selected(found >= 0), boxes.selected(found[found >= 0])
+            errors[name] = self._errors(curves.get(ERROR_DISTANCE), *pairs, name)
         return DetectionScores.of_classes(aps, errors)
 
-    def _error(self, curves: Curves | None, name: str, error: str) -> float:
-        if name in self._undefined.get(error, ()):
-            return float("nan")
-        return 1.0 if curves is None else curves.mean_error(error)
+    def _ordered(self, boxes: BoxTable) -> BoxTable:
+        """The boxes that count, class by class, best first; of equal scores the later comes first, as in the devkit."""
+        counts = self.truth.region.counts(boxes)
+        order = []
+        for index in range(len(self.taxonomy.classes)):
+            (rows,) = np.nonzero(counts & (boxes.class_index == index))
+            order.append(rows[np.argsort(boxes.score[rows], kind="stable")[::-1]])
+        return boxes.selected(np.concatenate(order))
+
+    def _errors(self, curve: Curve | None, predicted: BoxTable, truth: BoxTable, name: str) -> dict[str, float]:
+        """The errors of a class from its true positives; 1 where it has none, NaN where a class has no such error."""
+        values = errors_of_pairs(predicted, truth, name in self.taxonomy.half_turn)
+        errors = {error: 1.0 if curve is None else curve.mean_error(predicted.score, values[error]) for error in ERRORS}
+        return errors | {error: math.nan for error, names in self._undefined.items() if name in names}

@@ -9,6 +9,7 @@ from avjepa.data.arrays import Array
 from avjepa.data.protocol import AnnotatedKeyframes
 from avjepa.data.taxonomy import Taxonomy
 from avjepa.evaluate.detection.box_table import NO_ATTRIBUTE, BoxTable
+from avjepa.evaluate.detection.pairs import expanded
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,8 @@ class GroundTruth:
     def of(cls, annotated: AnnotatedKeyframes, taxonomy: Taxonomy) -> "GroundTruth":
         """Of what is annotated in a split."""
         region = EvaluationRegion.of(annotated, taxonomy)
-        boxes = region.inside(_countable_boxes(annotated, taxonomy))
+        boxes = _countable_boxes(annotated, taxonomy)
+        boxes = boxes.selected(region.counts(boxes))
         return cls(annotated.tokens, len(annotated.keyframe), boxes, region, annotated.attributes is not None)
 
 
@@ -85,19 +87,18 @@ class EvaluationRegion:
             hides=hides[rows],
         )
 
-    def inside(self, boxes: BoxTable) -> BoxTable:
-        """The boxes that count."""
-        offset = boxes.translation[:, :2] - self.vehicle[boxes.sample]
-        keep = np.sqrt((offset**2).sum(1)) < self.class_range[boxes.class_index]
-        first, last = (np.searchsorted(self.hiding_sample, boxes.sample, side) for side in ("left", "right"))
-        # every pair of a box and a box of its sample that may hide it
-        (near,) = np.nonzero(keep & (last > first))
-        count = (last - first)[near]
-        box = np.repeat(near, count)
-        hiding = np.arange(len(box)) - np.repeat(np.cumsum(count) - count, count) + np.repeat(first[near], count)
-        hidden = self.hides[hiding, boxes.class_index[box]] & _inside(boxes.translation[box], self.hiding_box[hiding])
+    def counts(self, boxes: BoxTable) -> Bool[Array, "box"]:
+        """Which boxes count."""
+        x, y = (boxes.translation[:, axis] - self.vehicle[boxes.sample, axis] for axis in (0, 1))
+        keep: Array = np.sqrt(x**2 + y**2) < self.class_range[boxes.class_index]
+        hiding = np.bincount(self.hiding_sample, minlength=len(self.vehicle))
+        (near,) = np.nonzero(keep & self.hides.any(0)[boxes.class_index] & (hiding > 0)[boxes.sample])
+        sample = boxes.sample[near]
+        pair, hider = expanded((np.cumsum(hiding) - hiding)[sample], hiding[sample])
+        box = near[pair]
+        hidden = self.hides[hider, boxes.class_index[box]] & _inside(boxes.translation[box], self.hiding_box[hider])
         keep[box[hidden]] = False
-        return boxes.selected(keep)
+        return keep
 
 
 def _inside(points: Float64[Array, "pair 3"], boxes: Float64[Array, "pair 7"]) -> Bool[Array, "pair"]:

@@ -1,74 +1,84 @@
 """Which annotated box each prediction finds: greedily by score, the nearest centre first."""
 
+import itertools
+
 import numpy as np
 from jaxtyping import Float, Int64
 
 from avjepa.data.arrays import Array
 from avjepa.evaluate.detection.box_table import BoxTable
+from avjepa.evaluate.detection.pairs import expanded
 
-_PAIRS_AT_A_TIME = 2_000_000
+_PAIRS_AT_A_TIME = 1 << 19
 
 
 def matched(
     predicted: BoxTable, truth: BoxTable, distances: Float[Array, "distance"]
 ) -> Int64[Array, "distance prediction"]:
-    """Greedy matching of one class: each prediction, best first, takes the nearest box of its sample that is free.
-
-    Samples do not interact, so the k-th best predictions of all samples are matched at once.
+    """Greedy matching within each class: every prediction, best first, takes the nearest free box of its sample.
 
     Args:
-        predicted: best first.
+        predicted: best first within each class.
         truth: boxes to be matched.
         distances: a match is strictly nearer than this (m, in the ground plane).
 
     Returns:
         Index of the matched box in ``truth``, or -1.
     """
+    prediction, box, distance = _near_pairs(predicted, truth, float(distances.max()))
+    nearest_first = np.lexsort((distance, prediction))
+    prediction, box, distance = prediction[nearest_first], box[nearest_first], distance[nearest_first]
     match = np.full((len(distances), len(predicted)), -1, np.int64)
-    samples = 1 + max(predicted.sample.max(initial=-1), truth.sample.max(initial=-1))
-    if not len(truth) or not len(predicted):
-        return match
-    slot = _rank_within(truth.sample)
-    padded = np.full((samples, slot.max() + 1), -1, np.int64)
-    padded[truth.sample, slot] = np.arange(len(truth))
-    centres = np.full((*padded.shape, 2), np.inf)
-    centres[truth.sample, slot] = truth.translation[:, :2]
-
-    # most predictions are near no box at all and can never match
-    near = _nearest(predicted, centres) < distances.max()
-    (candidates,) = np.nonzero(near)
-    rank = _rank_within(predicted.sample[candidates])
-    taken = np.zeros((len(distances), *padded.shape), np.bool_)
-    by_rank = np.split(candidates[np.argsort(rank, kind="stable")], np.cumsum(np.bincount(rank))[:-1])
-    for turn in by_rank:
-        sample = predicted.sample[turn]
-        offset = predicted.translation[turn, None, :2] - centres[sample]
-        free = np.where(taken[:, sample], np.inf, np.sqrt((offset**2).sum(-1)))
-        choice = free.argmin(-1)
-        nearest = np.take_along_axis(free, choice[..., None], -1)[..., 0]
-        level, which = np.nonzero(nearest < distances[:, None])
-        chosen = choice[level, which]
-        taken[level, sample[which], chosen] = True
-        match[level, turn[which]] = padded[sample[which], chosen]
+    for row, limit in zip(match, distances, strict=True):
+        near = distance < limit
+        _match_greedily(prediction[near], box[near], row, len(truth))
     return match
 
 
-def _rank_within(group: Int64[Array, "item"]) -> Int64[Array, "item"]:
-    """How many earlier items have the same group."""
-    order = np.argsort(group, kind="stable")
-    ordered = group[order]
-    starts = np.concatenate(([0], np.nonzero(np.diff(ordered))[0] + 1)) if len(group) else np.zeros(0, np.int64)
-    lengths = np.diff(np.append(starts, len(group)))
-    rank = np.empty(len(group), np.int64)
-    rank[order] = np.arange(len(group)) - np.repeat(starts, lengths)
-    return rank
+def _near_pairs(
+    predicted: BoxTable, truth: BoxTable, limit: float
+) -> tuple[Int64[Array, "pair"], Int64[Array, "pair"], Float[Array, "pair"]]:
+    """Rows of a prediction and a box of its class and sample, and their distance, which is below ``limit``.
+
+    In order of the predictions, those of one prediction in order of the boxes. Most predictions are near no box.
+    """
+    samples = 1 + max(predicted.sample.max(initial=-1), truth.sample.max(initial=-1))
+    group, wanted = (table.class_index * samples + table.sample for table in (truth, predicted))
+    by_group = np.argsort(group, kind="stable")
+    box_x, box_y = truth.translation[by_group, 0], truth.translation[by_group, 1]
+    x, y = predicted.translation[:, 0], predicted.translation[:, 1]
+    size = np.bincount(group, minlength=1 + wanted.max(initial=0))
+    first, count = (np.cumsum(size) - size)[wanted], size[wanted]
+    end = np.cumsum(count)
+    starts = np.unique(np.searchsorted(end, np.arange(0, count.sum(), _PAIRS_AT_A_TIME), "right"))
+    found = [(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))]
+    for start, stop in itertools.pairwise([*starts.tolist(), len(wanted)]):
+        prediction, place = expanded(first[start:stop], count[start:stop])
+        prediction += start
+        along = x[prediction] - box_x[place]
+        (near,) = np.nonzero(np.abs(along) <= limit)
+        prediction, place = prediction[near], place[near]
+        distance = np.sqrt(along[near] ** 2 + (y[prediction] - box_y[place]) ** 2)
+        near = distance < limit
+        found.append((prediction[near], by_group[place[near]], distance[near]))
+    prediction, box, distance = (np.concatenate(column) for column in zip(*found, strict=True))
+    return prediction, box, distance
 
 
-def _nearest(predicted: BoxTable, centres: Float[Array, "sample slot 2"]) -> Float[Array, "prediction"]:
-    """Distance of each prediction to the nearest box of its sample; infinite without any."""
-    step = max(1, _PAIRS_AT_A_TIME // centres.shape[1])
-    parts = []
-    for start in range(0, len(predicted), step):
-        offset = predicted.translation[start : start + step, None, :2] - centres[predicted.sample[start : start + step]]
-        parts.append(np.sqrt((offset**2).sum(-1)).min(-1))
-    return np.concatenate(parts)
+def _match_greedily(
+    prediction: Int64[Array, "pair"], box: Int64[Array, "pair"], match: Int64[Array, "prediction"], boxes: int
+) -> None:
+    """Fill in the matches among pairs that are sorted by prediction, best first, the nearest box first.
+
+    In every round all predictions are matched of which it is certain already: those to whose nearest free box none that
+    comes before is near.
+    """
+    best, taken = np.empty(boxes, np.int64), np.zeros(boxes, np.bool_)
+    while len(prediction):
+        is_nearest = np.diff(prediction, prepend=-1) != 0
+        best[box[::-1]] = prediction[::-1]  # of those near a box the first in order, which is written last
+        certain = is_nearest & (best[box] == prediction)
+        match[prediction[certain]] = box[certain]
+        taken[box[certain]] = True
+        left = (match[prediction] < 0) & ~taken[box]
+        prediction, box = prediction[left], box[left]

@@ -21,6 +21,7 @@ NUMBERS = sum(VECTORS.values()) + 1
 """Of a box: those of ``VECTORS`` and the score."""
 
 _LARGEST = 1e9
+_SMALLEST_ROTATION = 1e-6
 _SMALLEST_SIZE = 1e-50  # m; a volume of three of these is no zero yet
 
 
@@ -85,20 +86,25 @@ class ResultContent:
         """
         numbers = self.numbers
         size, rotation = numbers[:, 3:6], numbers[:, 6:10]
-        for holds, problem in (
-            (np.abs(numbers) < _LARGEST, "a number is NaN, infinite or absurdly large"),
-            (size > _SMALLEST_SIZE, "size is not positive"),
-            ((np.abs(rotation) > 1e-6).any(1, keepdims=True), "rotation is no quaternion"),
-        ):
-            if not holds.all():
-                token = self.tokens[int(self.sample[int(np.argmin(holds.all(1)))])]
-                raise refusal(path, f"sample {shown(token)}: {problem}")
+        self._require(path, (-_LARGEST, numbers, _LARGEST), "a number is NaN, infinite or absurdly large")
+        self._require(path, (_SMALLEST_SIZE, size, _LARGEST), "size is not positive")
+        length = np.sqrt(np.einsum("bi,bi->b", rotation, rotation))
+        self._require(path, (_SMALLEST_ROTATION, length[:, None], 2 * _LARGEST), "rotation is no quaternion")
         return BoxTable(
             sample=self.sample, class_index=self.names[:, 0], translation=numbers[:, :3], size=size,
-            yaw=_yaw(rotation), velocity=numbers[:, 10:12], attribute=self.names[:, 1], score=numbers[:, 12],
+            yaw=_yaw(rotation / length[:, None]), velocity=numbers[:, 10:12], attribute=self.names[:, 1],
+            score=numbers[:, 12],
         )  # fmt: skip
 
+    def _require(self, path: Path, bounds: tuple[float, Float64[Array, "box number"], float], problem: str) -> None:
+        """Raise unless all numbers lie strictly within bounds, which NaN does not."""
+        low, numbers, high = bounds
+        if not numbers.size or (low < numbers.min() and numbers.max() < high):
+            return
+        row = int(np.argmin(((low < numbers) & (numbers < high)).all(1)))
+        raise refusal(path, f"sample {shown(self.tokens[int(self.sample[row])])}: {problem}")
 
-def _yaw(wxyz: Float64[Array, "box 4"]) -> Float64[Array, "box"]:
-    w, x, y, z = (wxyz / np.linalg.norm(wxyz, axis=1, keepdims=True)).T
+
+def _yaw(unit: Float64[Array, "box 4"]) -> Float64[Array, "box"]:
+    w, x, y, z = unit.T
     return np.asarray(np.arctan2(2 * (x * y + w * z), 1 - 2 * (y * y + z * z)))

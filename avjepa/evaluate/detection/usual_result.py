@@ -7,6 +7,7 @@ each piece is parsed on its own; a cut at a wrong place, inside of a text, leave
 """
 
 import re
+from array import array
 from collections.abc import Iterator
 from itertools import chain
 from operator import attrgetter
@@ -60,7 +61,7 @@ def usual_result(path: Path, vocabulary: Vocabulary) -> ResultContent | None:
     meta: dict[str, bool] = {}
     tokens: list[str] = []
     counts: list[int] = []
-    names, numbers = [np.zeros(0, np.int64)], [np.zeros((0, NUMBERS))]
+    names, numbers = array("q"), array("d")  # which grow in place
     try:
         with path.open("rb") as file, no_garbage_collection():
             for piece in _pieces(file, meta):
@@ -71,15 +72,15 @@ def usual_result(path: Path, vocabulary: Vocabulary) -> ResultContent | None:
                     raise _UnusualError
                 tokens += samples
                 counts += map(len, samples.values())
-                names.append(np.fromiter(map(rows.__getitem__, map(_NAMES, boxes)), np.int64, len(boxes)))
-                numbers.append(_numbers(boxes))
+                names.extend(map(rows.__getitem__, map(_NAMES, boxes)))
+                numbers.frombytes(_numbers(boxes).view(np.uint8).reshape(-1).data)
     except (_UnusualError, msgspec.DecodeError, KeyError):
         return None
     if len(set(tokens)) < len(tokens):
         return None
     sample = np.repeat(np.arange(len(tokens)), counts)
-    named = np.array(list(pairs.values()), np.int64)[np.concatenate(names)]
-    return ResultContent(meta, tuple(tokens), sample, named, np.concatenate(numbers))
+    named = np.array(list(pairs.values()), np.int64)[np.frombuffer(names, np.int64)]
+    return ResultContent(meta, tuple(tokens), sample, named, np.frombuffer(numbers).reshape(-1, NUMBERS))
 
 
 def _pieces(file: BinaryIO, meta: dict[str, bool]) -> Iterator[bytes]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,10 @@ import pytest
 
 from avjepa.data.taxonomy import load_taxonomy
 from avjepa.errors import UserError
+from avjepa.evaluate.detection import usual_result
+from avjepa.evaluate.detection.any_result import any_result
 from avjepa.evaluate.detection.box_table import NO_ATTRIBUTE
+from avjepa.evaluate.detection.result_content import Vocabulary
 from avjepa.evaluate.detection.result_file import read_result_file
 
 NUSCENES = load_taxonomy("nuscenes")
@@ -121,6 +125,57 @@ def test_a_file_that_is_no_result_is_refused_in_one_line(content: Any, problem: 
     with pytest.raises(UserError, match=problem) as refusal:
         read_result_file(path, NUSCENES)
     assert str(refusal.value).isprintable()
+
+
+def twice(key: str, content: Any) -> str:
+    """JSON in which an object has the key twice."""
+    return re.sub(rf'"{key}": [^,}}]+', r"\g<0>, \g<0>", json.dumps(content), count=1)
+
+
+@pytest.mark.parametrize("key", ["sample_token", "detection_score", "attribute_name", "use_lidar"])
+def test_a_key_that_stands_twice_is_refused(key: str, tmp_path: Path) -> None:
+    path = written(tmp_path, twice(key, {"meta": META, "results": {"a": [box(), box()]}}))
+    with pytest.raises(UserError, match=rf"predictions\.json: the key '{key}' stands twice in one object"):
+        read_result_file(path, NUSCENES)
+
+
+ODD_TOKEN = "}],"
+"""With the quotes about it, it looks like the end of a sample's boxes."""
+FORMS: dict[str, Callable[[dict[str, Any], dict[str, Any]], str]] = {
+    "plain": lambda meta, results: json.dumps({"meta": meta, "results": results}),
+    "results first": lambda meta, results: json.dumps({"results": results, "meta": meta}),
+    "dense": lambda meta, results: json.dumps({"meta": meta, "results": results}, separators=(",", ":")),
+    "indented": lambda meta, results: json.dumps({"meta": meta, "results": results}, indent=1) + "\n",
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("piece", [200, 1000, 1 << 19])
+@pytest.mark.parametrize("token", ["b", "Straße", ODD_TOKEN, "a:b"])
+def test_a_file_that_is_read_in_pieces_says_what_it_says_as_a_whole(
+    form: str, piece: int, token: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(usual_result, "_PIECE", piece)
+    draw = np.random.default_rng(0)
+    results = {
+        name: [
+            box(sample_token=name, translation=draw.normal(size=3).tolist(), detection_score=draw.random())
+            for _ in range(count)
+        ]
+        for name, count in (("a", 3), (token, 5), ("c", 0), ("d", 1), ("e", 0))
+    }
+    path = written(tmp_path, FORMS[form](META, results))
+    vocabulary = Vocabulary(NUSCENES)
+    whole = any_result(path, vocabulary)
+    in_pieces = usual_result.usual_result(path, vocabulary)
+    # a colon in a text looks like a key too many, and a cut at the odd token is a wrong one: then it is read whole
+    if in_pieces is None:
+        assert token == "a:b" or (token == ODD_TOKEN and piece < 10_000)
+    else:
+        assert (in_pieces.meta, in_pieces.tokens) == (whole.meta, whole.tokens)
+        for column in ("sample", "names", "numbers"):
+            np.testing.assert_array_equal(getattr(in_pieces, column), getattr(whole, column))
+    assert read_result_file(path, NUSCENES).boxes.score.tolist() == whole.numbers[:, -1].tolist()
 
 
 @pytest.mark.parametrize("make", [lambda path: None, os.mkdir, os.mkfifo])
