@@ -183,7 +183,7 @@ class Batch(_Movable):
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "Batch":
         """A copy whose sensor data live on ``device``. Seeds and labels, which the CPU reads, stay where they are."""
-        moved: Batch = self.mapped(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+        moved: Batch = replace(self, labels=None).mapped(lambda tensor: tensor.to(device, non_blocking=non_blocking))
         return replace(moved, seeds=self.seeds, labels=self.labels)
 
     @property

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import lightning.pytorch as pl
+import torch
 from jaxtyping import Int64
 
 from avjepa.data.arrays import Array
@@ -99,6 +100,13 @@ class DataModule(pl.LightningDataModule, ABC):
             radar if "radar" in sensors else None,
             self.camera if "camera" in sensors else None,
         )
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """The batch on the device. The copy to a GPU is not waited for: it is from page-locked memory.
+
+        Lightning would ask that of plain tensors alone.
+        """
+        return batch.to(device, non_blocking=device.type == "cuda")
 
     @abstractmethod
     def read_sensors(self) -> tuple[Sensor, ...]:

@@ -119,3 +119,22 @@ def test_both_formats_of_a_camera_are_read(tmp_path: Path) -> None:
         pixels, matrix = SMALL.read(tmp_path / "image", (16, 32))
         assert np.abs(pixels.numpy().reshape(3, -1).T - np.array([10, 200, 30])).max() <= 2
         assert matrix.tolist() == [[0.5, 0, 0], [0, 0.5, 0], [0, 0, 1]]
+
+
+@pytest.mark.parametrize("size", [(256, 704), (128, 224)])
+def test_reduced_decoding_differs_little_from_a_whole_one_on_real_images(realdata: Path, size: tuple[int, int]) -> None:
+    """A JPEG is decoded at a half or a quarter: by .6 grey values of 255 in the mean, and nowhere by more than 16."""
+    paths = sorted((realdata / "nuscenes_keyframe" / "samples").glob("CAM_*/*.jpg"))
+    assert len(paths) == 6
+    scale = max(size[0] / 900, size[1] / 1600)
+    wide, high = max(round(1600 * scale), size[1]), max(round(900 * scale), size[0])
+    left, top = (wide - size[1]) // 2, high - size[0]
+    for path in paths:
+        ours, _ = ImageTransform(*size).read(path, (900, 1600))
+        with Image.open(path) as image:
+            whole = np.array(image.convert("RGB").resize((wide, high), Image.Resampling.BILINEAR))
+        expected = whole[top:, left : left + size[1]].transpose(2, 0, 1).astype(int)
+        difference = ours.numpy() - expected
+        assert np.abs(difference).mean() < 0.8
+        assert np.abs(difference).max() <= 16
+        assert abs(difference.mean()) < 0.05  # neither brighter nor darker

@@ -70,3 +70,16 @@ def test_a_batch_that_cannot_be_shared_arrives_by_value(tiny: Path, monkeypatch:
     found = batches(tiny, 2)
     assert found[0].context.cameras is not None and not found[0].context.cameras.images.is_shared()
     require_equal(found, expected)
+
+
+@pytest.mark.parametrize(("device", "waits"), [("cuda:0", False), ("cpu", True)])
+def test_the_copy_to_a_gpu_alone_is_not_waited_for(tiny: Path, device: str, waits: bool) -> None:
+    asked = []
+
+    class Recorder:
+        def to(self, device: torch.device, non_blocking: bool) -> None:
+            asked.append((device, non_blocking))
+
+    module = PretrainDataModule(dataroot=str(tiny), version=VERSION)
+    module.transfer_batch_to_device(Recorder(), torch.device(device), 0)
+    assert asked == [(torch.device(device), not waits)]
