@@ -48,5 +48,6 @@ def _is_memory(error: MemoryError | RuntimeError) -> bool:
 
 
 def counted(number: int, noun: str) -> str:
-    """A number with its noun, as in "1 sample" and "2,000 samples"."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+    """A number with its noun, as in "1 sample", "2,000 samples" and "3 boxes"."""
+    ending = "" if number == 1 else "es" if noun.endswith("x") else "s"
+    return f"{number:,} {noun}{ending}"

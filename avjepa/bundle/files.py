@@ -20,7 +20,7 @@ from avjepa.bundle.construction import architecture, build, plain
 from avjepa.bundle.manifest import FORMAT_VERSION, Manifest, read_manifest
 from avjepa.bundle.rebuildable import Rebuildable
 from avjepa.bundle.weights import TensorCounts, load_strictly, require_fitting
-from avjepa.errors import UserError
+from avjepa.errors import UserError, counted
 from avjepa.files import replacing
 
 _LARGEST_HEADER, _LARGEST_NUMBER = 2**24, 16  # bytes of a weights file and of a number in it, at most
@@ -111,7 +111,7 @@ def fitting_weights(module: Rebuildable, directory: str | Path) -> dict[str, Ten
     numbers = sum(tensor.numel() for tensor in tensors.values())
     if (len(tensors), numbers) != (manifest.tensors, manifest.parameters):
         raise UserError(
-            f"{path}: holds {numbers} numbers in {len(tensors)} tensors, {path.stem}.json says "
+            f"{path}: holds {counted(numbers, 'number')} in {counted(len(tensors), 'tensor')}, {path.stem}.json says "
             f"{manifest.parameters} in {manifest.tensors}; export the bundle again"
         )
     return tensors

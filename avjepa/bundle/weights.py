@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from avjepa.errors import UserError
+from avjepa.errors import UserError, counted
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class TensorCounts:
 
     def __str__(self) -> str:
         return (
-            f"{self.matched} tensors matched, {self.missing} missing, {self.unexpected} unexpected, "
+            f"{counted(self.matched, 'tensor')} matched, {self.missing} missing, {self.unexpected} unexpected, "
             f"{self.misshapen} misshapen"
         )
 

@@ -11,7 +11,7 @@ from avjepa.bundle.manifest import Manifest
 from avjepa.commands.training import TrainingCLI
 from avjepa.data.loading.datamodule import PretrainDataModule
 from avjepa.encoders.base import SensorEncoder
-from avjepa.errors import UserError
+from avjepa.errors import UserError, counted
 from avjepa.pretrain.batchnorm_recompute import recompute_batchnorm
 from avjepa.pretrain.export import encoder_architectures, export_backbone
 from avjepa.pretrain.lightning_model import PretrainModule
@@ -70,4 +70,5 @@ def run(arguments: Sequence[str] | Mapping[str, Any]) -> None:
         cli.say_what_there_is()
         if cli.trainer.is_global_zero:
             manifest = cli.export()
-            print(f"{cli.out / BUNDLE}: {manifest.parameters} parameters in {manifest.tensors} tensors")
+            parameters, tensors = counted(manifest.parameters, "parameter"), counted(manifest.tensors, "tensor")
+            print(f"{cli.out / BUNDLE}: {parameters} in {tensors}")

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from avjepa.errors import UserError
+from avjepa.errors import UserError, counted
 from avjepa.training.checkpoint_contents import require_training
 from avjepa.training.console import status
 from avjepa.training.provenance import PROVENANCE
@@ -66,8 +66,8 @@ def require_resumable(
         )
     if isinstance(done, int) and done > steps:
         raise UserError(
-            f"checkpoint {path}: has been trained for {done} steps already, more than --steps {steps}; ask for more "
-            "steps than it has, or start a new run in another folder"
+            f"checkpoint {path}: has been trained for {counted(done, 'step')} already, more than --steps {steps}; ask "
+            "for more steps than it has, or start a new run in another folder"
         )
     if before.get("processes") != processes:
         changes["processes"] = (before.get("processes"), processes)

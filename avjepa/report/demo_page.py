@@ -8,6 +8,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from avjepa.data.sample import Sample
+from avjepa.errors import counted
 from avjepa.report.bev import Detections
 from avjepa.report.curves import FINETUNING_PANELS, PRETRAINING_PANELS, Curves, curves_figure, finite
 from avjepa.report.images import png_of
@@ -153,9 +154,8 @@ def _verdicts(scores: Sequence[Score]) -> list[str]:
                 sentence = verdict(
                     "mAP", (f"after {method_name(method)} pre-training", ours), ("from scratch", baseline)
                 )
-                sentences.append(
-                    f"**{SENSOR_NAMES[sensor]}**, {scenes} labelled scenes, {steps} steps each: {sentence}"
-                )
+                with_labels = f"{counted(scenes, 'labelled scene')}, {counted(steps, 'step')} each"
+                sentences.append(f"**{SENSOR_NAMES[sensor]}**, {with_labels}: {sentence}")
     return sentences
 
 
@@ -186,7 +186,7 @@ def _add_scores(page: ReportPage, scores: Sequence[Score]) -> None:
     )
     groups: dict[str, dict[str, list[float]]] = {}
     for (sensor, scenes, _), methods in _by_setting(scores).items():
-        groups[f"{SENSOR_NAMES[sensor]}\n{scenes} scenes"] = {
+        groups[f"{SENSOR_NAMES[sensor]}\n{counted(scenes, 'scene')}"] = {
             method_name(method): [100 * run.mean_ap for run in runs] for method, runs in methods.items()
         }
     page.add_figure(

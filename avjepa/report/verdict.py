@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from avjepa.errors import counted
 from avjepa.report.seed_statistics import SIGNIFICANCE, Spread, unpaired_p_value
 
 
@@ -36,4 +37,4 @@ def verdict(metric: str, ours: tuple[str, Sequence[float]], baseline: tuple[str,
 
 
 def _stated(spread: Spread) -> str:
-    return f"{spread.text()} ({spread.seeds} seed{'s' if spread.seeds > 1 else ''})"
+    return f"{spread.text()} ({counted(spread.seeds, 'seed')})"

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from avjepa.errors import counted
 from avjepa.report.seed_statistics import SIGNIFICANCE, paired_p_value
 from avjepa.study.summary import (
     GENERATIVE,
@@ -77,7 +78,7 @@ def fewer_labels(rows: Sequence[Row]) -> Finding:
         return Finding(claim, "undecided", "Scratch was not trained with all labels.")
     most, target = _full(scratch)
     mean, cautious = labels_to_reach(means(jepa), target), labels_to_reach(lower_edge(jepa), target)
-    goal = f"Scratch has {_percent(target)} mAP with all {most} scenes"
+    goal = f"Scratch has {_percent(target)} mAP with all {counted(most, 'scene')}"
     if mean is None:
         return Finding(claim, "no", f"{goal}; JEPA reaches it with no number of scenes that was tried.")
     own = labels_to_reach(means(scratch), target)
@@ -115,7 +116,7 @@ def advantage_grows(rows: Sequence[Row]) -> Finding:
     listed = ", ".join(f"{_percent(gain)} with {n}" for n, gain in gains.items())
     evidence = (
         f"JEPA less scratch in mAP, by scenes: {listed}. {_percent(slope)} for every doubling of labels "
-        f"(t-test over {len(slopes)} seeds, p = {probability:.3f})."
+        f"(t-test over {counted(len(slopes), 'seed')}, p = {probability:.3f})."
     )
     grows = slope < 0 and probability < SIGNIFICANCE and gains[min(gains)] > 0
     return Finding(claim, "yes" if grows else "no", evidence)
@@ -136,7 +137,7 @@ def frozen_loses_little(rows: Sequence[Row]) -> Finding:
     loss, frozen_full, trained_full, most = shares[JEPA]
     evidence = (
         f"Over all label amounts frozen JEPA loses {100 * loss:.0f} % of its end-to-end mAP; "
-        f"with {most} scenes {_percent(frozen_full)} against {_percent(trained_full)}"
+        f"with {counted(most, 'scene')} {_percent(frozen_full)} against {_percent(trained_full)}"
     )
     if SCRATCH in shares:
         evidence += f"; a random frozen backbone loses {100 * shares[SCRATCH][0]:.0f} %"
@@ -157,7 +158,7 @@ def less_compute(rows: Sequence[Row], seconds: Mapping[tuple[str, int], float]) 
     target = max(generative.values())
     ours, theirs = labels_to_reach(jepa, target), labels_to_reach(generative, target)
     assert theirs is not None
-    setting = f"{place[0].replace('_', ' ')}, {place[1]} labelled scenes"
+    setting = f"{place[0].replace('_', ' ')}, {counted(place[1], 'labelled scene')}"
     evidence = f"Generative pre-training reaches {_percent(target)} mAP ({setting}) in {theirs.amount:.0f} s"
     if ours is None:
         longest = max(jepa)

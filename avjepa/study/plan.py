@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
-from avjepa.errors import UserError
+from avjepa.errors import UserError, counted
 from avjepa.training.optimiser import LARGEST_RATE
 
 Mode = Literal["frozen", "end_to_end"]
@@ -30,7 +30,7 @@ def labelled_scenes(labels: Sequence[int | str], total: int) -> tuple[int, ...]:
         except ValueError:
             raise UserError(f"labels: {entry!r} is neither a number of scenes nor a share such as '5%'") from None
         if not 1 <= wanted <= total:
-            raise UserError(f"labels: {entry!r} is {wanted} scenes; the training split has {total}")
+            raise UserError(f"labels: {entry!r} is {counted(wanted, 'scene')}; the training split has {total}")
         counts.add(wanted)
     return tuple(sorted(counts))
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from avjepa.errors import counted
 from avjepa.files import replacing
 from avjepa.report.scores import score_lines_figure, score_scatter_figure
 from avjepa.study.plan import Pretraining
@@ -31,7 +32,7 @@ def draw(out: Path, rows: Sequence[Row], backbones: Mapping[Pretraining, Mapping
             pictures.append((f"Score against labels, {_name(mode)}", _save(figure, out / f"labels_{mode}.png")))
     place = compute_place(rows)
     if place is not None:
-        where = f"{_name(place[0])}, {place[1]} labelled scenes"
+        where = f"{_name(place[0])}, {counted(place[1], 'labelled scene')}"
         for what, title in (("pretrain_seconds", "seconds of pre-training"), ("samples", "samples of pre-training")):
             by_cost = {
                 method: {cost: percent(by_seed) for cost, by_seed in points.items()}

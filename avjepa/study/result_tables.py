@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from avjepa.errors import counted
 from avjepa.report.seed_statistics import Spread, paired_p_value
 from avjepa.report.style import method_name
 from avjepa.study.plan import Mode, Pretraining, Study
@@ -124,7 +125,8 @@ def needed_table(study: Study, rows: Sequence[Row]) -> list[str]:
                 times = f"{bound}{own.amount / scenes.amount:.2g}" if scenes and own.exact else "–"
                 lines.append([method_name(method), _TITLES[mode].lower(), str(scenes or "not reached"), times])
     title = ["", "## Labels needed to reach the score of scratch with all labels", ""]
-    note = f"{100 * target:.1f} mAP, end to end with {max(scratch)} scenes; between the amounts tried, interpolated."
+    every = counted(max(scratch), "scene")
+    note = f"{100 * target:.1f} mAP, end to end with {every}; between the amounts tried, interpolated."
     return [*title, note, "", *_markdown(["method", "mode", "scenes needed", "times fewer than scratch"], lines)]
 
 
@@ -143,12 +145,9 @@ def length_table(study: Study, rows: Sequence[Row]) -> list[str]:
             lead = [ours[seed] - score for seed, score in scores.items() if seed in ours]
             line += [Spread.of(percent(scores)).text(), _lead_text(lead if method != JEPA else [])]
         lines.append(line)
-    title = [
-        "",
-        f"## Every method by its steps of pre-training, {place[0].replace('_', ' ')}, {place[1]} labelled scenes",
-        "",
-    ]
-    header = ["method", *(text for length in lengths for text in (f"{length} steps", "JEPA less it (p)"))]
+    where = f"{place[0].replace('_', ' ')}, {counted(place[1], 'labelled scene')}"
+    title = ["", f"## Every method by its steps of pre-training, {where}", ""]
+    header = ["method", *(text for length in lengths for text in (counted(length, "step"), "JEPA less it (p)"))]
     return [*title, *_markdown(header, lines)]
 
 
@@ -163,7 +162,7 @@ def settings_table(study: Study, store: Store) -> list[str]:
                 listed = ", ".join(Spread.of([100 * score for score in given]).text() for given in tried)
                 chosen = ", ".join(f"{name} {value:g}" for name, value in best_setting(done).definition().items())
                 lines.append([method_name(method.name), _TITLES[mode].lower(), listed, chosen])
-    title = ["", f"## Settings, chosen on validation scenes with {study.tuning.scenes} labelled scenes", ""]
+    title = ["", f"## Settings, chosen on validation scenes with {counted(study.tuning.scenes, 'labelled scene')}", ""]
     return [*title, *_markdown(["method", "mode", "mAP of the settings tried", "chosen"], lines)] if lines else []
 
 

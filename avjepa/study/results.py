@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from avjepa.errors import counted
 from avjepa.files import replacing, write_text
 from avjepa.study.findings import findings
 from avjepa.study.plan import Pretraining, Run, Study
@@ -50,14 +51,14 @@ def write_results(
     page = [
         f"# Label efficiency: {study.sensor}",
         "",
-        f"{len(rows)} of {len(cells)} cells. Command: `{command}`.",
+        f"{len(rows)} of {counted(len(cells), 'cell')}. Command: `{command}`.",
         f"Data: {', '.join(f'{name} {value}' for name, value in data.items() if value)}; "
-        f"{study.total_scenes} scenes with labels.",
+        f"{counted(study.total_scenes, 'scene')} with labels.",
         f"Hardware: {'; '.join(sorted({row.hardware for row in rows})) or 'none yet'}; "
         f"{_hours(study, store):.1f} hours of it in all.",
-        f"Every detector is trained for {study.steps} steps. Scores are mAP in per cent on scenes on which no choice "
-        "was made, mean ± standard deviation over seeds; a seed draws the labelled scenes, the order of the data and "
-        "the new weights, and has a pre-training of its own.",
+        f"Every detector is trained for {counted(study.steps, 'step')}. Scores are mAP in per cent on scenes on which "
+        "no choice was made, mean ± standard deviation over seeds; a seed draws the labelled scenes, the order of the "
+        "data and the new weights, and has a pre-training of its own.",
         *score_tables(study, rows),
         *lead_table(study, rows),
         *longer_table(study, rows),

@@ -18,7 +18,7 @@ from lightning.pytorch.plugins.precision import Precision
 from avjepa.data.loading.datamodule import DetectionDataModule
 from avjepa.encoders.base import BEVBackbone
 from avjepa.encoders.bundled import load_backbone, load_encoder
-from avjepa.errors import UserError
+from avjepa.errors import UserError, counted
 from avjepa.evaluate.detection.fast import FastDetectionEval
 from avjepa.evaluate.detection.ground_truth import GroundTruth
 from avjepa.evaluate.detection.result_file import read_result_file
@@ -289,7 +289,9 @@ class Worker(Runner[StudyJob]):
         workers = max(1, len({name for name in self.store.running() if name in self.jobs}))
         seconds = sum(statistics.median(rates[_kind(job)]) * _size(job, self.study) for job in known) / workers
         remaining = duration(seconds) if len(known) == len(left) else f"more than {duration(seconds)}"
-        return f"{len(finished)} of {len(self.jobs)} jobs done, {remaining} to go" if left else "all jobs done"
+        return (
+            f"{len(finished)} of {counted(len(self.jobs), 'job')} done, {remaining} to go" if left else "all jobs done"
+        )
 
 
 def _kind(job: StudyJob) -> tuple[str, ...]:

@@ -123,6 +123,7 @@ def test_one_is_singular() -> None:
         "2 scenes",
         "1,500 scenes",
     ]
+    assert counted(3, "labelled box") == "3 labelled boxes"
 
 
 def test_a_trusted_module_is_found_in_the_current_folder(

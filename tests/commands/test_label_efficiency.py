@@ -100,6 +100,27 @@ def study(tmp_path: Path) -> Path:
     return tmp_path / "study.yaml"
 
 
+def test_a_study_of_channels_with_other_names(study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = build(tmp_path / "data", channels=("LIDAR_TOP",))
+    sensors = data / VERSION / "sensor.json"
+    sensors.write_text(sensors.read_text().replace('"channel": "LIDAR_TOP"', '"channel": "ROOF"'))
+    arguments = ["label-efficiency", "--config", study, "--data", data, "--version", VERSION, "--split", "val"]
+    arguments += ["--out", tmp_path / "out"]
+    small = {"labels": [1], "modes": ["end_to_end"], "tune": STUDY["tune"] | {"end_to_end": [{"learning_rate": 1e-3}]}}
+    study.write_text(yaml.safe_dump(yaml.safe_load(study.read_text()) | small))
+    assert cli.main(list(map(str, arguments))) == 2
+    said = capsys.readouterr().err
+    assert "no lidar channel (LIDAR_TOP)" in said and "ROOF" in said and said.count("\n") == 1
+
+    (study.parent / "channels.yaml").write_text("lidar: [ROOF]\n")
+    for name in ("pretrain", "finetune"):
+        content = yaml.safe_load((study.parent / f"{name}.yaml").read_text())
+        content["data"]["channels"] = "channels.yaml"
+        (study.parent / f"{name}.yaml").write_text(yaml.safe_dump(content))
+    assert cli.main(list(map(str, arguments))) == 0
+    assert {row.method for row in read_table(tmp_path / "out" / "label_efficiency.csv")} == {"scratch", "jepa"}
+
+
 def test_two_workers_make_the_records_of_one(study: Path, dataset: Path, tmp_path: Path) -> None:
     small = yaml.safe_load(study.read_text()) | {"labels": [2], "modes": ["end_to_end"]}
     study.write_text(yaml.safe_dump(small))

@@ -87,7 +87,7 @@ def test_compute_is_compared_at_the_best_generative_score(jepa: dict[int, float]
             seconds[method, steps] = float(steps)
     claim = findings(rows, "lidar", seconds)[3]
     assert claim.answer == answer
-    assert "20.0 mAP (frozen, 1 labelled scenes) in 60 s" in claim.evidence
+    assert "20.0 mAP (frozen, 1 labelled scene) in 60 s" in claim.evidence
     assert words in claim.evidence
 
 

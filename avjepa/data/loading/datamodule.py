@@ -19,7 +19,7 @@ from avjepa.data.sampling.scenes import chosen_scenes
 from avjepa.data.sampling.teachable import require_something_to_teach
 from avjepa.data.sensor_inputs import LidarSweeps, RadarSweeps, Sensor, SensorInputs
 from avjepa.data.taxonomy import load_taxonomy
-from avjepa.errors import UserError
+from avjepa.errors import UserError, counted
 
 
 class PretrainDataModule(DataModule):
@@ -207,8 +207,8 @@ class DetectionDataModule(DataModule):
         with contextlib.suppress(UserError):
             if shared := sorted(set(trained) & set(self.source.scenes_of(self.eval_split))):
                 logging.getLogger("avjepa").warning(
-                    f"{len(shared)} scenes, {shared[0]} for one, are trained on and belong to the evaluated split "
-                    f"{self.eval_split!r}, too: its score says little; mend splits.json or choose another eval_split"
+                    f"the evaluated split {self.eval_split!r} shares {counted(len(shared), 'scene')} with the "
+                    f"training, {shared[0]} for one: its score says little; mend splits.json or name another eval_split"
                 )
 
     def train_dataloader(self) -> ResumableLoader[Batch]:

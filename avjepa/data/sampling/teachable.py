@@ -5,7 +5,7 @@ from jaxtyping import Int64
 
 from avjepa.data.arrays import Array
 from avjepa.data.protocol import BoxSummary, DrivingDataset
-from avjepa.errors import BadFileError, UserError
+from avjepa.errors import BadFileError, UserError, counted
 
 _NAMED = 5
 
@@ -32,7 +32,7 @@ def require_something_to_teach(source: DrivingDataset, moments: Int64[Array, "it
                 "(sample_annotation), or use a data set that has them"
             )
         raise UserError(
-            f"{source.name}: none of its {there} annotated boxes is in the chosen scenes; choose others with "
+            f"{source.name}: none of its {counted(there, 'annotated box')} is in the chosen scenes; choose others with "
             "data.train_split or data.scenes"
         )
     of_class = boxes.class_index >= 0

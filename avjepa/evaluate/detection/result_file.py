@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from avjepa.data.taxonomy import Taxonomy
-from avjepa.errors import UserError
+from avjepa.errors import UserError, counted
 from avjepa.evaluate.detection.any_result import any_result
 from avjepa.evaluate.detection.box_table import BoxTable
 from avjepa.evaluate.detection.result_content import Vocabulary
@@ -51,8 +51,8 @@ class ResultFile:
         missing, extra = set(sample_tokens) - set(self.sample_tokens), set(self.sample_tokens) - set(sample_tokens)
         if missing or extra:
             raise UserError(
-                f"{self.path}: {len(missing)} samples of the split are missing and {len(extra)} are not of it; "
-                "predict this split of this dataset again"
+                f"{self.path}: lacks {counted(len(missing), 'sample')} of the split and lists {len(extra)} that it "
+                "does not have; predict this split of this dataset again"
             )
         counts = np.bincount(self.boxes.sample, minlength=len(self.sample_tokens))
         if len(counts) and counts.max() > maximum:

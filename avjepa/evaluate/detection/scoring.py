@@ -74,7 +74,8 @@ def evaluate_detection(predictions: Path, scored: ScoredSplit, out: Path, fast: 
 def _what_is_annotated(truth: GroundTruth) -> str:
     if not truth.annotations:
         return "it has no annotations"
-    return f"of {truth.annotations} annotated boxes none is of a class, in range and hit by a LiDAR or radar point"
+    every = counted(truth.annotations, "annotated box")
+    return f"of {every} none is of a class, in range and hit by a LiDAR or radar point"
 
 
 def _say_nothing_to_score(console: Console, out: Path, split: str, reason: str) -> None:

@@ -245,7 +245,7 @@ def test_bad_input_is_one_clear_line(tiny_dataset: Any, write_results: Any, tmp_
         evaluated(tmp_path / "absent.json", root, "val")
     with pytest.raises(UserError, match=r"split 'test' does not exist in .*v1\.0-synth; splits there: train, val"):
         evaluated(predictions, root, "test")
-    with pytest.raises(UserError, match="3 samples of the split are missing and 3 are not of it"):
+    with pytest.raises(UserError, match="lacks 3 samples of the split and lists 3 that it does not have"):
         evaluated(predictions, root, "train")
     content = json.loads(predictions.read_text())
     content["results"]["scene-b-0"] *= 200

@@ -8,6 +8,7 @@ from avjepa.data.nuscenes.annotations import AnnotationIndex
 from avjepa.data.nuscenes.index import DatasetIndex
 from avjepa.data.nuscenes.inspection.report import Finding
 from avjepa.data.taxonomy import Taxonomy
+from avjepa.errors import counted
 
 _LISTED = 20  # keyframes without a sensor's file, beyond which only their number is said
 
@@ -51,7 +52,8 @@ def class_findings(index: DatasetIndex, annotations: AnnotationIndex, taxonomy: 
     found = [
         Finding(
             f"{index.version}/category.json",
-            f"{name!r} is no category of the taxonomy: its {per_category[row]} boxes teach nothing; map it to a class",
+            f"{name!r} is no category of the taxonomy: nothing is taught by its "
+            f"{counted(int(per_category[row]), 'box')}; map it to a class",
         )
         for row, name in enumerate(annotations.categories)
         if name not in taxonomy.categories and per_category[row]

@@ -26,7 +26,7 @@ from avjepa.data.nuscenes.inspection.verdicts import Obstacles, blocked, verdict
 from avjepa.data.nuscenes.splits import shared_scenes
 from avjepa.data.nuscenes.tables import TableProblem, version_folder
 from avjepa.data.taxonomy import load_taxonomy
-from avjepa.errors import UserError
+from avjepa.errors import UserError, counted
 
 
 def inspect_dataset(
@@ -123,7 +123,8 @@ def _splits(index: DatasetIndex) -> tuple[dict[str, list[str]], list[Finding]]:
     except UserError as error:
         return {}, [Finding(where, str(error))]
     shared = shared_scenes(splits).items()
-    return splits, [Finding(where, f"{pair} share {len(names)} scenes, {names[0]} for one") for pair, names in shared]
+    said = [f"{pair} share {counted(len(names), 'scene')}, {names[0]} for one" for pair, names in shared]
+    return splits, [Finding(where, problem) for problem in said]
 
 
 def _channels(index: DatasetIndex, opened_per_channel: int | None) -> list[ChannelFiles]:

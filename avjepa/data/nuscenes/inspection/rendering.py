@@ -30,7 +30,7 @@ def _parts(report: DatasetReport) -> Iterator[RenderableType]:
     if report.boxes is None:
         yield Text("no annotations")
     else:
-        boxes = Table("class", "boxes", caption=f"{report.instances} instances", box=box.SIMPLE)
+        boxes = Table("class", "boxes", caption=counted(report.instances or 0, "instance"), box=box.SIMPLE)
         for name, number in report.boxes.items():
             boxes.add_row(Text(name), str(number))
         yield boxes

@@ -6,6 +6,7 @@ from jaxtyping import Int64
 from avjepa.data.arrays import Array
 from avjepa.data.nuscenes.index import DatasetIndex
 from avjepa.data.nuscenes.inspection.report import Finding
+from avjepa.errors import counted
 
 _SECONDS = {"seconds": 1.0, "milliseconds": 1e-3, "microseconds": 1e-6, "nanoseconds": 1e-9}
 _EPOCH = (3e8, 4.2e9)  # seconds since 1970: of the years 1979 to 2103
@@ -48,7 +49,7 @@ def repeated_keyframes(index: DatasetIndex) -> list[Finding]:
         for row in rows[:_LISTED]
     ]
     if len(rows) > _LISTED:
-        found.append(Finding(f"{index.version}/sample.json", f"{len(rows) - _LISTED} more repeated keyframes"))
+        found.append(Finding(f"{index.version}/sample.json", counted(len(rows) - _LISTED, "more repeated keyframe")))
     return found
 
 

@@ -13,6 +13,7 @@ from avjepa.data.nuscenes.devkit_needs import unfit_for_devkit
 from avjepa.data.nuscenes.index import DatasetIndex
 from avjepa.data.nuscenes.inspection.report import Finding, Verdict
 from avjepa.data.nuscenes.sample_loader import TIME_TOLERANCE
+from avjepa.errors import counted
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def blocked(found: Sequence[Verdict], problems: Sequence[Finding], obstacles: Ob
     if not broken and not idle and not any(verdict.outcome == "stops" for verdict in found):
         return ""
     if problems:
-        more = f" (and {len(problems) - 1} more problems)" if len(problems) > 1 else ""
+        more = f" (and {counted(len(problems) - 1, 'more problem')})" if len(problems) > 1 else ""
         return f"{problems[0].where}: {problems[0].problem}{more}"
     return next(f"{v.command} on {v.split}: {v.why}" for v in found if v.outcome in ("refuses", "stops"))
 
@@ -118,8 +119,10 @@ def _finetuning(
         return Verdict("finetune", split, "refuses", "no box is annotated: nothing would be taught")
     if not boxes.counted + boxes.uncounted:
         reason = "holds a point" if boxes.of_class else "has a category that the taxonomy maps to a class"
-        return Verdict("finetune", split, "refuses", f"none of {boxes.all:,} boxes {reason}: nothing would be taught")
-    why = f"{len(scenes)} scenes, keyframes: {some}; {boxes.said('taught')}"
+        return Verdict(
+            "finetune", split, "refuses", f"none of {counted(boxes.all, 'box')} {reason}: nothing would be taught"
+        )
+    why = f"{counted(len(scenes), 'scene')}, keyframes: {some}; {boxes.said('taught')}"
     return _unless_files_are_bad(Verdict("finetune", split, "runs", why), index, scenes, obstacles)
 
 
@@ -131,14 +134,16 @@ def _scoring(
     samples = index.samples(scenes)
     boxes = None if annotations is None else _boxes(annotations, samples)
     if annotations is None or boxes is None or not boxes.counted + boxes.uncounted:
-        why = f"none of {boxes.all:,} boxes is of a class and holds a point" if boxes and boxes.all else "no box"
+        why = (
+            f"none of {counted(boxes.all, 'box')} is of a class and holds a point" if boxes and boxes.all else "no box"
+        )
         return Verdict("evaluate", split, "nothing", f"{why}: predictions are written, there is nothing to score")
     unfit = unfit_for_devkit(index, annotations.taxonomy, split)
     by = f"by avjepa's own evaluator ({unfit})" if unfit else "by the devkit"
-    why = f"{len(samples):,} keyframes, {boxes.said('scored')} {by}"
+    why = f"{counted(len(samples), 'keyframe')}, {boxes.said('scored')} {by}"
     recorded = index.record_sample[index.moment_record[index.moments(scenes, keyframes_only=True)]]
     if missing := len(np.setdiff1d(samples, recorded)):
-        why += f"; {missing:,} keyframes have no data and count as empty predictions"
+        why += f"; empty predictions for {counted(missing, 'keyframe')} without data"
     return _unless_files_are_bad(Verdict("evaluate", split, "runs", why), index, scenes, obstacles)
 
 
@@ -156,7 +161,7 @@ class _Boxes:
     def said(self, done: str) -> str:
         """How many boxes are taught or scored, in words."""
         more = f", and those of {self.uncounted:,} in which points are found when they are loaded"
-        return f"{self.counted:,} {done} boxes" + (more if self.uncounted else "")
+        return counted(self.counted, f"{done} box") + (more if self.uncounted else "")
 
 
 def _boxes(annotations: AnnotationIndex, samples: Int64[Array, "sample"] | Int32[Array, "sample"]) -> _Boxes:
@@ -189,4 +194,4 @@ def _stopped(annotations: AnnotationIndex | None, obstacles: Obstacles) -> str:
 
 
 def _broken(number: int) -> str:
-    return f"{number:,} broken records of the tables (see the problems)"
+    return f"{counted(number, 'broken record')} of the tables (see the problems)"

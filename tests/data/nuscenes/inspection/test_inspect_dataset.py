@@ -140,7 +140,7 @@ def test_a_sound_dataset_runs_everywhere(street: Path) -> None:
     found = outcomes(street)
     for split in ("train", "val"):
         assert found["pretrain", split] == ("runs", "moments: 6 with LiDAR, 6 with cameras")
-        keyframes = "1 scenes, keyframes: 6 with LiDAR, 6 with cameras"
+        keyframes = "1 scene, keyframes: 6 with LiDAR, 6 with cameras"
         assert found["finetune", split] == ("runs", f"{keyframes}; {BOXES} taught boxes")
         assert found["evaluate", split] == ("runs", f"6 keyframes, {BOXES} scored boxes by the devkit")
 
@@ -191,7 +191,7 @@ def test_boxes_whose_points_nobody_counted_are_neither_taught_nor_lost(spoilt: S
 def test_keyframes_without_data_count_as_empty_predictions(spoilt: Spoil) -> None:
     root = spoilt("sample_data", lambda row: None if row["sample_token"] == "sample-1-3" else row)
     outcome, why = outcomes(root)["evaluate", "val"]
-    assert outcome == "runs" and "1 keyframes have no data and count as empty predictions" in why
+    assert outcome == "runs" and "empty predictions for 1 keyframe without data" in why
     assert "the devkit needs LIDAR_TOP for every keyframe; it is missing from 1" in why
 
 
@@ -217,7 +217,7 @@ def test_no_split(own: Path) -> None:
 def test_sensors_that_the_mapping_names_are_counted(street: Path) -> None:
     found = outcomes(street, sensors=SensorChannels(cameras=("CAM_FRONT",)))
     assert found["pretrain", "train"] == ("runs", "moments: 6 with cameras")
-    assert found["finetune", "train"] == ("runs", f"1 scenes, keyframes: 6 with cameras; {BOXES} taught boxes")
+    assert found["finetune", "train"] == ("runs", f"1 scene, keyframes: 6 with cameras; {BOXES} taught boxes")
 
 
 def test_no_channel_that_is_read(spoilt: Spoil) -> None:

@@ -180,7 +180,7 @@ def test_boxes_without_any_point(spoilt: Spoil) -> None:
 def test_categories_of_another_data_set_and_classes_without_boxes(spoilt: Spoil) -> None:
     root = spoilt("category", lambda row: row | {"name": row["name"].replace("vehicle.car", "Auto")})
     found = warnings(root)
-    assert "'Auto' is no category of the taxonomy: its 96 boxes" in found["category.json"]
+    assert "'Auto' is no category of the taxonomy: nothing is taught by its 96 boxes" in found["category.json"]
     assert found["sample_annotation.json"] == "classes without a box: car"
 
 
