@@ -31,6 +31,10 @@ def require_number(
     Raises:
         UserError: naming the option, the bounds and the value.
     """
+    try:
+        value = float(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        value = math.inf if value > 0 else -math.inf
     bounds = (
         ("at least", at_least, at_least is None or value >= at_least),
         ("above", above, above is None or value > above),

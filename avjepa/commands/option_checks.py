@@ -1,11 +1,13 @@
 """Values of a training's options that no training can use, said in one line before anything is built or written."""
 
 import contextlib
+import importlib
 import itertools
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import jsonargparse
 import yaml
@@ -91,6 +93,38 @@ def require_sections(config: Namespace, defaults: Namespace) -> None:
     for name in ("model", "data", "trainer"):
         if not isinstance(config.get(name), Namespace) or vars(defaults[name]).keys() - vars(config[name]).keys():
             raise UserError(f"{name}: a configuration file gives it no keys and values; see --print_config")
+
+
+def require_objects(value: Any, name: str = "") -> None:
+    """Raise for an argument of a class that needs keys and values, as options do, and is given none.
+
+    jsonargparse takes anything for a dataclass within the arguments of a class, and trips when it builds that.
+
+    Args:
+        value: what was parsed, or a part of it.
+        name: of the part.
+
+    Raises:
+        UserError: naming the argument.
+    """
+    if not isinstance(value, Namespace):
+        return
+    if isinstance(value.get("class_path"), str) and isinstance(value.get("init_args"), Namespace):
+        for argument, kind in _argument_types(value.class_path).items():
+            given = value.init_args.get(argument, value)  # an argument that is not given has its default
+            if isinstance(kind, type) and is_dataclass(kind) and not isinstance(given, Namespace):
+                where = f"{name}.init_args.{argument}"
+                raise UserError(f"{where}: needs keys and values as of {kind.__name__}, got {given!s:.80}; see --help")
+    for key, item in vars(value).items():
+        require_objects(item, f"{name}.{key}" if name else key)
+
+
+def _argument_types(class_path: str) -> dict[str, Any]:
+    module, _, name = class_path.rpartition(".")  # jsonargparse has loaded it
+    try:
+        return get_type_hints(getattr(importlib.import_module(module), name).__init__)
+    except (NameError, AttributeError, TypeError):  # hints that name what is not there when it runs
+        return {}
 
 
 def require_usable(config: Namespace) -> None:

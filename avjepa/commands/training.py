@@ -1,6 +1,7 @@
 """What ``pretrain`` and ``finetune`` share: LightningCLI with one output folder and errors in one line."""
 
 import contextlib
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import yaml
 from jsonargparse import ArgumentError
 from lightning import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.accelerators import CPUAccelerator
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from avjepa.commands.begun_folder import CONFIGURATION, as_it_was_without_checkpoint
@@ -17,6 +19,7 @@ from avjepa.commands.option_checks import (
     blamed_on,
     bound_yaml,
     require_channels,
+    require_objects,
     require_readable_files,
     require_sections,
     require_usable,
@@ -28,6 +31,7 @@ from avjepa.errors import UserError, counted
 from avjepa.files import remove_leftovers, write_text
 from avjepa.locking import locked
 from avjepa.provenance import provenance
+from avjepa.ranges import require_number
 from avjepa.training.checkpoint_contents import require_same_model
 from avjepa.training.checkpoints import LAST, last_checkpoint, load_checkpoint
 from avjepa.training.console import quiet_lightning, status
@@ -51,6 +55,10 @@ VALIDATION_KEYS = ("limit_val_batches", "num_sanity_val_steps", "val_check_inter
 ASK_FOR_VALIDATION = (
     "is not set by hand; avjepa finetune validates on the split --data.validation_split every --validate_every steps"
 )
+
+
+_FEW_PROCESSES = 8
+"""Any machine may try these on its CPU, however few cores it has."""
 
 
 def expanded(arguments: Sequence[str]) -> list[str]:
@@ -133,6 +141,7 @@ class TrainingCLI(LightningCLI):
         with blamed_on("configuration", *WHILE_BUILDING):
             self.config = parser.parse_object(args) if isinstance(args, dict) else parser.parse_args(args)
         require_sections(self.config, parser.get_defaults())
+        require_objects(self.config)
         require_usable(self.config)
 
     def instantiate_classes(self) -> None:
@@ -168,9 +177,14 @@ class TrainingCLI(LightningCLI):
         kwargs |= self.validation()
         if configured.logger is None:
             kwargs["logger"] = default_loggers(self.out)
-        chosen = ", ".join(f"{key} {configured[key]}" for key in ("accelerator", "devices", "strategy", "precision"))
+        options = ("accelerator", "devices", "strategy", "precision")
+        chosen = ", ".join(f"{key} {configured[key]}" for key in options)
         with blamed_on(f"trainer ({chosen})", *WHILE_BUILDING):
-            return super().instantiate_trainer(**kwargs)
+            trainer = super().instantiate_trainer(**kwargs)
+        if isinstance(trainer.accelerator, CPUAccelerator):
+            most = max(_FEW_PROCESSES, os.cpu_count() or 1)
+            require_number("trainer.devices (processes on the CPU)", trainer.num_devices, at_least=1, at_most=most)
+        return trainer
 
     @contextlib.contextmanager
     def folder_held(self) -> Iterator[None]:

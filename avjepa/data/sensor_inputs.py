@@ -8,6 +8,9 @@ from avjepa.data.channels import SensorChannels
 from avjepa.data.files.images import ImageTransform
 from avjepa.data.files.radar import KEEP_ALL_RETURNS, RadarFilter
 from avjepa.errors import BadFileError, UserError
+from avjepa.ranges import require_number
+
+_MOST = 10_000  # sweeps: the whole drive of an hour, and more than a computer holds
 
 Sensor: TypeAlias = Literal["lidar", "camera", "radar"]
 
@@ -30,11 +33,10 @@ class SweepSelection:
     stride: int = 1
 
     def __post_init__(self) -> None:
-        if self.sweeps < 1 or self.stride < 1 or self.before < 0 or self.after < 0:
-            raise UserError(
-                f"{self.sensor}_sweeps: {self.sweeps} with stride {self.stride} (both at least 1), {self.before} "
-                f"before and {self.after} after (both at least 0) make no cloud; change them"
-            )
+        require_number(f"data.{self.sensor}_sweeps", self.sweeps, at_least=1, at_most=_MOST)
+        require_number("data.target_sweeps_before", self.before, at_least=0, at_most=_MOST)
+        require_number("data.target_sweeps_after", self.after, at_least=0, at_most=_MOST)
+        require_number("data.target_sweep_stride", self.stride, at_least=1, at_most=_MOST)
 
     def offsets(self) -> tuple[int, ...]:
         """The sweeps by their place in the record of a channel, seen from the reference sweep: it comes first (0), then

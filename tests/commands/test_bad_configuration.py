@@ -34,6 +34,13 @@ PREDICTOR = "--model.objective.init_args.predictor"
         (["--trainer.limit_predict_batches=0.5"], ["trainer.limit_predict_batches"]),
         (["--model.objective.init_args.prediktor.width=3"], ["did you mean 'predictor'?"]),
         (["--data.lidar_sweeps=-1"], ["lidar_sweeps", "-1"]),
+        (["--data.target_sweeps_before=-1"], ["data.target_sweeps_before: must be at least 0"]),
+        ([f"--data.batch_size={10**30}"], ["data.batch_size: must be at least 1 and at most"]),
+        ([f"--data.workers={10**400}"], ["data.workers: must be at least 0 and at most"]),
+        ([f"--data.image_size=[{10**30}, 8]"], ["image_size"]),
+        (["--trainer.devices=1000", "--trainer.accelerator=cpu"], ["trainer.devices", "got 1000"]),
+        (["--model.objective.init_args.weights=[1]"], ["weights: needs keys and values as of CellWeights, got [1]"]),
+        ([f"{PREDICTOR}=null"], ["predictor: needs keys and values as of PredictorOptions, got None"]),
     ],
 )
 def test_value_that_no_training_can_use(

@@ -15,6 +15,7 @@ from avjepa.data.files.regular import size_of_file
 from avjepa.errors import BadFileError, UserError
 
 _FORMATS = ("JPEG", "PNG")
+_LARGEST = 1 << 16  # pixels a side, the most that a JPEG holds
 """What is decoded. Pillow knows formats whose decoder starts another program (EPS: Ghostscript)."""
 _MOST_PIXELS = 100_000_000
 """More than any camera on a vehicle has. Pillow's own limit does not count: the devkit lifts it when it is imported."""
@@ -43,7 +44,7 @@ class ImageTransform:
     width: int
 
     def __post_init__(self) -> None:
-        if self.height < 1 or self.width < 1:
+        if not (1 <= self.height <= _LARGEST and 1 <= self.width <= _LARGEST):
             raise UserError(f"image_size: {self.height} x {self.width} is no image; give height and width in pixels")
 
     def read(

@@ -24,6 +24,9 @@ from avjepa.data.sampling.class_balance import ClassBalancedOrder
 from avjepa.data.sampling.sampler import BatchOrder, SampleRequest
 from avjepa.data.sensor_inputs import LidarSweeps, RadarSweeps, Sensor, SensorInputs, require_recorded
 from avjepa.errors import UserError
+from avjepa.ranges import require_number
+
+_MOST = 10_000  # samples or processes: more than a computer holds
 
 
 class DataModule(pl.LightningDataModule, ABC):
@@ -59,11 +62,10 @@ class DataModule(pl.LightningDataModule, ABC):
         steps: int | None = None,
     ) -> None:
         super().__init__()
-        if batch_size < 1 or workers < 0 or seed < 0 or (steps is not None and steps < 1):
-            raise UserError(
-                "data: batch_size and steps must be at least 1, workers and seed not negative; "
-                f"got {batch_size}, {steps}, {workers} and {seed}"
-            )
+        require_number("data.batch_size", batch_size, at_least=1, at_most=_MOST)
+        require_number("data.workers", workers, at_least=0, at_most=_MOST)
+        require_number("data.seed", seed, at_least=0)
+        require_number("data.steps", 1 if steps is None else steps, at_least=1)
         self.dataroot = dataroot
         self.version = version
         self.channels = channels

@@ -115,7 +115,7 @@ def test_beam_and_intensity_columns(tiny: Path) -> None:
 
 def test_bad_sweep_numbers() -> None:
     for wrong in ({"sweeps": 0}, {"before": -1}, {"after": -1}, {"stride": 0}):
-        with pytest.raises(UserError, match="sweeps"):
+        with pytest.raises(UserError, match="sweep"):
             LidarSweeps(**wrong)
     with pytest.raises(UserError, match="radar"):
         RadarSweeps(0)
