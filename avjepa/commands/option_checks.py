@@ -3,7 +3,6 @@
 import contextlib
 import importlib
 import itertools
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import is_dataclass
 from pathlib import Path
@@ -22,6 +21,8 @@ from avjepa.ranges import require_number
 
 PRECISIONS = ("32-true", "16-mixed", "bf16-mixed")
 """Those that leave the weights in 32 bits: inputs are never converted, and a checkpoint fits every precision."""
+_LARGEST = 1e10
+"""Beyond every length, count and rate; with more than that, libraries overflow, each in its own words."""
 _LARGEST_SEED = 2**32 - 1  # NumPy's
 _LOAD_YAML = jsonargparse.get_loader("yaml")
 
@@ -131,10 +132,10 @@ def require_usable(config: Namespace) -> None:
     """Raise for what Lightning lets through and training then trips over.
 
     Raises:
-        UserError: a number is NaN or infinite, the seed is not NumPy's, the precision is not one of ``PRECISIONS``,
-            or a number of steps, nodes or batches counts nothing.
+        UserError: a number is NaN, infinite or larger than any that means something, the seed is not NumPy's, the
+            precision is not one of ``PRECISIONS``, or a number of steps, nodes or batches counts nothing.
     """
-    _require_finite(config.as_dict(), "")
+    _require_numbers(config.as_dict(), "")
     require_number("seed_everything", int(config.seed_everything), at_least=0, at_most=_LARGEST_SEED)
     require_no_null(config.data)
     require_number("checkpoint_every", config.checkpoint_every, at_least=1)
@@ -163,15 +164,15 @@ def require_no_null(data: Namespace) -> None:
         raise UserError(f"data.{null[0]}: must be a whole number, got null")
 
 
-def _require_finite(value: Any, name: str) -> None:
+def _require_numbers(value: Any, name: str) -> None:
     if isinstance(value, dict):
         for key, item in value.items():
-            _require_finite(item, f"{name}.{key}" if name else str(key))
+            _require_numbers(item, f"{name}.{key}" if name else str(key))
     elif isinstance(value, list | tuple):
         for item in value:
-            _require_finite(item, name)
-    elif isinstance(value, float) and not math.isfinite(value):
-        raise UserError(f"{name}: must be a finite number, got {value}")
+            _require_numbers(item, name)
+    elif isinstance(value, int | float) and not -_LARGEST <= value <= _LARGEST:  # NaN neither
+        raise UserError(f"{name}: must be a finite number, at most {_LARGEST:g}, got {value!s:.20}")
 
 
 @contextlib.contextmanager
@@ -190,5 +191,7 @@ def blamed_on(option: str, *kinds: type[Exception]) -> Iterator[None]:
         raise UserError(f"{option}: {reason or type(error).__name__}; change it (see --help)") from error
 
 
-WHILE_BUILDING = (MisconfigurationException, ValueError, TypeError, ImportError, AttributeError, RuntimeError)
+WHILE_BUILDING = (
+    MisconfigurationException, ValueError, TypeError, ImportError, AttributeError, RuntimeError, OverflowError,
+)  # fmt: skip
 """Kinds of errors that constructors raise over their arguments."""

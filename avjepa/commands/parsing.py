@@ -20,6 +20,7 @@ _UNKNOWN = re.compile(
 """How jsonargparse names an option, or a key of a file, that it does not know."""
 _LOOP = "Config file loop detected: "
 """How jsonargparse words what it takes for a file that includes itself."""
+_NO_KEYS = re.compile("'(\\w+)' object has no attribute 'keys'")
 _MODULE = re.compile(r"No module named '([\w]+)'$")
 _CLASS = re.compile(r"class_path '([\w.]+)'")
 
@@ -32,6 +33,7 @@ def readable(error: Exception, names: Iterable[str] = ()) -> str:
         names: of the options that there are, dotted.
     """
     text = "; ".join(line.strip() for line in _said(error).splitlines() if line.strip()).replace(":; ", ": ")
+    text = _NO_KEYS.sub(r"init_args: needs keys and values, got a \1", text)
     if missing := _MODULE.search(text):
         remedy = f"correct it, add its folder to PYTHONPATH, or have the current one searched with --trust {missing[1]}"
         return f"{text}; {remedy}"

@@ -15,9 +15,10 @@ from torch import Tensor
 
 from avjepa.errors import UserError
 from avjepa.geometry.grid import BEVGrid
-from avjepa.ranges import require_range
+from avjepa.ranges import require_number, require_range
 
 Map = NDArray[np.float64]
+_SMALLEST, _LARGEST = 1e-2, 1e3  # of lengths (m) and ratios of them: beyond, masks would be made of millions of pieces
 _STREAM = 0x6D61736B  # keeps the masks' random numbers apart from others drawn from the same seed
 
 
@@ -228,6 +229,8 @@ class OcclusionSectors(RankedMasks):
 
 def _check_range(owner: object, name: str, limits: tuple[float, float]) -> None:
     require_range(f"{type(owner).__name__}.{name}", limits, above=0)
+    require_number(f"{type(owner).__name__}.{name}", limits[0], at_least=_SMALLEST)
+    require_number(f"{type(owner).__name__}.{name}", limits[1], at_most=_LARGEST)
 
 
 def _log_uniform(random: np.random.Generator, limits: tuple[float, float], count: int) -> Map:

@@ -17,6 +17,7 @@ from avjepa.pretrain.objectives.objective import Embeddings, Objective, Objectiv
 from avjepa.pretrain.objectives.regularisers import covariance_term, variance_term
 from avjepa.pretrain.objectives.views import aligned
 from avjepa.pretrain.token_norms import TokenNorm
+from avjepa.ranges import require_number
 
 _OTHER_DRAW = 0x5DEECE66D  # so that the two views drop different parts of the input
 
@@ -50,6 +51,7 @@ class Invariance(Objective):
     ) -> None:
         super().__init__()
         self.encoder, self.masks, self.comparison = encoder, masks, comparison
+        require_number("Invariance.input_dropout", input_dropout, at_least=0, below=1)
         self.input_dropout, self.temperature, self.tokens_per_sample = input_dropout, temperature, tokens_per_sample
         self.projector = nn.Sequential(
             nn.Linear(encoder.out_channels, width), TokenNorm(width), nn.GELU(), nn.Linear(width, width)

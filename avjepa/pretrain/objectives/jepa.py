@@ -17,6 +17,7 @@ from avjepa.pretrain.objectives.predictor import Predictor, PredictorOptions
 from avjepa.pretrain.objectives.regularisers import Regulariser, RegulariserOptions
 from avjepa.pretrain.objectives.targets import TargetFeatures, TargetOptions
 from avjepa.pretrain.objectives.views import require_equal_frames
+from avjepa.ranges import require_number
 
 
 class JEPA(Objective):
@@ -79,6 +80,7 @@ class JEPA(Objective):
         self.regularisers = nn.ModuleList(
             options.build(encoder.out_channels, embedding) for options in regularisers or []
         )
+        require_number("JEPA.input_dropout", input_dropout, at_least=0, below=1)
         self.input_dropout, self.weights, self.distance = input_dropout, weights, distance
         self.cells_per_kind, self.tokens_per_sample = cells_per_kind, tokens_per_sample
 

@@ -10,6 +10,7 @@ from avjepa.pretrain.objectives.cells import CellWeights, cell_loss
 from avjepa.pretrain.objectives.objective import Embeddings, Objective, ObjectiveOutput
 from avjepa.pretrain.objectives.predictor import Predictor, PredictorOptions
 from avjepa.pretrain.objectives.views import require_equal_frames
+from avjepa.ranges import require_number
 
 
 class OccupancyReconstruction(Objective):
@@ -43,6 +44,7 @@ class OccupancyReconstruction(Objective):
         self.decoder = Predictor(
             encoder.out_channels, self.reconstruction_target.channels, encoder.token_grid, predictor
         )
+        require_number("OccupancyReconstruction.input_dropout", input_dropout, at_least=0, below=1)
         self.input_dropout, self.weights = input_dropout, weights
 
     def forward(self, batch: PretrainBatch) -> ObjectiveOutput:
