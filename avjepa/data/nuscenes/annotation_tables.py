@@ -1,7 +1,7 @@
 """From the annotation tables to the sorted arrays of ``AnnotationIndex``."""
 
 from collections.abc import Callable, Iterator
-from itertools import chain
+from itertools import compress
 from operator import attrgetter
 from pathlib import Path
 
@@ -12,19 +12,20 @@ from jaxtyping import Float64, Int16, Int32
 from avjepa.data.arrays import Array
 from avjepa.data.nuscenes.cache import Cached
 from avjepa.data.nuscenes.cached_problems import remarks_of
-from avjepa.data.nuscenes.columns import Columns, Texts, fixed_width, keys_of, rows_of
+from avjepa.data.nuscenes.columns import Columns, Texts, fixed_width, keys_of, rows_by_token, rows_of
 from avjepa.data.nuscenes.index import DatasetIndex
 from avjepa.data.nuscenes.records import Attribute, Category, Instance, SampleAnnotation
 from avjepa.data.nuscenes.scene_tables import unrepeated
 from avjepa.data.nuscenes.table_checks import report_repeated, report_rows
 from avjepa.data.nuscenes.tables import OnTableProblem, TableReader
+from avjepa.data.packed_numbers import PackedNumbers
 from avjepa.geometry.transforms import rotation_from_quaternion
 
 ANNOTATION_TABLES = ("log", "scene", "sample", "category", "attribute", "instance", "sample_annotation")
 """The tables that the annotations are made from."""
 
 _LARGEST_SIDE, _FARTHEST, _LARGEST_PART = 1e3, 1e8, 1e6
-_NUMBERS = ((attrgetter("translation"), 3), (attrgetter("size"), 3), (attrgetter("rotation"), 4))
+_VALUES = PackedNumbers(translation=3, size=3, rotation=4)
 _TOKEN, _SAMPLE, _INSTANCE = map(attrgetter, ("token", "sample_token", "instance_token"))
 _PREV, _NEXT, _VISIBILITY = map(attrgetter, ("prev", "next", "visibility_token"))
 _LIDAR_POINTS, _RADAR_POINTS = map(attrgetter, ("num_lidar_pts", "num_radar_pts"))
@@ -48,10 +49,13 @@ def build_annotations(
 
     tokens, columns = Texts(), Columns()
     for records in reader.batches(SampleAnnotation):
-        value = _values(records)
-        if not _all_usable(records, value, samples, instances):
-            records = [record for record in records if _usable(reader, record, samples, instances)]
-            value = _values(records)
+        value = _VALUES(records)
+        sample = rows_by_token(samples, map(_SAMPLE, records), len(records))
+        instance = rows_by_token(instances, map(_INSTANCE, records), len(records))
+        if min(sample.min(initial=0), instance.min(initial=0)) < 0 or not _all_boxes(value):
+            keep = np.array([_usable(reader, record, samples, instances) for record in records], np.bool_)
+            records, value = list(compress(records, keep)), value[keep]
+            sample, instance = sample[keep], instance[keep]
         count = len(records)
         names = list(map(_TOKEN, records))
         tokens.extend(names)
@@ -60,8 +64,8 @@ def build_annotations(
             key=keys_of(names, count),
             prev=keys_of(map(_PREV, records), count),
             next=keys_of(map(_NEXT, records), count),
-            sample=np.fromiter(map(samples.__getitem__, map(_SAMPLE, records)), np.int32, count),
-            instance=np.fromiter(map(instances.__getitem__, map(_INSTANCE, records)), np.int32, count),
+            sample=sample,
+            instance=instance,
             lidar_points=_counts(map(_LIDAR_POINTS, records), count),
             radar_points=_counts(map(_RADAR_POINTS, records), count),
             visibility=np.fromiter([_LEVELS.get(level, 0) for level in map(_VISIBILITY, records)], np.int8, count),
@@ -120,25 +124,8 @@ def _instances(reader: TableReader) -> tuple[dict[str, int], Int32[Array, "insta
     return rows, np.array(category, np.int32), categories
 
 
-def _values(records: list[SampleAnnotation]) -> Float64[Array, "box 10"]:
-    """Translation, size (width, length, height) and rotation (w, x, y, z)."""
-    parts = [
-        np.fromiter(chain.from_iterable(map(part, records)), np.float64, width * len(records)).reshape(-1, width)
-        for part, width in _NUMBERS
-    ]
-    return np.concatenate(parts, axis=1)
-
-
-def _all_usable(
-    records: list[SampleAnnotation],
-    value: Float64[Array, "box 10"],
-    samples: dict[str, int],
-    instances: dict[str, int],
-) -> bool:
-    """Whether no record of a batch needs a look of its own, which most batches do not."""
-    linked = all(map(samples.__contains__, map(_SAMPLE, records)))
-    if not linked or not all(map(instances.__contains__, map(_INSTANCE, records))):
-        return False
+def _all_boxes(value: Float64[Array, "box 10"]) -> bool:
+    """Whether no numbers of a batch need a look of their own, which those of most batches do not."""
     position, size, rotation = np.abs(value[:, :3]), value[:, 3:6], np.abs(value[:, 6:])
     measured = (size > 0).all() and (size < _LARGEST_SIDE).all() and (position <= _FARTHEST).all()
     return bool(measured and rotation.any(axis=1).all() and (rotation <= _LARGEST_PART).all())
@@ -164,11 +151,16 @@ def _usable(reader: TableReader, record: SampleAnnotation, samples: dict[str, in
 def _attributes(
     reader: TableReader, records: list[SampleAnnotation], rows: dict[str, int]
 ) -> Int16[Array, "annotation"]:
-    found = np.full(len(records), -1, np.int16)
-    for number, tokens in enumerate(map(_ATTRIBUTES, records) if rows else ()):
-        if tokens:
-            found[number] = _attribute(reader, records[number], rows)
-    return found
+    if not rows:
+        return np.full(len(records), -1, np.int16)
+    numbered: dict[str | None, int] = {None: -1}
+    numbered.update(rows.items())
+    listed = list(map(_ATTRIBUTES, records))
+    firsts = [tokens[0] if tokens else None for tokens in listed]
+    if max(map(len, listed), default=0) <= 1 and numbered.keys() >= set(firsts):
+        return np.fromiter(map(numbered.__getitem__, firsts), np.int16, len(records))
+    found = [_attribute(reader, record, rows) if record.attribute_tokens else -1 for record in records]
+    return np.array(found, np.int16)
 
 
 def _attribute(reader: TableReader, record: SampleAnnotation, rows: dict[str, int]) -> int:

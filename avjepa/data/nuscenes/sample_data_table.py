@@ -1,14 +1,14 @@
 """The two large tables of an index: sample_data and ego_pose, 2.6 M records each for nuScenes trainval."""
 
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import compress
 from operator import attrgetter
 
 import numpy as np
 from jaxtyping import Bool, Float64
 
 from avjepa.data.arrays import Array
-from avjepa.data.nuscenes.columns import Columns, Texts, keys_of, repeated_rows, rows_of
+from avjepa.data.nuscenes.columns import Columns, Texts, keys_of, repeated_rows, rows_by_token, rows_of
 from avjepa.data.nuscenes.records import EgoPose, SampleData
 from avjepa.data.nuscenes.table_checks import (
     NO_ROTATION,
@@ -19,6 +19,7 @@ from avjepa.data.nuscenes.table_checks import (
     report_rows,
 )
 from avjepa.data.nuscenes.tables import TableReader
+from avjepa.data.packed_numbers import PackedNumbers
 
 
 @dataclass(frozen=True)
@@ -46,18 +47,22 @@ def read_sample_data(
     raw = SampleDataColumns()
     links = Columns()
     for records in reader.batches(SampleData):
-        if not _all_usable(records, sample_rows, calibration_rows):
-            records = [record for record in records if _usable(reader, record, sample_rows, calibration_rows)]
-        count = len(records)
-        tokens, files = list(map(_TOKEN, records)), list(map(_FILE, records))
+        sample = rows_by_token(sample_rows, map(_SAMPLE, records), len(records))
+        calibration = rows_by_token(calibration_rows, map(_CALIBRATION, records), len(records))
+        files = list(map(_FILE, records))
+        if min(sample.min(initial=0), calibration.min(initial=0)) < 0 or _is_odd(files):
+            keep = np.array([_usable(reader, record, sample_rows, calibration_rows) for record in records], np.bool_)
+            records, sample, calibration = list(compress(records, keep)), sample[keep], calibration[keep]
+            files = list(compress(files, keep))
+        count, tokens = len(records), list(map(_TOKEN, records))
         raw.tokens.extend(tokens)
         raw.files.extend(files)
         raw.numbers.extend(
             key=keys_of(tokens, count),
             pose_key=keys_of(map(_POSE, records), count),
             timestamp=np.fromiter(map(_TIMESTAMP, records), np.int64, count),
-            sample=np.fromiter(map(sample_rows.__getitem__, map(_SAMPLE, records)), np.int32, count),
-            calibration=np.fromiter(map(calibration_rows.__getitem__, map(_CALIBRATION, records)), np.int32, count),
+            sample=sample,
+            calibration=calibration,
             is_key=np.fromiter(map(_IS_KEY, records), np.bool_, count),
             height=np.fromiter([record.height or 0 for record in records], np.int32, count),
             width=np.fromiter([record.width or 0 for record in records], np.int32, count),
@@ -80,12 +85,12 @@ _SAMPLE, _POSE, _CALIBRATION = map(attrgetter, ("sample_token", "ego_pose_token"
 _PREV, _NEXT = map(attrgetter, ("prev", "next"))
 
 
-def _all_usable(records: list[SampleData], sample_rows: dict[str, int], calibration_rows: dict[str, int]) -> bool:
-    """Whether no record of a batch needs a look of its own, which most batches do not."""
-    names = "\n" + "\n".join(map(_FILE, records))
-    odd = ".." in names or "\0" in names or "\n/" in names or "\n." in names
-    linked = all(map(sample_rows.__contains__, map(_SAMPLE, records)))
-    return linked and not odd and all(map(calibration_rows.__contains__, map(_CALIBRATION, records)))
+def _is_odd(names: list[str]) -> bool:
+    """Whether one of the file names needs a look of its own: it starts with / or ., or has two dots or a zero byte."""
+    text = np.frombuffer("\n".join(["", *names]).encode(), np.uint8)
+    dot, follows_start = text[1:] == ord("."), text[:-1] == ord("\n")
+    doubled = dot & (follows_start | (text[:-1] == ord(".")))
+    return bool(doubled.any() or (follows_start & (text[1:] == ord("/"))).any() or not text.all())
 
 
 def _usable(
@@ -110,14 +115,9 @@ def read_poses(reader: TableReader, raw: SampleDataColumns) -> tuple[Float64[Arr
     A record cannot be kept without a pose, or if an earlier one has the same token.
     """
     poses, token = Columns(), reader.tokens(EgoPose)
-    rotation, translation = attrgetter("rotation"), attrgetter("translation")
+    numbers = PackedNumbers(rotation=4, translation=3)
     for batch in reader.batches(EgoPose):
-        count = len(batch)
-        parts = [
-            np.fromiter(chain.from_iterable(map(rotation, batch)), np.float64, 4 * count).reshape(-1, 4),
-            np.fromiter(chain.from_iterable(map(translation, batch)), np.float64, 3 * count).reshape(-1, 3),
-        ]
-        poses.extend(key=keys_of(map(_TOKEN, batch), count), pose=np.concatenate(parts, axis=1))
+        poses.extend(key=keys_of(map(_TOKEN, batch), len(batch)), pose=numbers(batch))
     key, pose = poses.pop("key"), poses.pop("pose")
     good = can_rotate(pose[:, :4])
     report_rows(reader, "ego_pose", np.flatnonzero(~good), token, NO_ROTATION, blocks=True)

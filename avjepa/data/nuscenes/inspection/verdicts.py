@@ -165,8 +165,7 @@ class _Boxes:
 
 
 def _boxes(annotations: AnnotationIndex, samples: Int64[Array, "sample"] | Int32[Array, "sample"]) -> _Boxes:
-    own = [np.asarray(annotations.of_sample(sample), np.int64) for sample in samples.tolist()]
-    rows = np.concatenate([np.zeros(0, np.int64), *own])
+    rows = np.flatnonzero(np.isin(annotations.sample, samples))
     lidar, radar = annotations.lidar_points[rows], annotations.radar_points[rows]
     hit = (lidar > 0) | (radar > 0)
     unknown = ~hit & ((lidar < 0) | (radar < 0))
