@@ -30,7 +30,7 @@ def locked(folder: str | os.PathLike[str]) -> Iterator[None]:
     is removed again.
 
     Raises:
-        UserError: the folder is held already; the message names the process and its machine.
+        UserError: the folder is held already; the message names the process and its machine. Or it cannot be made.
     """
     path = Path(folder).resolve() / LOCK
     created = [place for place in path.parents if not place.exists()]
@@ -53,7 +53,11 @@ def _acquire(path: Path) -> int | None:
     if path in _held:
         raise _refusal(path, f"process {os.getpid()} on {socket.gethostname()}, which is this one")
     while True:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            reason = f"{error.filename}: {(error.strerror or str(error)).lower()}"
+            raise UserError(f"{path.parent}: cannot be made ({reason}); choose another folder") from error
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

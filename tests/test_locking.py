@@ -109,3 +109,12 @@ def test_folders_that_were_created_for_nothing_are_removed_again(tmp_path: Path)
     with locked(tmp_path / "c" / "d"):
         (tmp_path / "c" / "file").touch()
     assert (tmp_path / "there").is_dir() and [path.name for path in (tmp_path / "c").iterdir()] == ["file"]
+
+
+def test_a_folder_that_cannot_be_made_is_named_as_it_was_given(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(UserError, match="file/below/it: cannot be made .*choose another folder"),
+        locked(tmp_path / "file" / "below" / "it"),
+    ):
+        pass
