@@ -15,6 +15,7 @@ from avjepa.errors import UserError, one_line
 COMMANDS = {
     "synth": "make a synthetic street world, written as a nuScenes dataset",
     "inspect": "say what a dataset holds and what is broken in it",
+    "pack": "write what a training reads into a few large files",
     "pretrain": "train a sensor's backbone without labels",
     "finetune": "train a detector on a pre-trained or a new backbone",
     "evaluate": "score a fine-tuned detector with the official nuScenes evaluation",
@@ -24,7 +25,7 @@ COMMANDS = {
 }
 
 RESUMPTION = {
-    **dict.fromkeys(("synth", "label-efficiency", "demo"), "; the same command goes on where it stopped"),
+    **dict.fromkeys(("synth", "pack", "label-efficiency", "demo"), "; the same command goes on where it stopped"),
     **dict.fromkeys(("pretrain", "finetune"), "; --ckpt_path last goes on from the last checkpoint"),
 }
 """What an interrupted user is told of the commands that do not have to begin anew."""

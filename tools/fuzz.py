@@ -21,7 +21,7 @@ from random import Random
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from fuzzing import configuration_kinds, dataset_kinds, network_kinds, result_kinds, sensor_kinds
+from fuzzing import configuration_kinds, dataset_kinds, network_kinds, pack_kinds, result_kinds, sensor_kinds
 from fuzzing.judge import GOOD, VERDICTS, Outcome, results_of, run, verdict
 from fuzzing.trial import Kind, Trial
 from fuzzing.world import World
@@ -33,6 +33,7 @@ KINDS: dict[str, tuple[Kind, int]] = {
     "caches": (dataset_kinds.caches, 3),
     "paths": (dataset_kinds.paths, 2),
     "outputs": (dataset_kinds.outputs, 1),
+    "packs": (pack_kinds.packs, 5),
     "clouds": (sensor_kinds.clouds, 8),
     "images": (sensor_kinds.images, 6),
     "results": (result_kinds.results, 8),
@@ -50,8 +51,9 @@ LIMIT = 40.0
 
 def imported() -> None:
     """Import what the commands do, once, before the cases are forked off."""
-    commands = ("evaluate", "finetune", "inspect", "label_efficiency", "pretrain", "view")
+    commands = ("evaluate", "finetune", "inspect", "label_efficiency", "pack", "pretrain", "view")
     lazily = (
+        "avjepa.data.packed.packing",
         "avjepa.report.sample_figure",
         "avjepa.report.scores",
         "nuscenes.nuscenes",
@@ -65,7 +67,12 @@ def made(root: Path) -> World:
     """The world that the cases spoil, made by the commands themselves."""
     root.mkdir()
     world = World(root)
-    for command in (world.synth(), world.pretrain(out=world.pretrained), world.finetune(out=world.finetuned)):
+    for command in (
+        world.synth(),
+        world.pack(),
+        world.pretrain(out=world.pretrained),
+        world.finetune(out=world.finetuned),
+    ):
         outcome = run(command, world, limit=300)
         if outcome.code != 0:
             raise SystemExit(f"the world cannot be made: avjepa {' '.join(command)}\n{outcome.stderr}")

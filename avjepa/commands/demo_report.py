@@ -23,6 +23,7 @@ from avjepa.data.datasets import open_dataset
 from avjepa.data.files.images import ImageTransform
 from avjepa.data.loading.collate import collate
 from avjepa.data.protocol import DrivingDataset
+from avjepa.data.reading import load_samples
 from avjepa.data.sample import Sample
 from avjepa.data.sensor_inputs import LidarSweeps, RadarSweeps, SensorInputs
 from avjepa.encoders.base import SensorEncoder
@@ -122,5 +123,5 @@ def loaded(dataset: DrivingDataset, moment: int, sensor: str | None) -> Sample:
         RadarSweeps() if sensor in ("radar", None) else None,
         ImageTransform(128, 224) if sensor == "camera" else ImageTransform(225, 400) if sensor is None else None,
     )
-    (sample,) = dataset.load(moment, (inputs,))
+    (sample,) = load_samples(dataset, moment, (inputs,))
     return replace(sample, labels=dataset.labels(moment))

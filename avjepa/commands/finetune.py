@@ -76,6 +76,7 @@ class FinetuneCLI(TrainingCLI):
                 scenes_of(self.datamodule.source, self.datamodule.eval_split, "--data.eval_split")
             except UserError as error:
                 raise UserError(f"{error}; or train alone with --evaluate false") from error
+            self.datamodule.predict_dataloader()  # a cache may lack what is evaluated
             if holds_results(folder := evaluation_folder(self)):
                 status(f"{folder}: holds results of an earlier training, which this one will replace")
         if checkpoint is None and self.config.model.bundle is not None:

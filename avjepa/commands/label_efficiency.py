@@ -26,6 +26,7 @@ def label_efficiency(
     report_only: bool = False,
     publish: Path | None = None,
     on_bad_file: str = "stop",
+    cache: Path | None = None,
 ) -> None:
     """Run a grid of methods, label amounts, modes and seeds; write table, plots and the answers they give.
 
@@ -45,12 +46,13 @@ def label_efficiency(
         report_only: train nothing; write table, plots and answers of what is done, also while others work on.
         publish: also copy the results there, into the table of all sensors.
         on_bad_file: "stop" or "skip".
+        cache: folder that avjepa pack wrote, to read samples from instead of the sensor files.
     """
     if processes < 1 or threads < 1:
         raise UserError(f"--processes {processes} --threads {threads}: at least one of each is needed")
     arguments: dict[str, Any] = dict(
         config=config, data=data, out=out, version=version, split=split, eval_split=eval_split, threads=threads,
-        on_bad_file=on_bad_file,
+        on_bad_file=on_bad_file, cache=cache,
     )  # fmt: skip
     if retry_failed:
         from avjepa.study.store import Store
@@ -103,6 +105,7 @@ def prepared(
     eval_split: str,
     threads: int,
     on_bad_file: str,
+    cache: Path | None,
     slot: int,
 ) -> Any:
     """A worker that is ready to run: the one in a place of those on this machine. Other parameters: the command's."""
@@ -123,6 +126,8 @@ def prepared(
     finetuning = read.finetuning()
     device = device_of_slot(slot, finetuning.get("trainer", {}).get("accelerator", "auto"))
     source = {"dataroot": str(data), "version": version, "on_bad_file": on_bad_file}
+    if cache is not None:
+        source["cache"] = str(cache)
     builder = ConfiguredBuilder(read, source, trainer_options(device))
     detection = builder.detection_data()
     dataset = detection.open()

@@ -62,11 +62,13 @@ class ConfiguredBuilder(Builder):
         for name in self.config.methods:
             try:
                 if name in self._pretrain:
-                    self._pretraining(Pretraining(name, 0, 1), nowhere).datamodule.open()
+                    data = self._pretraining(Pretraining(name, 0, 1), nowhere).datamodule
+                    data.reader_of(data.open())
             except UserError as error:
                 raise UserError(f"methods.{name}: {error}") from error
         try:
-            self._finetuning(nowhere, {})
+            data = self._finetuning(nowhere, {}).datamodule
+            data.reader_of(data.open())
         except UserError as error:
             raise UserError(f"finetune: {error}") from error
 

@@ -47,6 +47,7 @@ def view(
     from avjepa.data.channels import load_channels
     from avjepa.data.datasets import open_dataset
     from avjepa.data.files.images import ImageTransform
+    from avjepa.data.reading import load_samples
     from avjepa.data.sensor_inputs import LidarSweeps, RadarSweeps, SensorInputs, recorded_sensors, require_recorded
     from avjepa.data.taxonomy import load_taxonomy
     from avjepa.evaluate.detection.sample_detections import read_detections
@@ -71,7 +72,7 @@ def view(
     if not there:
         remedy = "pass it as --channels FILE.yaml"
         require_recorded(sensors.sensors(), dataset.channels, dataset.recorded_channels, dataset.name, remedy)
-    (sample,) = dataset.load(moment, (sensors,), on_bad_file=_name_the_keyframe)
+    (sample,) = load_samples(dataset, moment, (sensors,), on_bad_file=_name_the_keyframe)
     if dataset.has_labels():
         sample = replace(sample, labels=dataset.labels(moment))
     detections = None

@@ -11,6 +11,7 @@ from torch import Tensor
 from avjepa.data.arrays import Array
 from avjepa.data.loading.collate import collate
 from avjepa.data.protocol import DrivingDataset
+from avjepa.data.reading import load_samples
 from avjepa.data.sample import Batch, Sample
 from avjepa.data.sensor_inputs import SensorInputs
 from avjepa.errors import UserError
@@ -116,7 +117,7 @@ class ClipDataset:
         return Clip.of([self._sample(int(moment)) for moment in self.clips[number]])
 
     def _sample(self, moment: int) -> Sample:
-        (sample,) = self.source.load(moment, (self.inputs,))
+        (sample,) = load_samples(self.source, moment, (self.inputs,))
         return replace(sample, labels=self.source.labels(moment)) if self.with_labels else sample
 
 

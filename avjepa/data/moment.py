@@ -13,7 +13,8 @@ from avjepa.data.channels import SensorChannels
 from avjepa.data.files.images import ImageTransform
 from avjepa.data.files.radar import RadarFilter
 from avjepa.data.sample import CameraImages, Sample
-from avjepa.data.sensor_inputs import SensorInputs, SweepSelection
+from avjepa.data.sensor_inputs import Sensor, SensorInputs, SweepSelection
+from avjepa.errors import BadFileError
 
 SweepKey: TypeAlias = tuple[str, int]
 """A sweep of a moment: its channel, and its place seen from the channel's reference sweep, see
@@ -41,6 +42,17 @@ class SweepStack:
 
 
 @dataclass(frozen=True)
+class BadInput:
+    """A sensor file of a moment that could not be read."""
+
+    sensor: Sensor
+    channel: str
+    offset: int
+    """As in ``SweepKey``; 0 is the moment's own."""
+    error: BadFileError
+
+
+@dataclass(frozen=True)
 class Moment:
     """A moment as its sensors gave it: every file was read once, however many samples are made of it."""
 
@@ -51,6 +63,8 @@ class Moment:
     lidar: SweepStack | None
     radar: Mapping[RadarFilter, SweepStack]
     cameras: Mapping[ImageTransform, CameraImages | None]
+    bad: tuple[BadInput, ...] = ()
+    """What is left out."""
 
     def sample(self, inputs: SensorInputs, channels: SensorChannels, seed: int) -> Sample:
         """A sample of some of the inputs that the moment was read for; it may share memory with others."""

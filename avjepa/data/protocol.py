@@ -1,6 +1,5 @@
 """What everything above the files needs to know of a data set; nuScenes is one implementation."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -9,8 +8,9 @@ from jaxtyping import Bool, Float64, Int64
 
 from avjepa.data.arrays import Array
 from avjepa.data.channels import SensorChannels
-from avjepa.data.sample import Labels, Sample
-from avjepa.data.sensor_inputs import OnBadFile, Sensor, SensorInputs, stop_at_bad_file
+from avjepa.data.reading import MomentReader
+from avjepa.data.sample import Labels
+from avjepa.data.sensor_inputs import Sensor
 from avjepa.data.taxonomy import Taxonomy
 
 
@@ -67,31 +67,8 @@ class AnnotatedKeyframes:
     """As ``lidar_points``."""
 
 
-class SampleReader(Protocol):
-    """Where samples come from: a data set's own files, or a cache that was packed of them."""
-
-    def load(
-        self,
-        moment: int,
-        inputs: Sequence[SensorInputs],
-        seed: int = 0,
-        on_bad_file: OnBadFile = stop_at_bad_file,
-    ) -> tuple[Sample, ...]:
-        """The sensors' data of a moment in its BEV frame, without labels.
-
-        Args:
-            moment: its number.
-            inputs: what to load, for each sample; what several of them need is read once.
-            seed: becomes ``Sample.seed``.
-            on_bad_file: called with every bad file.
-
-        Raises:
-            BadFileError: if ``on_bad_file`` raises it.
-        """
-
-
 @runtime_checkable
-class DrivingDataset(SampleReader, Protocol):
+class DrivingDataset(MomentReader, Protocol):
     """Scenes of driving: moments in order of scene and time, numbered from 0, which samples are made from.
 
     Some moments are keyframes, which have labels. It is sent to loading processes, so it has to be small when pickled.

@@ -43,7 +43,7 @@ def keyframe_loader(
     assert data.source is not None, "setup() comes first"
     dataset = LabelledDataset(
         data.source, data.inputs, list(scenes), augmentation, on_bad_file=data.on_bad_file, with_labels=False,
-        keep_every_keyframe=True, bad_files=data.bad_files,
+        keep_every_keyframe=True, bad_files=data.bad_files, reader=data.reader,
     )  # fmt: skip
     draws = []
     for item, moment in enumerate(dataset.moments):

@@ -15,9 +15,10 @@ from avjepa.data import datasets
 from avjepa.data.channels import SensorChannels
 from avjepa.data.datasets import Layout, open_dataset
 from avjepa.data.loading.datamodule import DetectionDataModule, PretrainDataModule
+from avjepa.data.moment import Moment, SweepStack
 from avjepa.data.protocol import AnnotatedKeyframes, BoxSummary, DrivingDataset
-from avjepa.data.sample import Labels, Sample
-from avjepa.data.sensor_inputs import OnBadFile, Sensor, SensorInputs, stop_at_bad_file
+from avjepa.data.sample import Labels
+from avjepa.data.sensor_inputs import Sensor, SensorInputs
 from avjepa.data.taxonomy import ClassGroup, Taxonomy
 from avjepa.evaluate.detection.predictions import official_boxes, write_predictions
 from avjepa.evaluate.detection.scoring import evaluate_detection
@@ -78,23 +79,13 @@ class CarsInTheMemory:
     def time_of(self, moment: int) -> int:
         return moment * 500_000
 
-    def load(
-        self,
-        moment: int,
-        inputs: Sequence[SensorInputs],
-        seed: int = 0,
-        on_bad_file: OnBadFile = stop_at_bad_file,
-    ) -> tuple[Sample, ...]:
+    def read(self, moment: int, inputs: Sequence[SensorInputs]) -> Moment:
         spread = torch.rand(40, 3, generator=torch.Generator().manual_seed(moment)) - 0.5
         cloud = torch.zeros(40, 6)
         cloud[:, :3] = spread * torch.tensor([4.0, 2.0, 1.5]) + self._centre(moment)
-        pose = torch.eye(4, dtype=torch.float64)
-        return tuple(
-            Sample(
-                self.token_of(moment), self.scene_of(moment), self.time_of(moment), seed, pose, torch.eye(4),
-                lidar=None if own.lidar is None else cloud,
-            )
-            for own in inputs
+        return Moment(
+            self.token_of(moment), self.scene_of(moment), self.time_of(moment), torch.eye(4, dtype=torch.float64),
+            lidar=SweepStack(cloud, {("LIDAR", 0): slice(0, 40)}), radar={}, cameras={},
         )  # fmt: skip
 
     def has_labels(self) -> bool:

@@ -9,7 +9,8 @@ import torch
 from avjepa.data.files.images import ImageTransform
 from avjepa.data.nuscenes.annotations import AnnotationIndex
 from avjepa.data.nuscenes.index import DatasetIndex
-from avjepa.data.nuscenes.sample_loader import SampleLoader
+from avjepa.data.nuscenes.moment_files import MomentFiles
+from avjepa.data.reading import load_samples
 from avjepa.data.sample import CameraImages, Labels, Sample
 from avjepa.data.sensor_inputs import LidarSweeps, RadarSweeps, SensorInputs
 from avjepa.data.taxonomy import load_taxonomy
@@ -71,5 +72,5 @@ def real_keyframe(realdata: Path) -> Sample:
     index = DatasetIndex.open(realdata / "nuscenes_keyframe", "v1.0-mini")
     inputs = SensorInputs(LidarSweeps(), RadarSweeps(), ImageTransform(900, 1600))
     moment = int(index.moments(keyframes_only=True)[0])
-    sample = SampleLoader(index).load(moment, (inputs,))[0]
+    sample = load_samples(MomentFiles(index), moment, (inputs,))[0]
     return replace(sample, labels=AnnotationIndex.open(index, load_taxonomy("nuscenes")).labels(moment))

@@ -25,7 +25,8 @@ from avjepa.data.files.images import ImageTransform
 from avjepa.data.files.pointfiles import read_lidar, read_radar
 from avjepa.data.files.regular import Memory
 from avjepa.data.nuscenes.index import DatasetIndex
-from avjepa.data.nuscenes.sample_loader import TIME_TOLERANCE, SampleLoader
+from avjepa.data.nuscenes.moment_files import TIME_TOLERANCE, MomentFiles
+from avjepa.data.reading import load_samples
 from avjepa.data.sensor_inputs import LidarSweeps, SensorInputs
 from avjepa.synth.dataset.generate import VERSION, synthesise
 
@@ -37,15 +38,15 @@ def sweeps_row(index: DatasetIndex, moment: int, rounds: int) -> Comparison:
     with contextlib.redirect_stdout(io.StringIO()):
         devkit = NuScenes(index.version, str(index.dataroot), verbose=False)
     sample = devkit.get("sample", index.moment_token(moment))
-    loader, inputs = SampleLoader(index), (SensorInputs(LidarSweeps(SWEEPS)),)
+    files, inputs = MomentFiles(index), (SensorInputs(LidarSweeps(SWEEPS)),)
 
     def theirs() -> Any:
         return LidarPointCloud.from_file_multisweep(devkit, sample, "LIDAR_TOP", "LIDAR_TOP", SWEEPS, 1.0)
 
-    cloud, (read,) = theirs()[0], loader.load(moment, inputs)
+    cloud, (read,) = theirs()[0], load_samples(files, moment, inputs)
     assert read.lidar is not None and len(read.lidar) == cloud.points.shape[1]
     work = f"ten LiDAR sweeps of a keyframe ({len(read.lidar):,} points) in the BEV frame; devkit from_file_multisweep"
-    return in_turn(work, lambda: loader.load(moment, inputs), theirs, rounds)
+    return in_turn(work, lambda: load_samples(files, moment, inputs), theirs, rounds)
 
 
 def file_rows(index: DatasetIndex, rounds: int) -> list[Comparison]:

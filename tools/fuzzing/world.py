@@ -16,7 +16,8 @@ class World:
     """A folder that holds it all; its methods give the arguments of commands that read it.
 
     Args:
-        root: ``data/`` (the dataset), ``pretrained/`` and ``finetuned/`` (runs), ``out/`` (what the commands write).
+        root: ``data/`` (the dataset), ``packed/`` (a cache of it), ``pretrained/`` and ``finetuned/`` (runs), ``out/``
+            (what the commands write).
     """
 
     root: Path
@@ -40,6 +41,11 @@ class World:
     def finetuned(self) -> Path:
         """The run of fine-tuning, evaluated."""
         return self.root / "finetuned"
+
+    @property
+    def packed(self) -> Path:
+        """The cache of its keyframes."""
+        return self.root / "packed"
 
     @property
     def out(self) -> Path:
@@ -67,6 +73,12 @@ class World:
     def view(self, *more: str) -> tuple[str, ...]:
         """The picture of the first keyframe."""
         return "view", *self.source(), "--out", str(self.out / "sample.png"), *more
+
+    def pack(self) -> tuple[str, ...]:
+        """What the pre-training reads of all keyframes."""
+        config = str(CONFIGS / "pretrain" / "lidar_tiny.yaml")
+        moments = ("--data.keyframes_only", "true", "--data.split", "null", "--workers", "1")
+        return "pack", "--config", config, *self.source(), *moments, "--out", str(self.packed)
 
     def pretrain(self, *more: str, out: Path | None = None, config: Path | None = None) -> tuple[str, ...]:
         """One step on the LiDAR."""

@@ -11,6 +11,7 @@ from torch import Tensor
 from avjepa.data.arrays import Array
 from avjepa.data.files.point_fields import LIDAR_FIELDS, RADAR_FIELDS
 from avjepa.data.protocol import DrivingDataset
+from avjepa.data.reading import MomentReader, load_samples
 from avjepa.data.sample import Labels, Sample
 from avjepa.data.sensor_inputs import OnBadFile, SensorInputs
 from avjepa.errors import BadFileError
@@ -37,19 +38,21 @@ class GTDatabase:
 
     Args:
         source: the data set.
+        reader: where the keyframes are read from.
         inputs: what of the LiDAR and the radar to cut.
         moments: keyframes.
         minimum_points: least number of points in a box, of the sensors of ``inputs`` together: of those that the data
             set knows of and of those that are cut.
         most_per_class: so many objects of a class are kept at most, spread evenly over the moments, to bound the
             memory.
-        handler: what ``source.load`` does about a bad file.
+        handler: what the reader does about a bad file.
         on_bad_file: called with a bad file that ``handler`` raised; if it returns, the keyframe's objects are left out.
     """
 
     def __init__(
         self,
         source: DrivingDataset,
+        reader: MomentReader,
         inputs: SensorInputs,
         moments: Int64[Array, "item"],
         minimum_points: int,
@@ -59,7 +62,7 @@ class GTDatabase:
     ) -> None:
         self.inputs = replace(inputs, camera=None)
         self.classes = source.taxonomy.classes
-        self._source, self._handler, self._on_bad_file = source, handler, on_bad_file
+        self._source, self._reader, self._handler, self._on_bad_file = source, reader, handler, on_bad_file
         self._minimum_points = minimum_points
         found: list[list[tuple[int, int]]] = [[] for _ in self.classes]
         for moment, box, class_index in self._boxes_with_points(moments):
@@ -101,7 +104,7 @@ class GTDatabase:
 
     def _cut_out(self, moment: int) -> dict[int, ObjectCrop]:
         try:
-            (sample,) = self._source.load(moment, (self.inputs,), on_bad_file=self._handler)
+            (sample,) = load_samples(self._reader, moment, (self.inputs,), on_bad_file=self._handler)
             labels = self._source.labels(moment)
         except BadFileError as error:
             self._on_bad_file(error)

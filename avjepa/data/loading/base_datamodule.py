@@ -19,7 +19,9 @@ from avjepa.data.files.images import ImageTransform
 from avjepa.data.files.radar import KEEP_ALL_RETURNS, RadarFilter
 from avjepa.data.loading.batch_loader import ResumableLoader
 from avjepa.data.loading.dataset import MomentDataset
+from avjepa.data.packed.reader import PackedMoments
 from avjepa.data.protocol import DrivingDataset
+from avjepa.data.reading import MomentReader
 from avjepa.data.sampling.class_balance import ClassBalancedOrder
 from avjepa.data.sampling.sampler import BatchOrder, SampleRequest
 from avjepa.data.sensor_inputs import LidarSweeps, RadarSweeps, Sensor, SensorInputs, require_recorded
@@ -43,6 +45,7 @@ class DataModule(pl.LightningDataModule, ABC):
         workers: loading processes per training process.
         seed: of whatever is left to chance.
         steps: batches of the training; ``null`` takes them from the trainer's ``max_steps``, or one pass over the data.
+        cache: folder that ``avjepa pack`` wrote, to read samples from instead of the sensor files; ``null`` for none.
 
     Raises:
         UserError: an option has a value that it cannot have.
@@ -60,6 +63,7 @@ class DataModule(pl.LightningDataModule, ABC):
         workers: int = 2,
         seed: int = 0,
         steps: int | None = None,
+        cache: str | None = None,
     ) -> None:
         super().__init__()
         require_number("data.batch_size", batch_size, at_least=1, at_most=_MOST)
@@ -75,6 +79,7 @@ class DataModule(pl.LightningDataModule, ABC):
         self.workers = workers
         self.seed = seed
         self.steps = steps
+        self.cache = cache
         self.bad_files = BadFileLog()
         self._train_loader: ResumableLoader[Any] | None = None
         self._state: dict[str, int] = {}
@@ -111,8 +116,30 @@ class DataModule(pl.LightningDataModule, ABC):
         return batch.to(device, non_blocking=device.type == "cuda")
 
     @abstractmethod
+    def all_inputs(self) -> tuple[SensorInputs, ...]:
+        """What is loaded of a moment, for each of its views."""
+
+    @abstractmethod
+    def all_moments(self) -> Int64[Array, "moment"]:
+        """What is trained on and evaluated, ascending: what a cache has to hold. ``setup`` comes first."""
+
     def read_sensors(self) -> tuple[Sensor, ...]:
-        """The sensors that samples are made of."""
+        """The sensors that samples are made of; none for a backbone that keeps its maps."""
+        return tuple(dict.fromkeys(sensor for inputs in self.all_inputs() for sensor in inputs.sensors()))
+
+    def reader_of(self, source: DrivingDataset) -> MomentReader:
+        """Where moments are read from: the cache, or the data set itself.
+
+        Raises:
+            UserError: the cache is of another data set, or does not hold what is read of a moment.
+        """
+        return source if self.cache is None else PackedMoments(self.cache, source, self.all_inputs())
+
+    @staticmethod
+    def require_packed(reader: MomentReader, moments: Int64[Array, "moment"]) -> None:
+        """Raise ``UserError`` unless a cache, where one is read, holds all of these moments."""
+        if isinstance(reader, PackedMoments):
+            reader.require(moments)
 
     def fingerprints(self) -> dict[str, str]:
         """Which data this is: the fingerprint of the tables that training reads, by what they hold."""

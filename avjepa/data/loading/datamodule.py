@@ -4,6 +4,9 @@ import contextlib
 import logging
 from typing import Any
 
+from jaxtyping import Int64
+
+from avjepa.data.arrays import Array
 from avjepa.data.augmentation.augment import BEVAugmentation
 from avjepa.data.augmentation.gt_sampling import GTSampling
 from avjepa.data.datasets import open_dataset
@@ -78,9 +81,14 @@ class PretrainDataModule(DataModule):
         self.on_bad_file: OnBadFileOption = on_bad_file
         self.dataset: PretrainDataset | None = None
 
-    def read_sensors(self) -> tuple[Sensor, ...]:
+    def all_inputs(self) -> tuple[SensorInputs, ...]:
         """Those of context and target."""
-        return tuple(dict.fromkeys((*self.context.sensors(), *self.target.sensors())))
+        return self.context, self.target
+
+    def all_moments(self) -> Int64[Array, "moment"]:
+        """Those of the dataset."""
+        assert self.dataset is not None, "setup() comes first"
+        return self.dataset.moments
 
     def setup(self, stage: str | None = None) -> None:
         """Open the dataset. Never opens an annotation table."""
@@ -95,7 +103,9 @@ class PretrainDataModule(DataModule):
             independent_views=self.independent_views,
             on_bad_file=self.on_bad_file,
             bad_files=self.bad_files,
+            reader=self.reader_of(source),
         )
+        self.require_packed(self.dataset.reader, self.dataset.moments)
 
     def train_dataloader(self) -> ResumableLoader[PretrainBatch]:
         """Batches of pairs of views."""
@@ -178,13 +188,21 @@ class DetectionDataModule(DataModule):
         """The data set with the taxonomy's classes, without its annotations."""
         return self.with_channels(open_dataset(self.dataroot, self.version, self.channels, self.taxonomy))
 
-    def read_sensors(self) -> tuple[Sensor, ...]:
-        """Those of the inputs; none for a backbone that keeps its maps."""
-        return self.inputs.sensors()
+    def all_inputs(self) -> tuple[SensorInputs, ...]:
+        """The one view there is."""
+        return (self.inputs,)
+
+    def all_moments(self) -> Int64[Array, "moment"]:
+        """The keyframes of the chosen scenes, and of the splits for validation and evaluation."""
+        assert self.source is not None, "setup() comes first"
+        evaluated = [split for split in (self.validation_split, self.eval_split) if split is not None]
+        scenes = {*self.train_scenes(), *(scene for split in evaluated for scene in self.source.scenes_of(split))}
+        return self.source.moments(sorted(scenes), keyframes_only=True)
 
     def setup(self, stage: str | None = None) -> None:
         """Open the data set; its annotations are opened by the loaders that need them."""
         self.source = self.open()
+        self.reader = self.reader_of(self.source)
         if self.validation_split is not None:
             self.source.scenes_of(self.validation_split)  # an unknown one is an error now, not in mid-training
 
@@ -228,7 +246,9 @@ class DetectionDataModule(DataModule):
             self.on_bad_file,
             bad_files=self.bad_files,
             gt_sampling=self.gt_sampling,
+            reader=self.reader,
         )
+        self.require_packed(self.reader, dataset.moments)
         boxes = self.source.boxes(dataset.moments)
         require_something_to_teach(self.source, dataset.moments, boxes)
         balance = items_by_class(boxes) if self.class_balanced else None
@@ -253,7 +273,9 @@ class DetectionDataModule(DataModule):
             with_labels=with_labels,
             keep_every_keyframe=True,
             bad_files=self.bad_files,
+            reader=self.reader,
         )
+        self.require_packed(self.reader, dataset.moments)
         rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         draws = [SampleRequest(item, item) for item in range(len(dataset))]
         batches = [draws[first : first + self.batch_size] for first in range(0, len(draws), self.batch_size)]

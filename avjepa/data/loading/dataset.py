@@ -13,6 +13,7 @@ from avjepa.data.augmentation.gt_database import GTDatabase
 from avjepa.data.augmentation.gt_sampling import GTSampling
 from avjepa.data.files.bad_files import BadFileLog
 from avjepa.data.protocol import DrivingDataset
+from avjepa.data.reading import MomentReader, load_samples
 from avjepa.data.sample import Sample
 from avjepa.data.sampling.sampler import SampleRequest
 from avjepa.data.sensor_inputs import OnBadFile, SensorInputs, channels_of, stop_at_bad_file
@@ -93,6 +94,7 @@ class PretrainDataset(MomentDataset[tuple[Sample, Sample]]):
         independent_views: whether the target has its own draw of the augmentation.
         on_bad_file: stop with the error, or take another moment.
         bad_files: where skipped files are noted.
+        reader: where the moments are read from; ``None`` for the data set itself.
 
     Only moments that every sensor of both views has recorded count. Raises ``UserError`` if there are none.
     """
@@ -108,12 +110,13 @@ class PretrainDataset(MomentDataset[tuple[Sample, Sample]]):
         independent_views: bool = False,
         on_bad_file: OnBadFileOption = "stop",
         bad_files: BadFileLog | None = None,
+        reader: MomentReader | None = None,
     ) -> None:
         self.context = context
         self.target = context if target is None else target
         self.augmentation = augmentation
         self.independent_views = independent_views
-        self._source = source
+        self.reader = reader or source
         self._handler: OnBadFile = self._leave_out_further_sweeps if on_bad_file == "skip" else stop_at_bad_file
         moments = source.moments(scenes, keyframes_only)
         for sensor in dict.fromkeys((*self.context.sensors(), *self.target.sensors())):
@@ -132,13 +135,13 @@ class PretrainDataset(MomentDataset[tuple[Sample, Sample]]):
 
     def context_of(self, moment: int, draw: SampleRequest) -> Sample:
         """The context of a moment."""
-        (context,) = self._source.load(moment, (self.context,), draw.seed, self._handler)
+        (context,) = load_samples(self.reader, moment, (self.context,), draw.seed, self._handler)
         return context if self.augmentation is None else self.augmentation.applied(context, _CONTEXT_STREAM)
 
     def load(self, moment: int, draw: SampleRequest) -> tuple[Sample, Sample]:
         """Context and target of a moment; one object if both views are equal."""
         inputs = (self.context,) if self.target == self.context else (self.context, self.target)
-        samples = self._source.load(moment, inputs, draw.seed, self._handler)
+        samples = load_samples(self.reader, moment, inputs, draw.seed, self._handler)
         context, target = samples[0], samples[-1]
         if self.augmentation is None:
             return context, target
@@ -180,6 +183,7 @@ class LabelledDataset(MomentDataset[Sample]):
         bad_files: where skipped files are noted.
         gt_sampling: pastes further objects into the LiDAR and the radar, cut out of these very keyframes; for training
             only.
+        reader: where the keyframes are read from; ``None`` for the data set itself.
     """
 
     def __init__(
@@ -193,9 +197,11 @@ class LabelledDataset(MomentDataset[Sample]):
         keep_every_keyframe: bool = False,
         bad_files: BadFileLog | None = None,
         gt_sampling: GTSampling | None = None,
+        reader: MomentReader | None = None,
     ) -> None:
         super().__init__(source.moments(scenes, keyframes_only=True), on_bad_file, bad_files or BadFileLog())
         self._source = source
+        self.reader = reader or source
         self.with_labels = with_labels
         self.inputs = inputs
         self.augmentation = augmentation
@@ -206,6 +212,7 @@ class LabelledDataset(MomentDataset[Sample]):
         if gt_sampling is not None and with_labels:
             self._objects = GTDatabase(
                 source,
+                self.reader,
                 inputs,
                 self.moments,
                 gt_sampling.minimum_points,
@@ -216,7 +223,7 @@ class LabelledDataset(MomentDataset[Sample]):
 
     def load(self, moment: int, draw: SampleRequest) -> Sample:
         """The sample of a keyframe."""
-        (sample,) = self._source.load(moment, (self.inputs,), draw.seed, self._handler)
+        (sample,) = load_samples(self.reader, moment, (self.inputs,), draw.seed, self._handler)
         if self.with_labels:
             sample = replace(sample, labels=self._source.labels(moment))
         if (

@@ -13,22 +13,21 @@ from torch import Tensor
 
 from avjepa.data.arrays import Array
 from avjepa.data.channels import SensorChannels
-from avjepa.data.files.regular import Memory
+from avjepa.data.moment import Moment
 from avjepa.data.nuscenes.annotated_keyframes import annotated_keyframes
 from avjepa.data.nuscenes.annotations import AnnotationIndex
 from avjepa.data.nuscenes.devkit_needs import unfit_for_devkit
 from avjepa.data.nuscenes.index import DatasetIndex
-from avjepa.data.nuscenes.sample_loader import TIME_TOLERANCE, SampleLoader
+from avjepa.data.nuscenes.moment_files import TIME_TOLERANCE, MomentFiles
 from avjepa.data.protocol import AnnotatedKeyframes, BoxSummary
-from avjepa.data.sample import Labels, Sample
+from avjepa.data.reading import load_samples
+from avjepa.data.sample import Labels
 from avjepa.data.sensor_inputs import (
     LidarSweeps,
-    OnBadFile,
     RadarSweeps,
     Sensor,
     SensorInputs,
     channels_of,
-    stop_at_bad_file,
 )
 from avjepa.data.taxonomy import Taxonomy
 from avjepa.geometry.boxes import indices_in_boxes
@@ -45,7 +44,7 @@ class NuScenesDataset:
     def __init__(self, index: DatasetIndex, taxonomy: Taxonomy) -> None:
         self.index = index
         self.taxonomy = taxonomy
-        self._memory = Memory()
+        self._files = MomentFiles(index)
 
     @staticmethod
     def recognises(dataroot: Path, version: str) -> bool:
@@ -152,15 +151,9 @@ class NuScenesDataset:
         """Reference time in microseconds."""
         return int(self.index.record_timestamp[self.index.moment_record[moment]])
 
-    def load(
-        self,
-        moment: int,
-        inputs: Sequence[SensorInputs],
-        seed: int = 0,
-        on_bad_file: OnBadFile = stop_at_bad_file,
-    ) -> tuple[Sample, ...]:
-        """See ``SampleReader``."""
-        return SampleLoader(self.index, on_bad_file, self._memory).load(moment, inputs, seed)
+    def read(self, moment: int, inputs: Sequence[SensorInputs]) -> Moment:
+        """See ``MomentReader``."""
+        return self._files.read(moment, inputs)
 
     # -- labels
 
@@ -180,7 +173,7 @@ class NuScenesDataset:
         if not count_lidar and not count_radar:
             return labels
         inputs = SensorInputs(LidarSweeps() if count_lidar else None, RadarSweeps(1) if count_radar else None)
-        (sample,) = self.load(moment, (inputs,))
+        (sample,) = load_samples(self, moment, (inputs,))
         return replace(
             labels,
             lidar_points=_counted(lidar_points, sample.lidar, labels.boxes),

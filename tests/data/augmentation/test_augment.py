@@ -11,7 +11,8 @@ from avjepa.data.files.images import ImageTransform
 from avjepa.data.files.point_fields import RADAR_FIELDS
 from avjepa.data.nuscenes.annotations import AnnotationIndex
 from avjepa.data.nuscenes.index import DatasetIndex
-from avjepa.data.nuscenes.sample_loader import SampleLoader
+from avjepa.data.nuscenes.moment_files import MomentFiles
+from avjepa.data.reading import load_samples
 from avjepa.data.sample import Sample
 from avjepa.data.sensor_inputs import LidarSweeps, RadarSweeps, SensorInputs
 from avjepa.data.taxonomy import load_taxonomy
@@ -27,7 +28,7 @@ def sample(tiny: Path) -> Sample:
     inputs = SensorInputs(LidarSweeps(3), RadarSweeps(3), ImageTransform(45, 80))
     moment = int(index.moments(keyframes_only=True)[1])
     return replace(
-        SampleLoader(index).load(moment, (inputs,), 5)[0],
+        load_samples(MomentFiles(index), moment, (inputs,), 5)[0],
         labels=AnnotationIndex.open(index, load_taxonomy("nuscenes")).labels(moment),
     )
 

@@ -13,7 +13,8 @@ from pyquaternion import Quaternion
 from avjepa.data.files.images import ImageTransform
 from avjepa.data.nuscenes.annotations import AnnotationIndex
 from avjepa.data.nuscenes.index import DatasetIndex
-from avjepa.data.nuscenes.sample_loader import SampleLoader
+from avjepa.data.nuscenes.moment_files import MomentFiles
+from avjepa.data.reading import load_samples
 from avjepa.data.sensor_inputs import LidarSweeps, SensorInputs
 from avjepa.data.taxonomy import load_taxonomy
 from avjepa.errors import UserError
@@ -118,7 +119,7 @@ def test_real_boxes_hold_their_stored_number_of_points(
     index = DatasetIndex.open(request.getfixturevalue(recording), "v1.0-mini")
     annotations = AnnotationIndex.open(index, load_taxonomy("nuscenes"))
     moment = next(m for m in index.moments(keyframes_only=True) if index.file(int(index.moment_record[m])).exists())
-    sample = SampleLoader(index).load(int(moment), (SensorInputs(lidar=LidarSweeps(1)),))[0]
+    sample = load_samples(MomentFiles(index), int(moment), (SensorInputs(lidar=LidarSweeps(1)),))[0]
     assert sample.lidar is not None
     labels = annotations.labels(int(moment))
     counted = points_in_boxes(sample.lidar[:, :3], labels.boxes).sum(1)
@@ -149,7 +150,7 @@ def test_real_boxes_fall_on_the_pixels_where_the_devkit_draws_them(real_keyframe
     centres = annotations.labels(0).boxes[:, :3]
     tracks = annotations.labels(0).track_ids.tolist()
     row_of = {annotations.instance_token(track): row for row, track in enumerate(tracks)}
-    sample = SampleLoader(index).load(0, (SensorInputs(camera=ImageTransform(900, 1600)),))[0]
+    sample = load_samples(MomentFiles(index), 0, (SensorInputs(camera=ImageTransform(900, 1600)),))[0]
     assert sample.cameras is not None
     # corners of the boxes where they are upright: in the global frame
     corners = apply(inverse(sample.global_from_level), box_corners(torch.from_numpy(annotations.boxes.copy())))

@@ -12,7 +12,7 @@ from avjepa.data.nuscenes.annotations import AnnotationIndex
 from avjepa.data.nuscenes.devkit_needs import unfit_for_devkit
 from avjepa.data.nuscenes.index import DatasetIndex
 from avjepa.data.nuscenes.inspection.report import Finding, Verdict
-from avjepa.data.nuscenes.sample_loader import TIME_TOLERANCE
+from avjepa.data.nuscenes.moment_files import TIME_TOLERANCE
 from avjepa.errors import counted
 
 

@@ -7,15 +7,16 @@ import torch
 from jaxtyping import Float64, Int64
 
 from avjepa.data.arrays import Array
+from avjepa.data.channels import SensorChannels
 from avjepa.data.files.images import ImageTransform
 from avjepa.data.files.lidar import lidar_in_bev, without_vehicle
 from avjepa.data.files.pointfiles import read_lidar, read_radar
 from avjepa.data.files.radar import RadarFilter, radar_in_bev
 from avjepa.data.files.regular import Memory
-from avjepa.data.moment import Moment, SweepKey, SweepStack, all_offsets
+from avjepa.data.moment import BadInput, Moment, SweepKey, SweepStack, all_offsets
 from avjepa.data.nuscenes.index import DatasetIndex
-from avjepa.data.sample import CameraImages, Sample
-from avjepa.data.sensor_inputs import OnBadFile, SensorInputs, stop_at_bad_file
+from avjepa.data.sample import CameraImages
+from avjepa.data.sensor_inputs import Sensor, SensorInputs
 from avjepa.errors import BadFileError
 
 TIME_TOLERANCE = 0.1
@@ -23,97 +24,71 @@ TIME_TOLERANCE = 0.1
 radars at 13 Hz, so that the nearest record is at most .05 s away unless something is missing."""
 
 
-class SampleLoader:
-    """Loads moments of a dataset.
+class MomentFiles:
+    """Reads the moments of a dataset from its files.
 
     Args:
         index: the dataset.
-        on_bad_file: called with every bad file.
-        memory: what files are read into.
     """
 
-    def __init__(
-        self, index: DatasetIndex, on_bad_file: OnBadFile = stop_at_bad_file, memory: Memory | None = None
-    ) -> None:
+    def __init__(self, index: DatasetIndex) -> None:
         self.index = index
-        self.on_bad_file = on_bad_file
-        self._memory = memory or Memory()
+        self._memory = Memory()
 
-    def load(self, moment: int, inputs: Sequence[SensorInputs], seed: int = 0) -> tuple[Sample, ...]:
-        """Samples of a moment, without labels. A file that several of them need is read once.
-
-        Args:
-            moment: number of the moment in the index.
-            inputs: what to load, for each sample.
-            seed: becomes ``Sample.seed``.
-
-        Raises:
-            BadFileError: if ``on_bad_file`` raises it.
-        """
-        read = self.read(moment, inputs)
-        return tuple(read.sample(own, self.index.sensors, seed) for own in inputs)
+    @property
+    def channels(self) -> SensorChannels:
+        """Which channels are read, and as what."""
+        return self.index.sensors
 
     def read(self, moment: int, inputs: Sequence[SensorInputs]) -> Moment:
-        """What the files hold of a moment for some inputs. Raises ``BadFileError`` if ``on_bad_file`` raises it."""
+        """See ``MomentReader``; points and poses are in the level frame of the moment."""
         reference = int(self.index.moment_record[moment])
         lidar = [own.lidar for own in inputs if own.lidar is not None]
         radar = [own.radar for own in inputs if own.radar is not None]
         images = dict.fromkeys(own.camera for own in inputs if own.camera is not None)
+        bad: list[BadInput] = []
         return Moment(
             token=self.index.moment_token(moment),
             scene=self.index.scene_names[self.index.scene_of(reference)],
             timestamp=int(self.index.record_timestamp[reference]),
             global_from_level=self.index.global_from_level(reference),
-            lidar=self._lidar(moment, all_offsets(lidar)) if lidar else None,
+            lidar=self._lidar(moment, all_offsets(lidar), bad) if lidar else None,
             radar={
-                keep: self._radar(moment, all_offsets([own for own in radar if own.keep == keep]), keep)
+                keep: self._radar(moment, all_offsets([own for own in radar if own.keep == keep]), keep, bad)
                 for keep in dict.fromkeys(own.keep for own in radar)
             },
-            cameras={transform: self._cameras(moment, transform) for transform in images},
+            cameras={transform: self._cameras(moment, transform, bad) for transform in images},
+            bad=tuple(bad),
         )
 
-    def _lidar(self, moment: int, offsets: Sequence[int]) -> SweepStack:
+    def _lidar(self, moment: int, offsets: Sequence[int], bad: list[BadInput]) -> SweepStack:
         def read(record: int) -> Array:
             return without_vehicle(read_lidar(self.index.file(record), self._memory))
 
         keys, records = self._recorded(moment, self.index.sensors.lidar, offsets)
-        found, clouds = self._readable(keys, records, read)
+        found, clouds = _readable(keys, records, read, "lidar", bad)
         merged = lidar_in_bev(clouds, *self._chain(records[found], moment))
         return SweepStack(merged, _rows([keys[place] for place in found], clouds))
 
-    def _radar(self, moment: int, offsets: Sequence[int], keep: RadarFilter) -> SweepStack:
+    def _radar(self, moment: int, offsets: Sequence[int], keep: RadarFilter, bad: list[BadInput]) -> SweepStack:
         def read(record: int) -> Array:
             points = read_radar(self.index.file(record))
             return points[keep.keeps(points)]
 
         keys, records = self._recorded(moment, self.index.sensors.radars, offsets)
-        found, clouds = self._readable(keys, records, read)
+        found, clouds = _readable(keys, records, read, "radar", bad)
         merged = radar_in_bev(clouds, *self._chain(records[found], moment))
         return SweepStack(merged, _rows([keys[place] for place in found], clouds))
 
-    def _readable(
-        self, keys: Sequence[SweepKey], records: Int64[Array, "sweep"], read: Callable[[int], Array]
-    ) -> tuple[list[int], list[Array]]:
-        """Which of the sweeps could be read, and their points."""
-        found, clouds = [], []
-        for place, ((_, offset), record) in enumerate(zip(keys, records.tolist(), strict=True)):
-            try:
-                clouds.append(read(record))
-            except BadFileError as error:
-                self.on_bad_file(error, offset == 0)
-            else:
-                found.append(place)
-        return found, clouds
-
-    def _cameras(self, moment: int, transform: ImageTransform) -> CameraImages | None:
-        _, records = self._recorded(moment, self.index.sensors.cameras, (0,))
+    def _cameras(self, moment: int, transform: ImageTransform, bad: list[BadInput]) -> CameraImages | None:
+        keys, records = self._recorded(moment, self.index.sensors.cameras, (0,))
         images, intrinsics, found = [], [], []
         for place, record in enumerate(records.tolist()):
             try:
                 height, width = self.index.record_size[record].tolist()
                 image, here_from_file = transform.read(self.index.file(record), (height, width))
             except BadFileError as error:
-                self.on_bad_file(error, True)
+                bad.append(BadInput("camera", *keys[place], error))
             else:
                 images.append(image)
                 intrinsics.append((here_from_file @ self.index.intrinsic(record)).float())
@@ -121,7 +96,7 @@ class SampleLoader:
         if not found:
             return None
         poses, _ = self._chain(records[found], moment)
-        channels = tuple(self.index.channel_of(record) for record in records[found].tolist())
+        channels = tuple(keys[place][0] for place in found)
         return CameraImages(
             torch.stack(images),
             torch.stack(intrinsics),
@@ -157,3 +132,22 @@ def _rows(keys: Sequence[SweepKey], clouds: Sequence[Array]) -> dict[SweepKey, s
         rows[key] = slice(start, start + len(cloud))
         start += len(cloud)
     return rows
+
+
+def _readable(
+    keys: Sequence[SweepKey],
+    records: Int64[Array, "sweep"],
+    read: Callable[[int], Array],
+    sensor: Sensor,
+    bad: list[BadInput],
+) -> tuple[list[int], list[Array]]:
+    """Which of the sweeps could be read, and their points."""
+    found, clouds = [], []
+    for place, ((channel, offset), record) in enumerate(zip(keys, records.tolist(), strict=True)):
+        try:
+            clouds.append(read(record))
+        except BadFileError as error:
+            bad.append(BadInput(sensor, channel, offset, error))
+        else:
+            found.append(place)
+    return found, clouds

@@ -16,7 +16,8 @@ from avjepa.data.files.point_fields import LIDAR_FIELDS, RADAR_FIELDS
 from avjepa.data.files.pointfiles import RADAR_FILE_FIELDS, read_radar, write_lidar
 from avjepa.data.files.radar import CRN_RADAR_FILTER, DEVKIT_RADAR_FILTER, KEEP_ALL_RETURNS, RadarFilter
 from avjepa.data.nuscenes.index import DatasetIndex
-from avjepa.data.nuscenes.sample_loader import SampleLoader
+from avjepa.data.nuscenes.moment_files import MomentFiles
+from avjepa.data.reading import load_samples
 from avjepa.data.sample import Sample
 from avjepa.data.sensor_inputs import LidarSweeps, RadarSweeps, SensorInputs
 from avjepa.errors import BadFileError, UserError
@@ -27,7 +28,7 @@ from ..conftest import TARGET_START, TARGET_VELOCITY, VERSION, ego_pose, landmar
 def load(root: Path, token: str, inputs: SensorInputs, version: str = VERSION) -> Sample:
     index = DatasetIndex.open(root, version)
     moment = next(m for m in range(len(index)) if index.moment_token(m) == token)
-    return SampleLoader(index).load(moment, (inputs,))[0]
+    return load_samples(MomentFiles(index), moment, (inputs,))[0]
 
 
 def heading_of(rotation: Quaternion) -> Quaternion:
@@ -277,10 +278,10 @@ def test_sample_of_a_keyframe_and_of_a_sweep(tiny: Path) -> None:
 def test_missing_sensor_is_none(tiny: Path, real_keyframe: Path) -> None:
     index = DatasetIndex.open(real_keyframe, "v1.0-mini")
     inputs = SensorInputs(LidarSweeps(), RadarSweeps(6), ImageTransform(256, 704))
-    sample = SampleLoader(index).load(0, (inputs,))[0]
+    sample = load_samples(MomentFiles(index), 0, (inputs,))[0]
     assert sample.radar is not None and len(sample.radar) == 74  # RADAR_FRONT alone
     assert sample.cameras is not None and len(sample.cameras.channels) == 6
-    other = SampleLoader(DatasetIndex.open(tiny, VERSION)).load(0, (SensorInputs(lidar=LidarSweeps()),))[0]
+    other = load_samples(MomentFiles(DatasetIndex.open(tiny, VERSION)), 0, (SensorInputs(lidar=LidarSweeps()),))[0]
     assert other.radar is None and other.cameras is None
 
 
@@ -296,12 +297,12 @@ def test_views_of_a_moment_are_what_each_alone_is_and_every_file_is_read_once(
         SensorInputs(LidarSweeps(2, **more), RadarSweeps(2, **more), camera),
         SensorInputs(radar=RadarSweeps(1, keep=RadarFilter(dynamic_properties=(1, 3)))),
     )
-    alone = [SampleLoader(index).load(moment, (own,), seed=3)[0] for own in inputs]
+    alone = [load_samples(MomentFiles(index), moment, (own,), seed=3)[0] for own in inputs]
     opened: list[str] = []
     monkeypatch.setattr(
         DatasetIndex, "file", lambda self, record, file=DatasetIndex.file: opened.append(record) or file(self, record)
     )
-    together = SampleLoader(index).load(moment, inputs, seed=3)
+    together = load_samples(MomentFiles(index), moment, inputs, seed=3)
     filtered = 2  # the reference sweep of each radar is read again for the other filter
     assert len(opened) == len(set(opened)) + filtered
     for one, other in zip(alone, together, strict=True):

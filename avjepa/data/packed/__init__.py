@@ -1,0 +1,1 @@
+"""A cache of moments: what trainings read of a data set, in a few large files."""
