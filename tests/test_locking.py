@@ -114,7 +114,7 @@ def test_folders_that_were_created_for_nothing_are_removed_again(tmp_path: Path)
 def test_a_folder_that_cannot_be_made_is_named_as_it_was_given(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with (
-        pytest.raises(UserError, match="file/below/it: cannot be made .*choose another folder"),
+        pytest.raises(UserError, match=r"file/below/it: cannot be made .*choose another folder"),
         locked(tmp_path / "file" / "below" / "it"),
     ):
         pass

@@ -117,11 +117,13 @@ def prepared(
     from avjepa.provenance import hardware
     from avjepa.study.store import Store
     from avjepa.study.worker import Worker
+    from avjepa.training.allocator import keep_freed_memory
     from avjepa.training.console import quiet_lightning, status
     from avjepa.training.devices import device_of_slot, trainer_options
 
     torch.set_num_threads(threads)
     quiet_lightning()
+    keep_freed_memory()
     read = StudyConfig.read(config)
     finetuning = read.finetuning()
     device = device_of_slot(slot, finetuning.get("trainer", {}).get("accelerator", "auto"))

@@ -32,6 +32,7 @@ from avjepa.files import remove_leftovers, write_text
 from avjepa.locking import locked
 from avjepa.provenance import provenance
 from avjepa.ranges import require_number
+from avjepa.training.allocator import keep_freed_memory
 from avjepa.training.checkpoint_contents import require_same_model
 from avjepa.training.checkpoints import LAST, last_checkpoint, load_checkpoint
 from avjepa.training.console import quiet_lightning, status
@@ -96,6 +97,7 @@ class TrainingCLI(LightningCLI):
         self.restored = Restored()
         self._provenance: dict[str, Any] | None = None
         quiet_lightning()
+        keep_freed_memory()
         bound_yaml()
         try:
             super().__init__(

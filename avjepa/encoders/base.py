@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from avjepa.bundle.rebuildable import Rebuildable
@@ -15,6 +15,25 @@ from avjepa.errors import UserError
 from avjepa.geometry.grid import BEVGrid
 
 
+class CellFeatures(ABC):
+    """Features of the cells of a token grid that are worked out for those cells alone that somebody wants."""
+
+    @abstractmethod
+    def at(self, cells: Int64[Tensor, "cell"]) -> Float[Tensor, "cell channel"]:
+        """The features of some cells, each given once by its position in the flattened (batch, y, x) grid."""
+
+
+@dataclass(frozen=True)
+class DenseFeatures(CellFeatures):
+    """Features that are there for every cell."""
+
+    map: Float[Tensor, "batch channel y x"]
+
+    def at(self, cells: Int64[Tensor, "cell"]) -> Float[Tensor, "cell channel"]:
+        """See ``CellFeatures.at``."""
+        return self.map.permute(0, 2, 3, 1).flatten(0, 2).index_select(0, cells)
+
+
 @dataclass(frozen=True)
 class BEVMap:
     """Features on the token grid."""
@@ -22,7 +41,7 @@ class BEVMap:
     features: Float[Tensor, "batch channel y x"]
     observed: Bool[Tensor, "batch y x"]
     """Cells about which the sensor said something: a point fell in (LiDAR, radar), a camera sees the cell's column."""
-    intermediate_features: tuple[Float[Tensor, "batch _ y x"], ...] = ()
+    intermediate_features: tuple[CellFeatures, ...] = ()
     """Intermediate depths of the encoder brought onto the token grid, shallow to deep, ``features`` not included."""
 
 
@@ -58,10 +77,39 @@ class BEVBackbone(Rebuildable, ABC):
         return {"token_grid": self.token_grid, "out_channels": self.out_channels}
 
 
+class Tokens(ABC):
+    """What an encoder makes of a batch before any weight comes into play, and what of it can be hidden.
+
+    Points with the voxel or the cell that they fall into; images with the cells that their patches see. Worked out once
+    for a batch, it answers which cells were observed, and is encoded with a part of it hidden.
+
+    Attributes:
+        observed: ``BEVMap.observed`` of these tokens.
+    """
+
+    observed: Bool[Tensor, "batch y x"]
+
+    @abstractmethod
+    def without(self, share: float) -> "Tokens":
+        """What is left without a share of the raw input (points, patches), removed at random.
+
+        Draws per sample from ``Batch.seeds``.
+        """
+
+    def realisable_mask(self, wanted: Bool[Tensor, "batch y x"]) -> Bool[Tensor, "batch y x"]:
+        """The cells to hide when ``wanted`` is the mask that was drawn: those that this sensor can lose.
+
+        Points fall into one cell each, so by default the mask itself. A pixel sees many cells: a camera answers with
+        the cells that lose their view when it gives up the pixels that see mostly wanted cells. An objective asks once
+        per mask, before it hides the answer and computes its loss there; the answer may hold no cell at all.
+        """
+        return wanted
+
+
 class SensorEncoder(BEVBackbone):
     """A backbone that reads one sensor and can be masked: what is pre-trained.
 
-    A subclass reads its own sensor from the batch and nothing else.
+    A subclass reads its own sensor from the batch and nothing else. It says what its tokens are, and encodes its own.
 
     Attributes:
         intermediate_channels: channels of each of ``BEVMap.intermediate_features``.
@@ -69,23 +117,20 @@ class SensorEncoder(BEVBackbone):
 
     intermediate_channels: tuple[int, ...]
 
-    @abstractmethod
     def forward(self, batch: Batch, masked: Bool[Tensor, "batch y x"] | None = None) -> BEVMap:
-        """Encode; with ``masked``, as if the sensor had not seen those cells of the token grid.
+        """Encode a batch; with ``masked``, as if the sensor had not seen those cells of the token grid."""
+        return self.encode(self.tokenise(batch), masked)
+
+    @abstractmethod
+    def tokenise(self, batch: Batch) -> Tokens:
+        """The tokens of a batch, which depend on no weight. A batch without the sensor raises ``UserError``."""
+
+    @abstractmethod
+    def encode(self, tokens: Tokens, masked: Bool[Tensor, "batch y x"] | None = None) -> BEVMap:
+        """Encode tokens of this encoder, or of one with the same arguments; with ``masked``, without those cells.
 
         What is hidden is removed from the raw input, so no part of it can reach the output; in the result hidden
         cells are not ``observed``.
-        """
-
-    @abstractmethod
-    def observed(self, batch: Batch) -> Bool[Tensor, "batch y x"]:
-        """``BEVMap.observed`` of the full input, without running the network."""
-
-    @abstractmethod
-    def drop_input(self, batch: Batch, share: float) -> Batch:
-        """The batch with a share of this sensor's raw input (points, patches) removed at random.
-
-        Draws per sample from ``batch.seeds``.
         """
 
     def reconstruction_target(self) -> ReconstructionTarget:
@@ -98,12 +143,3 @@ class SensorEncoder(BEVBackbone):
             f"{type(self).__name__}: does not say what there is to reconstruct in a cell; implement "
             "reconstruction_target() or name a reconstruction_target in the objective"
         )
-
-    def realisable_mask(self, batch: Batch, wanted: Bool[Tensor, "batch y x"]) -> Bool[Tensor, "batch y x"]:
-        """The cells to hide when ``wanted`` is the mask that was drawn: those that this sensor can lose.
-
-        Points fall into one cell each, so by default the mask itself. A pixel sees many cells: a camera answers with
-        the cells that lose their view when it gives up the pixels that see mostly wanted cells. An objective asks once
-        per mask, before it hides the answer and computes its loss there; the answer may hold no cell at all.
-        """
-        return wanted

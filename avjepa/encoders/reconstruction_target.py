@@ -19,7 +19,7 @@ from avjepa.geometry.grid import BEVGrid
 class Content:
     """The content of every cell."""
 
-    values: Float[Tensor, "batch value y x"]
+    values: Float[Tensor, "batch y x value"]
     occupied: Bool[Tensor, "batch y x"]
     """Cells in which there is something."""
     valid: Bool[Tensor, "batch y x"]
@@ -40,8 +40,13 @@ class ReconstructionTarget(ABC):
         """The content of every cell of the grid, without labels."""
 
     @abstractmethod
-    def distance(self, prediction: Float[Tensor, "batch channel y x"], content: Content) -> Float[Tensor, "batch y x"]:
-        """How far a prediction is from the content, in fp32."""
+    def distance(
+        self,
+        prediction: Float[Tensor, "cell channel"],
+        values: Float[Tensor, "cell value"],
+        occupied: Bool[Tensor, "cell"],
+    ) -> Float[Tensor, "cell"]:
+        """How far predictions for some cells are from their content, in fp32."""
 
 
 class PillarPoints(ReconstructionTarget):
@@ -102,15 +107,19 @@ class PillarPoints(ReconstructionTarget):
         summary = torch.stack((number.float().log1p(), total / number.clamp(min=1), highest), dim=1)
         values = torch.cat(((counts > 0).float(), summary), dim=1).view(size, rows, columns, self.channels)
         valid = points.present[:, None, None].expand(size, rows, columns)
-        return Content(values.permute(0, 3, 1, 2), (number > 0).view(size, rows, columns), valid)
+        return Content(values, (number > 0).view(size, rows, columns), valid)
 
-    def distance(self, prediction: Float[Tensor, "batch channel y x"], content: Content) -> Float[Tensor, "batch y x"]:
+    def distance(
+        self,
+        prediction: Float[Tensor, "cell channel"],
+        values: Float[Tensor, "cell value"],
+        occupied: Bool[Tensor, "cell"],
+    ) -> Float[Tensor, "cell"]:
         """Cross-entropy of the bins plus the weighted distances of density and heights."""
         bins = self.height_bins
-        values = content.values
         occupancy = functional.binary_cross_entropy_with_logits(
             prediction[:, :bins], values[:, :bins], reduction="none"
         ).mean(1)
         rest = functional.smooth_l1_loss(prediction[:, bins:], values[:, bins:], reduction="none", beta=0.1)
-        heights = rest[:, 1:].mean(1) * content.occupied
+        heights = rest[:, 1:].mean(1) * occupied
         return occupancy + self.density_weight * rest[:, 0] + self.height_weight * heights

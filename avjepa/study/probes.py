@@ -33,10 +33,11 @@ def backbone_measures(encoder: SensorEncoder, batches: BatchLoader[Batch]) -> di
     precisions, chances = [], []
     for batch in batches:
         batch = batch.to(device)
-        occupied = encoder.observed(batch)
-        masked = masks.sample(occupied, batch.seeds, encoder.token_grid, batch.bev_from_level[:, :2, 3])
-        masked = encoder.realisable_mask(batch, masked)
-        features: Tensor = encoder(batch, masked).features.float()
+        tokens = encoder.tokenise(batch)
+        occupied = tokens.observed
+        drawn = masks.sample(occupied, batch.seeds, encoder.token_grid, batch.bev_from_level[:, :2, 3])
+        masked = tokens.realisable_mask(drawn)
+        features: Tensor = encoder.encode(tokens, masked).features.float()
         queue.push(cells_of(features, occupied & ~masked, PER_BATCH))
         answers = cells_of(occupied[:, None].float(), masked)[:, 0] > 0
         precisions.append(probe.learn(cells_of(features, masked), answers))

@@ -17,7 +17,7 @@ from avjepa.bundle.construction import architecture
 from avjepa.bundle.files import load_bundled_weights, save_bundle
 from avjepa.bundle.weights import load_strictly, state_hash
 from avjepa.data.sample import Batch
-from avjepa.encoders.base import BEVMap, SensorEncoder
+from avjepa.encoders.base import BEVMap, SensorEncoder, Tokens
 from avjepa.encoders.bundled import load_encoder, read_backbone_manifest
 from avjepa.errors import UserError
 from avjepa.geometry.grid import BEVGrid
@@ -55,13 +55,10 @@ class ToyEncoder(SensorEncoder):
     def bundle_arguments(self) -> dict[str, object]:
         return super().bundle_arguments() | {"weights": None}
 
-    def forward(self, batch: Batch, masked: Bool[Tensor, "batch y x"] | None = None) -> BEVMap:
+    def tokenise(self, batch: Batch) -> Tokens:
         raise NotImplementedError
 
-    def observed(self, batch: Batch) -> Bool[Tensor, "batch y x"]:
-        raise NotImplementedError
-
-    def drop_input(self, batch: Batch, input_dropout: float) -> Batch:
+    def encode(self, tokens: Tokens, masked: Bool[Tensor, "batch y x"] | None = None) -> BEVMap:
         raise NotImplementedError
 
 

@@ -11,13 +11,14 @@ from torch import Tensor, nn
 
 from avjepa.data.sample import Batch, Labels, Points
 from avjepa.data.taxonomy import ClassGroup, load_taxonomy
-from avjepa.encoders.base import BEVMap, SensorEncoder
+from avjepa.encoders.base import BEVMap, SensorEncoder, Tokens
 from avjepa.evaluate.detection import DetectionTask
 from avjepa.finetune.lightning_model import FinetuneModule
 from avjepa.geometry.grid import BEVGrid
 from avjepa.heads.base import Head
 from avjepa.heads.detection.center_point import CenterPointOptions
 from avjepa.model.neck import SecondFPNOptions
+from tests.batch_tokens import BatchTokens
 
 GRID = BEVGrid(-8.0, 8.0, -5.0, 6.0, 1.0)  # 11 rows, 16 columns
 CARS = replace(load_taxonomy("nuscenes"), groups=(ClassGroup(("car",), 2.0),))
@@ -40,14 +41,12 @@ class CountingEncoder(SensorEncoder):
         at = (batch.lidar.batch_index[inside], torch.zeros_like(cell[inside, 0]), cell[inside, 0], cell[inside, 1])
         return counts.index_put(at, torch.ones(int(inside.sum())), accumulate=True)
 
-    def forward(self, batch: Batch, masked: Bool[Tensor, "batch y x"] | None = None) -> BEVMap:
-        return BEVMap(self.layers(self.counts(batch)), self.observed(batch))
+    def tokenise(self, batch: Batch) -> BatchTokens:
+        return BatchTokens(batch, lambda b: self.counts(b)[:, 0] > 0)
 
-    def observed(self, batch: Batch) -> Bool[Tensor, "batch y x"]:
-        return self.counts(batch)[:, 0] > 0
-
-    def drop_input(self, batch: Batch, input_dropout: float) -> Batch:
-        raise NotImplementedError
+    def encode(self, tokens: Tokens, masked: Bool[Tensor, "batch y x"] | None = None) -> BEVMap:
+        assert isinstance(tokens, BatchTokens)
+        return BEVMap(self.layers(self.counts(tokens.batch)), tokens.observed)
 
 
 class CountHead(Head[Tensor]):

@@ -15,7 +15,7 @@ from avjepa.bundle.construction import build
 from avjepa.bundle.files import save_bundle
 from avjepa.data.loading.datamodule import PretrainDataModule
 from avjepa.data.sample import Batch, PretrainBatch
-from avjepa.encoders.base import BEVMap, SensorEncoder
+from avjepa.encoders.base import BEVMap, SensorEncoder, Tokens
 from avjepa.encoders.bundled import load_encoder
 from avjepa.encoders.reconstruction_target import PillarPoints, ReconstructionTarget
 from avjepa.errors import UserError
@@ -25,6 +25,7 @@ from avjepa.pretrain.objectives import jepa
 from avjepa.pretrain.objectives.jepa import JEPA
 from avjepa.pretrain.objectives.predictor import PredictorOptions
 from avjepa.pretrain.objectives.targets import FrozenTargetOptions
+from tests.batch_tokens import BatchTokens
 from tests.data.conftest import VERSION, tiny
 
 __all__ = ["tiny"]
@@ -42,7 +43,12 @@ class DepthImageEncoder(SensorEncoder):
         self.along_azimuth = nn.Conv1d(2, out_channels, 5, padding=2, padding_mode="circular")
         self.over_ground = nn.Conv2d(out_channels, out_channels, 3, padding=1)
 
-    def forward(self, batch: Batch, masked: Bool[Tensor, "batch y x"] | None = None) -> BEVMap:
+    def tokenise(self, batch: Batch) -> BatchTokens:
+        return BatchTokens(batch, self._observed)
+
+    def encode(self, tokens: Tokens, masked: Bool[Tensor, "batch y x"] | None = None) -> BEVMap:
+        assert isinstance(tokens, BatchTokens)
+        batch = tokens.batch
         depth, direction = self._image(batch, masked)
         seen = depth < math.inf
         pixels = torch.stack((torch.where(seen, 1 / depth.clamp(min=1), 0.0), seen.float()), dim=1)
@@ -58,12 +64,9 @@ class DepthImageEncoder(SensorEncoder):
         occupied[sample, row, column] = True
         return BEVMap(self.over_ground(canvas), occupied)
 
-    def observed(self, batch: Batch) -> Bool[Tensor, "batch y x"]:
+    def _observed(self, batch: Batch) -> Bool[Tensor, "batch y x"]:
         with torch.no_grad():
             return self(batch).observed
-
-    def drop_input(self, batch: Batch, input_dropout: float) -> Batch:
-        return batch
 
     def reconstruction_target(self) -> ReconstructionTarget:
         return PillarPoints("lidar")

@@ -18,13 +18,14 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from avjepa.data.sample import Batch, Points, PretrainBatch
-from avjepa.encoders.base import BEVMap, SensorEncoder
+from avjepa.encoders.base import BEVMap, SensorEncoder, Tokens
 from avjepa.geometry.grid import BEVGrid
 from avjepa.pretrain.lightning_model import PretrainModule
 from avjepa.pretrain.objectives.objective import Embeddings, Objective, ObjectiveOutput
 from avjepa.training.checkpoints import last_checkpoint
 from avjepa.training.console import quiet_lightning
 from avjepa.training.defaults import default_callbacks, default_loggers, default_plugins
+from tests.batch_tokens import BatchTokens
 
 GRID = BEVGrid(-4.0, 4.0, -3.0, 3.0, 1.0)
 SAMPLES = 12
@@ -69,17 +70,15 @@ class ToyEncoder(SensorEncoder):
         place = (batch.lidar.batch_index[inside], cell[inside, 0], cell[inside, 1])
         return counts.index_put(place, torch.ones((), device=counts.device), accumulate=True)
 
-    def forward(self, batch: Batch, masked: Bool[Tensor, "batch y x"] | None = None) -> BEVMap:
-        counts = self.count(batch)
+    def tokenise(self, batch: Batch) -> BatchTokens:
+        return BatchTokens(batch, lambda b: self.count(b) > 0)
+
+    def encode(self, tokens: Tokens, masked: Bool[Tensor, "batch y x"] | None = None) -> BEVMap:
+        assert isinstance(tokens, BatchTokens)
+        counts = self.count(tokens.batch)
         if masked is not None:
             counts = counts.masked_fill(masked, 0.0)
         return BEVMap(self.dropout(self.norm(self.convolution(counts[:, None]))), counts > 0)
-
-    def observed(self, batch: Batch) -> Bool[Tensor, "batch y x"]:
-        return self.count(batch) > 0
-
-    def drop_input(self, batch: Batch, input_dropout: float) -> Batch:
-        return batch
 
 
 class ToyObjective(Objective):
@@ -104,7 +103,7 @@ class ToyObjective(Objective):
         error = (prediction - target).square().mean(1)
         loss = ((error * masked).sum((1, 2)) / masked.sum((1, 2))).mean()
         predicted, wanted = (x.detach().permute(0, 2, 3, 1)[masked] for x in (prediction, target))
-        occupied = self.encoder.observed(batch.context)
+        occupied = self.encoder.tokenise(batch.context).observed
         embeddings = Embeddings(context.features.detach(), masked, occupied, masked, predicted, wanted)
         return ObjectiveOutput(loss, {"prediction": loss.detach()}, embeddings)
 

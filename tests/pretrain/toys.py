@@ -12,9 +12,10 @@ from jaxtyping import Bool
 from torch import Tensor, nn
 
 from avjepa.data.sample import Batch, Points, PretrainBatch
-from avjepa.encoders.base import BEVMap, SensorEncoder
+from avjepa.encoders.base import BEVMap, DenseFeatures, SensorEncoder, Tokens
 from avjepa.encoders.reconstruction_target import PillarPoints
 from avjepa.geometry.grid import BEVGrid
+from tests.batch_tokens import BatchTokens
 
 GRID = BEVGrid(-10.0, 14.0, -8.0, 8.0, 1.0)  # 16 rows and 24 columns, the sensor off centre: swapped axes show
 
@@ -83,17 +84,18 @@ class ToyEncoder(SensorEncoder):
         image[:, 1] = height.view_as(image[:, 1])
         return image
 
-    def forward(self, batch: Batch, masked: Bool[Tensor, "batch y x"] | None = None) -> BEVMap:
-        image = self.image(batch)
+    def tokenise(self, batch: Batch) -> BatchTokens:
+        return BatchTokens(batch, lambda b: self.image(b)[:, 0] > 0, self.dropped)
+
+    def encode(self, tokens: Tokens, masked: Bool[Tensor, "batch y x"] | None = None) -> BEVMap:
+        assert isinstance(tokens, BatchTokens)
+        image = self.image(tokens.batch)
         if masked is not None:
             image = image.masked_fill(masked[:, None], 0.0)
         level = self.stem(image)
-        return BEVMap(self.body(level), image[:, 0] > 0, (level,))
+        return BEVMap(self.body(level), image[:, 0] > 0, (DenseFeatures(level),))
 
-    def observed(self, batch: Batch) -> Bool[Tensor, "batch y x"]:
-        return self.image(batch)[:, 0] > 0
-
-    def drop_input(self, batch: Batch, input_dropout: float) -> Batch:
+    def dropped(self, batch: Batch, input_dropout: float) -> Batch:
         assert batch.lidar is not None
         keep = []
         for sample, seed in enumerate(batch.seeds.tolist()):

@@ -37,7 +37,7 @@ def whole(encoder: CameraEncoder, batch: Batch, options: Any) -> list[tuple[Any,
     half = torch.rand(len(batch), 16, 16, device=options.device) < 0.5
     rows, columns = encoder.token_grid.shape
     wanted = torch.nn.functional.interpolate(half[:, None].float(), size=(rows, columns))[:, 0].bool()
-    masked = encoder.realisable_mask(batch, wanted)
+    masked = encoder.tokenise(batch).realisable_mask(wanted)
     table = []
     for mixed, mask in ((False, None), (True, None), (False, masked)):
 
@@ -67,7 +67,7 @@ def parts(encoder: CameraEncoder, batch: Batch, options: Any) -> list[tuple[Any,
     def row(name: str, run: Any) -> tuple[Any, ...]:
         return timed(f"  {name}", run, len(batch), options.device, options.repeats)
 
-    views = measure(lambda: encoder.observed(batch), options.device, repeats=options.repeats)
+    views = measure(lambda: encoder.tokenise(batch).observed, options.device, repeats=options.repeats)
     return [
         ("  which patches see which cells", views.milliseconds / len(batch), "", "", views.peak_mib),
         row("image backbone", lambda: backbone(images)[-1]),

@@ -64,9 +64,9 @@ def whole(encoder: LidarEncoder, batch: Batch, options: Any) -> list[tuple[Any, 
 
 def parts(encoder: LidarEncoder, batch: Batch, options: Any) -> list[tuple[Any, ...]]:
     """Each sparse stage from new sites on, so with its search for neighbours."""
-    assert batch.lidar is not None
     rows = []
-    x = voxelised(batch.lidar, encoder.voxel_grid)
+    tokens = encoder.tokenise(batch)
+    x = voxelised(tokens.points, tokens.voxel, tokens.visible(None), encoder.voxel_grid)
     for index, stage in enumerate(encoder.stages):
         rows.append(timed(
             f"  sparse stage {index + 1}, {len(x.indices) // options.batch_size:,} sites/sample",

@@ -42,16 +42,17 @@ def parts(cli: PretrainCLI, device: torch.device, precision: str) -> tuple[objec
     encoder, view = objective.encoder, batch.context
     mixed = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16-mixed")
 
+    tokens = encoder.tokenise(view)
+
     def masks() -> torch.Tensor:
-        seen = encoder.observed(view)
-        drawn = objective.masks.sample(seen, view.seeds, encoder.token_grid, view.bev_from_level[:, :2, 3])
-        return encoder.realisable_mask(view, drawn)
+        drawn = objective.masks.sample(tokens.observed, view.seeds, encoder.token_grid, view.bev_from_level[:, :2, 3])
+        return tokens.realisable_mask(drawn)
 
     masked = masks()
 
     def context() -> None:
         with mixed:
-            encoder(encoder.drop_input(view, objective.input_dropout), masked)
+            encoder.encode(tokens.without(objective.input_dropout), masked)
 
     def target() -> None:
         with mixed:

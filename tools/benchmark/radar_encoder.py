@@ -37,7 +37,7 @@ def rows(encoder: RadarEncoder, options: Any) -> list[tuple[Any, ...]]:
         name = f"whole encoder, {'bf16-mixed' if mixed else 'fp32'}"
         table.append(timed(name, run, options.batch_size, options.device, options.repeats))
     with torch.no_grad():
-        pillars = encoder(batch).intermediate_features[0]
+        pillars = encoder(batch).intermediate_features[0].map
     pillars.requires_grad_()
     table.append(timed(
         "  dense network", lambda: encoder.bev(pillars)[1], options.batch_size, options.device, options.repeats

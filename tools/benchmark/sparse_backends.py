@@ -49,7 +49,9 @@ def main() -> None:
     backends = [b for b in ON_CUDA if b.is_available() and (b is not TRITON or options.device.type == "cuda")]
     rows = []
     for size, height in ((0.2, 0.25), (0.1, 0.2)):
-        sites = voxelised(points, VoxelGrid(BEVGrid(-51.2, 51.2, -51.2, 51.2, size), -3.0, 5.0, height))
+        grid = VoxelGrid(BEVGrid(-51.2, 51.2, -51.2, 51.2, size), -3.0, 5.0, height)
+        voxel, inside = grid.places_of(points)
+        sites = voxelised(points, voxel, inside.nonzero()[:, 0], grid)
         voxel = f"{size} m, {len(sites.indices) // options.batch_size:,} a sample"
         for name, layer in LAYERS:
             layer = layer.to(options.device)

@@ -1,14 +1,13 @@
 """Camera encoder: image backbone, feature pyramid, lift, dense BEV network."""
 
-from dataclasses import replace
 from typing import Any
 
 import torch
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool
 from torch import Tensor
 
 from avjepa.data.sample import Batch, Cameras
-from avjepa.encoders.base import BEVMap, SensorEncoder
+from avjepa.encoders.base import BEVMap, DenseFeatures, SensorEncoder, Tokens
 from avjepa.encoders.blocks import BEVUNet, ConvNormReLU
 from avjepa.encoders.camera.feature_pyramid import FeaturePyramid
 from avjepa.encoders.camera.geometry import PatchViews
@@ -16,14 +15,12 @@ from avjepa.encoders.camera.image_backbone import IMAGENET_MEAN, ImageBackbone, 
 from avjepa.encoders.camera.lift import ImageFeatures
 from avjepa.encoders.camera.lift_bilinear import BilinearLiftOptions
 from avjepa.encoders.camera.lift_depth import DepthLiftOptions
-from avjepa.encoders.camera.patch_masks import MaskCells, MaskPatches, seeded
+from avjepa.encoders.camera.patch_masks import MaskCells, MaskPatches
 from avjepa.encoders.camera.pillar_pixels import PillarPixels
+from avjepa.encoders.camera.tokens import CameraTokens
 from avjepa.errors import UserError
-from avjepa.geometry.device import constant
 from avjepa.geometry.grid import BEVGrid
 from avjepa.ranges import require_number, require_numbers, require_range
-
-_THINNING_STREAM = 0x63616D657261  # keeps these draws apart from the masks, which use the same seeds
 
 
 class CameraEncoder(SensorEncoder):
@@ -35,7 +32,7 @@ class CameraEncoder(SensorEncoder):
 
     **Hidden** cells take with them every image patch that sees any part of their columns: a pixel sees many cells, so
     others lose their view, too. A cell is no longer occupied when it is hidden itself or all patches that see it are.
-    Use ``realisable_mask`` to turn a wish into cells that can be hidden without blanking everything.
+    Use ``Tokens.realisable_mask`` to turn a wish into cells that can be hidden without blanking everything.
 
     ``BEVMap.intermediate_features`` are the lifted features, height folded into channels and mixed, and the first depth
     of the dense network.
@@ -49,7 +46,7 @@ class CameraEncoder(SensorEncoder):
         bev_blocks: residual blocks at each depth of the dense network.
         out_channels: channels of the output.
         column: lowest and highest point in metres that counts as a cell's content.
-        hiding: how a mask of cells becomes one of patches and back (``realisable_mask``).
+        hiding: how a mask of cells becomes one of patches and back (``Tokens.realisable_mask``).
     """
 
     def __init__(
@@ -84,12 +81,19 @@ class CameraEncoder(SensorEncoder):
         self.mix_heights = ConvNormReLU(self.lift.out_channels, bev_channels[0], kernel=1)
         self.bev = BEVUNet(bev_channels[0], out_channels, bev_channels, bev_blocks)
 
-    def forward(self, batch: Batch, masked: Bool[Tensor, "batch y x"] | None = None) -> BEVMap:
-        """See ``SensorEncoder.forward``."""
-        cameras = _cameras_of(batch)
-        views = self._views(cameras)
+    @torch.no_grad()
+    def tokenise(self, batch: Batch) -> CameraTokens:
+        """See ``SensorEncoder.tokenise``."""
+        cameras, patch = _cameras_of(batch), self.backbone.patch
+        views = PatchViews.of(cameras, self.token_grid, self.column, patch)
+        return CameraTokens(cameras, batch.seeds, views, patch, self.hiding, tuple(IMAGENET_MEAN))
+
+    def encode(self, tokens: Tokens, masked: Bool[Tensor, "batch y x"] | None = None) -> BEVMap:
+        """See ``SensorEncoder.encode``."""
+        assert isinstance(tokens, CameraTokens)
+        cameras, views = tokens.cameras, tokens.views
         if masked is None:
-            patches, occupied = None, views.cells_seen()
+            patches, occupied = None, tokens.observed
         else:
             patches = views.cells_per_patch(masked) > 0
             occupied = views.cells_seen(patches) & ~masked
@@ -103,41 +107,11 @@ class CameraEncoder(SensorEncoder):
         )
         lifted = self.mix_heights(self.lift(features))
         first, out = self.bev(lifted)
-        return BEVMap(out.float(), occupied, (lifted.float(), first.float()))
-
-    def observed(self, batch: Batch) -> Bool[Tensor, "batch y x"]:
-        """See ``SensorEncoder.observed``."""
-        return self._views(_cameras_of(batch)).cells_seen()
-
-    @torch.no_grad()
-    def realisable_mask(self, batch: Batch, wanted: Bool[Tensor, "batch y x"]) -> Bool[Tensor, "batch y x"]:
-        """See ``SensorEncoder.realisable_mask``: the cells that lose their view when patches are hidden as ``hiding``
-        says, and the wanted ones that no camera sees. Hiding them hides no patch beyond those."""
-        views = self._views(_cameras_of(batch))
-        patches = self.hiding.patches(views, wanted, batch.seeds)
-        seen = views.cells_seen()
-        return torch.where(seen, ~views.cells_seen(patches), wanted)
+        return BEVMap(out, occupied, (DenseFeatures(lifted), DenseFeatures(first)))
 
     def reconstruction_target(self) -> PillarPixels:
         """See ``SensorEncoder.reconstruction_target``: the pixels that look at a cell's column, which masking hides."""
         return PillarPixels(*self.column)
-
-    @torch.no_grad()
-    def drop_input(self, batch: Batch, share: float) -> Batch:
-        """See ``SensorEncoder.drop_input``: patches of every image take the mean colour."""
-        cameras = _cameras_of(batch)
-        patch = self.backbone.patch
-        views, (height, width) = cameras.images.shape[1], cameras.images.shape[-2:]
-        shape = (views, -(-height // patch), -(-width // patch))
-        dropped = torch.stack(
-            [torch.rand(shape, generator=seeded(seed, _THINNING_STREAM)) < share for seed in batch.seeds.tolist()]
-        )
-        pixels = dropped.repeat_interleave(patch, 2).repeat_interleave(patch, 3)[..., :height, :width]
-        colour = constant(tuple(IMAGENET_MEAN), torch.float32, cameras.images.device).mul(255).round().to(torch.uint8)
-        images: UInt8[Tensor, "batch view 3 height width"] = torch.where(
-            pixels.to(colour.device, non_blocking=True)[:, :, None], colour[:, None, None], cameras.images
-        )
-        return replace(batch, cameras=replace(cameras, images=images))
 
     def bundle_arguments(self) -> dict[str, Any]:
         """See ``SensorEncoder.bundle_arguments``: without the folder of image weights, whose tensors a bundle holds.
@@ -147,10 +121,6 @@ class CameraEncoder(SensorEncoder):
         arguments = super().bundle_arguments()
         arguments["backbone"] = self.backbone.self_contained_options
         return arguments
-
-    @torch.no_grad()
-    def _views(self, cameras: Cameras) -> PatchViews:
-        return PatchViews.of(cameras, self.token_grid, self.column, self.backbone.patch)
 
 
 def _cameras_of(batch: Batch) -> Cameras:

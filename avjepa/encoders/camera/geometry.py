@@ -69,7 +69,7 @@ class PatchViews:
         """The views of all cells of ``grid`` in the present cameras, for square patches of ``patch`` pixels."""
         height, width = cameras.images.shape[-2:]
         projection = image_from_bev(cameras)
-        low_corner, high_corner = _projected_bounds(projection, grid, column)
+        low_corner, high_corner = _projected_bounds(projection, cameras.present, grid, column)
         size = constant((height, width), torch.int64, projection.device)[:, None, None, None, None]
         seen = ((high_corner >= 0) & (low_corner < size)).all(0) & cameras.present[..., None, None]
         first = (low_corner.clamp(min=0) / patch).floor()
@@ -117,9 +117,15 @@ class PatchViews:
 
 
 def _projected_bounds(
-    projection: Float[Tensor, "batch view 3 4"], grid: BEVGrid, column: tuple[float, float]
+    projection: Float[Tensor, "batch view 3 4"],
+    present: Bool[Tensor, "batch view"],
+    grid: BEVGrid,
+    column: tuple[float, float],
 ) -> tuple[Float[Tensor, "2 batch view y x"], Float[Tensor, "2 batch view y x"]]:
-    """Least and greatest (v, u) of every cell's column; +inf and -inf where all of it is nearer than NEAREST_DEPTH."""
+    """Least and greatest (v, u) of every cell's column; +inf and -inf where all of it is nearer than NEAREST_DEPTH.
+
+    Of cameras that are not present the numbers mean nothing.
+    """
     device = projection.device
     rows, columns = grid.shape
     x = grid.x_min + torch.arange(columns + 1, device=device) * grid.cell
@@ -133,7 +139,7 @@ def _projected_bounds(
 
     # Columns that the near plane cuts also reach to where it cuts their edges.
     some_behind, all_behind = _over_corners(torch.maximum, behind), _over_corners(torch.minimum, behind)
-    sample, view, row, col = (some_behind & ~all_behind)[:, :, 0].nonzero().unbind(-1)
+    sample, view, row, col = ((some_behind & ~all_behind)[:, :, 0] & present[..., None, None]).nonzero().unbind(-1)
     box = torch.stack([
         corners[sample, view, :, level, row + down, col + right]
         for level in (0, 1) for down in (0, 1) for right in (0, 1)

@@ -67,21 +67,25 @@ class BilinearLift(Lift):
 
         sample_of = torch.arange(batch, device=u.device)[:, None, None, None, None]
         view_of = torch.arange(view, device=u.device)[:, None, None, None]
-        sees = ((depth >= NEAREST_DEPTH) & features.seen(view_of, sample_of, u, v)).permute(0, 3, 4, 2, 1).contiguous()
-        cameras = sees.sum(-1)
-        sample, y, x, z, seen_by = sees.nonzero().unbind(-1)
+        sees = (depth >= NEAREST_DEPTH) & features.seen(view_of, sample_of, u, v)
+        cameras = sees.sum(1).permute(0, 2, 3, 1).reshape(-1)  # of every voxel, in the order (batch, y, x, z)
+        levels, cells = len(self.heights), self.grid.shape[0] * self.grid.shape[1]
+        seen = sees.permute(0, 3, 4, 2, 1).reshape(-1).nonzero()[:, 0]
+        voxel, seen_by = seen // view, seen % view
+        pillar, z = voxel // levels, voxel % levels
+        sample, cell = pillar // cells, pillar % cells
+        image = sample * view + seen_by
+        point = (image * levels + z) * cells + cell
 
-        row = ((v[sample, seen_by, z, y, x] - features.origin) / features.stride).clamp(0, rows - 1)
-        column = ((u[sample, seen_by, z, y, x] - features.origin) / features.stride).clamp(0, columns - 1)
+        row = ((v.flatten()[point] - features.origin) / features.stride).clamp(0, rows - 1)
+        column = ((u.flatten()[point] - features.origin) / features.stride).clamp(0, columns - 1)
         upper, left = row.floor(), column.floor()
         down, right = row - upper, column - left
-        lower, last = (upper + 1).clamp(max=rows - 1), (left + 1).clamp(max=columns - 1)
-        taps_row = torch.stack((upper, upper, lower, lower), dim=-1).long()
-        taps_column = torch.stack((left, last, left, last), dim=-1).long()
-        weights = (
-            torch.stack(((1 - down) * (1 - right), (1 - down) * right, down * (1 - right), down * right), dim=-1)
-            / cameras[sample, y, x, z][:, None].float()
-        )
-        image = (sample * view + seen_by)[:, None]
-        source = (image * rows + taps_row) * columns + taps_column
-        return source.flatten(), weights.flatten(), 4 * cameras.flatten()
+        up, leftward = 1 - down, 1 - right
+        share = 1 / cameras[voxel].float()
+        weights = torch.stack((up * leftward, up * right, down * leftward, down * right), dim=-1) * share[:, None]
+        first = (image * rows + upper.long()) * columns + left.long()
+        lower = (upper < rows - 1).long() * columns  # beyond the last cell a feature is held
+        last = (left < columns - 1).long()
+        source = torch.stack((first, first + last, first + lower, first + lower + last), dim=-1)
+        return source.flatten(), weights.flatten(), 4 * cameras

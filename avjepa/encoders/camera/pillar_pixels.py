@@ -70,14 +70,20 @@ class PillarPixels(ReconstructionTarget):
         if self.normalised:
             colour = _normalised(colour, seen)
         looked_at = seen.any(1)[:, 0]
-        return Content(torch.cat((colour.flatten(1, 2), seen[:, :, 0].float()), dim=1), looked_at, looked_at)
+        values = torch.cat((colour.flatten(1, 2), seen[:, :, 0].float()), dim=1)
+        return Content(values.permute(0, 2, 3, 1), looked_at, looked_at)
 
-    def distance(self, prediction: Float[Tensor, "batch channel y x"], content: Content) -> Float[Tensor, "batch y x"]:
+    def distance(
+        self,
+        prediction: Float[Tensor, "cell channel"],
+        values: Float[Tensor, "cell value"],
+        occupied: Bool[Tensor, "cell"],
+    ) -> Float[Tensor, "cell"]:
         """Mean squared error of the colours of the bins that are seen, as in MAE; 0 where none is."""
-        colour, seen = content.values[:, : self.channels], content.values[:, self.channels :]
-        error = (prediction - colour).square()
-        red, green, blue = error[:, 0::3], error[:, 1::3], error[:, 2::3]
-        return ((red + green + blue) * seen).sum(1) / (3 * seen.sum(1).clamp(min=1))
+        colour, seen = values[:, : self.channels], values[:, self.channels :]
+        error = (prediction - colour).square().view(len(values), -1, 3).sum(2)
+        of_seen: Tensor = (error * seen).sum(1) / (3 * seen.sum(1).clamp(min=1))
+        return of_seen
 
 
 def _read_at_stride(cameras: Cameras, stride: int) -> ImageFeatures:

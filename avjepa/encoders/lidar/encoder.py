@@ -1,17 +1,17 @@
 """LiDAR encoder: voxels, sparse 3-D convolutions, height compression, dense BEV network."""
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional
 
-from avjepa.data.files.point_fields import LIDAR_FIELDS
 from avjepa.data.sample import Batch, Points
-from avjepa.encoders.base import BEVMap, SensorEncoder
+from avjepa.encoders.base import BEVMap, CellFeatures, DenseFeatures, SensorEncoder, Tokens
 from avjepa.encoders.blocks import BEVUNet, SparseNorm
+from avjepa.encoders.lidar.tokens import LidarTokens
 from avjepa.encoders.lidar.voxelise import VOXEL_FEATURES, VoxelGrid, voxelised
 from avjepa.encoders.reconstruction_target import PillarPoints
 from avjepa.errors import UserError
@@ -50,7 +50,7 @@ class LidarEncoder(SensorEncoder):
         bev_blocks: residual blocks at each depth of the dense network.
         out_channels: channels of the output.
         level_layers: layers of height that a level tells apart, at most; a stage with fewer tells all of its own.
-        thin_by_beam: part of the input drop-out (``drop_input``) that takes whole beams, from 0 to 1.
+        thin_by_beam: part of the input drop-out (``Tokens.without``) that takes whole beams, from 0 to 1.
 
     Raises:
         UserError: the numbers do not fit together.
@@ -122,50 +122,27 @@ class LidarEncoder(SensorEncoder):
         )
         self.bev = BEVUNet(bev_channels[0], out_channels, bev_channels, bev_blocks)
 
-    def forward(self, batch: Batch, masked: Bool[Tensor, "batch y x"] | None = None) -> BEVMap:
-        """See ``SensorEncoder.forward``."""
+    def tokenise(self, batch: Batch) -> LidarTokens:
+        """See ``SensorEncoder.tokenise``."""
         points = _lidar_of(batch)
+        voxel, inside = self.voxel_grid.places_of(points)
+        return LidarTokens(points, batch.seeds, voxel, inside, self.voxel_grid, self.token_grid, self.thin_by_beam)
+
+    def encode(self, tokens: Tokens, masked: Bool[Tensor, "batch y x"] | None = None) -> BEVMap:
+        """See ``SensorEncoder.encode``."""
+        assert isinstance(tokens, LidarTokens)
+        points = tokens.points
         with torch.autocast(points.features.device.type, enabled=False):
-            x = voxelised(points, self.voxel_grid)
-            if masked is not None:
-                x = _selected(x, ~masked.flatten()[self._token_of(x)])
+            x = voxelised(points, tokens.voxel, tokens.visible(masked), self.voxel_grid)
             occupied = self._occupied_cells(x)
-            intermediate_features = []
+            intermediate_features: list[CellFeatures] = []
             for stage in self.stages:
                 x = stage(x)
-                intermediate_features.append(self._columns(x))
+                layers = min(self.level_layers, x.spatial_shape[0])
+                intermediate_features.append(SparseColumns(x, self._token_of(x), occupied.numel(), layers))
             flat = self.height_compression(x).dense()[:, :, 0]
         first, features = self.bev(flat)
-        return BEVMap(features.float(), occupied, (*intermediate_features, first.float()))
-
-    def observed(self, batch: Batch) -> Bool[Tensor, "batch y x"]:
-        """See ``SensorEncoder.observed``."""
-        points = _lidar_of(batch)
-        voxels, inside = self.voxel_grid.voxel_of(points.xyz)
-        rows, columns = self.token_grid.shape
-        cells = voxels[:, 1:] // self.token_stride
-        tokens = (points.batch_index * rows + cells[:, 0]) * columns + cells[:, 1]
-        count = points.batch_size * rows * columns
-        # points outside mark one cell more, which is cut off
-        occupied = inside.new_zeros(count + 1).index_fill_(0, torch.where(inside, tokens, count), True)
-        return occupied[:count].view(points.batch_size, rows, columns)
-
-    def drop_input(self, batch: Batch, share: float) -> Batch:
-        """See ``SensorEncoder.drop_input``. Whole beams take ``thin_by_beam`` of the share, single points the rest."""
-        points = _lidar_of(batch)
-        counts = occurrences(points.batch_index, points.batch_size).tolist()
-        beams = share * self.thin_by_beam
-        # a GPU is not asked for what nobody reads
-        rings = points.features[:, LIDAR_FIELDS.index("ring")].long().cpu() if beams > 0 else torch.zeros(sum(counts))
-        singles = (share - beams) / (1 - beams) if beams < 1 else 0.0
-        keep = []
-        for seed, ring in zip(batch.seeds.tolist(), torch.split(rings, counts), strict=True):
-            # drawn on the CPU: a seed gives the same points on every device
-            generator = torch.Generator().manual_seed((seed ^ _THINNING_STREAM) % 2**63)
-            kept_beams = torch.rand(_MOST_BEAMS, generator=generator) >= beams
-            kept_points = torch.rand(len(ring), generator=generator) >= singles
-            keep.append(kept_points & kept_beams[ring % _MOST_BEAMS] if beams > 0 else kept_points)
-        return replace(batch, lidar=points.selected(torch.cat(keep)))
+        return BEVMap(features, occupied, (*intermediate_features, DenseFeatures(first)))
 
     def reconstruction_target(self) -> PillarPoints:
         """See ``SensorEncoder.reconstruction_target``: the points of a cell's column."""
@@ -184,21 +161,32 @@ class LidarEncoder(SensorEncoder):
         occupied.index_fill_(0, self._token_of(x), True)
         return occupied.view(x.batch_size, rows, columns)
 
-    def _columns(self, x: SparseTensor) -> Float[Tensor, "batch channel y x"]:
-        """Means of the features in the layers of every cell's column, lowest layer first."""
-        rows, columns = self.token_grid.shape
-        layers = min(self.level_layers, x.spatial_shape[0])
-        layer = x.indices[:, 1].long() * layers // x.spatial_shape[0]
-        places = self._token_of(x) * layers + layer
-        count = x.batch_size * rows * columns * layers
-        channels = x.features.shape[1]
-        total = x.features.new_zeros(count, channels).index_add_(0, places, x.features)
-        mean = total / occurrences(places, count).clamp(min=1)[:, None]
-        return mean.view(x.batch_size, rows, columns, layers * channels).permute(0, 3, 1, 2)
 
+@dataclass(frozen=True)
+class SparseColumns(CellFeatures):
+    """Means of a sparse tensor's features in the layers of every cell's column, lowest layer first; 0 without sites."""
 
-_MOST_BEAMS = 256
-_THINNING_STREAM = 0x6C696461722D7468  # keeps these draws apart from the masks, which use the same seeds
+    x: SparseTensor
+    cell: Int64[Tensor, "site"]
+    """Position of every site's cell in the flattened (batch, y, x) token grid."""
+    cell_count: int
+    """Of that grid."""
+    layers: int
+    """Of height that are told apart."""
+
+    def at(self, cells: Int64[Tensor, "cell"]) -> Float[Tensor, "cell channel"]:
+        """See ``CellFeatures.at``."""
+        nowhere = len(cells)
+        place_of_cell = cells.new_full((self.cell_count,), nowhere)
+        place_of_cell[cells] = torch.arange(nowhere, device=cells.device)
+        place = place_of_cell[self.cell]
+        site = (place < nowhere).nonzero()[:, 0]
+        layer = self.x.indices[site, 1].long() * self.layers // self.x.spatial_shape[0]
+        place = place[site] * self.layers + layer
+        features, count = self.x.features, nowhere * self.layers
+        total = features.new_zeros(count, features.shape[1]).index_add(0, place, features[site])
+        mean = total / occurrences(place, count).clamp(min=1)[:, None]
+        return mean.view(nowhere, self.layers * features.shape[1])
 
 
 class _SparseConvNormReLU(nn.Module):
@@ -243,8 +231,3 @@ def _lidar_of(batch: Batch) -> Points:
             "add lidar to the sensors of the data section or choose another encoder"
         )
     return batch.lidar
-
-
-def _selected(x: SparseTensor, keep: Bool[Tensor, "site"]) -> SparseTensor:
-    kept = keep.nonzero()[:, 0]
-    return SparseTensor(x.features[kept], x.indices[kept], x.spatial_shape, x.batch_size, known_sites=True)

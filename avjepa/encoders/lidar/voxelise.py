@@ -64,6 +64,14 @@ class VoxelGrid:
         layer = position.nan_to_num(0.0).clamp(0, layers - 1).long()
         return torch.cat((layer[:, None], row_column), dim=1), inside
 
+    def places_of(self, points: Points) -> tuple[Int64[Tensor, "point"], Bool[Tensor, "point"]]:
+        """Of every point of a batch, the voxel's position in the flattened (batch, z, y, x) grid, and whether the point
+        lies inside."""
+        voxels, inside = self.voxel_of(points.xyz)
+        layers, rows, columns = self.shape
+        layer, row, column = voxels.unbind(1)
+        return ((points.batch_index * layers + layer) * rows + row) * columns + column, inside
+
     def centres_of(self, voxels: Int64[Tensor, "voxel 3"]) -> Float[Tensor, "voxel 3"]:
         """(x, y, z) of the centres of voxels given as (layer, row, column)."""
         size = constant((self.bev.cell, self.bev.cell, self.height), torch.float32, voxels.device)
@@ -71,22 +79,22 @@ class VoxelGrid:
         return origin + (voxels.flip(1) + 0.5) * size
 
 
-def voxelised(points: Points, grid: VoxelGrid) -> SparseTensor:
-    """Features ``VOXEL_FEATURES`` of every voxel that holds a point; points outside the grid are left out.
+def voxelised(
+    points: Points, voxel: Int64[Tensor, "point"], kept: Int64[Tensor, "kept"], grid: VoxelGrid
+) -> SparseTensor:
+    """Features ``VOXEL_FEATURES`` of every voxel that holds a point.
 
     Args:
         points: LiDAR points of a batch (``LIDAR_FIELDS``).
+        voxel: of every point, see ``VoxelGrid.places_of``.
+        kept: the points that count, all of them inside the grid.
         grid: the voxels.
 
     Returns:
         A sparse tensor whose sites are sorted by (batch, z, y, x).
     """
-    voxels, inside = grid.voxel_of(points.xyz)
-    kept = inside.nonzero()[:, 0]
     layers, rows, columns = grid.shape
-    layer, row, column = voxels.unbind(1)
-    keys = ((points.batch_index * layers + layer) * rows + row) * columns + column
-    sites, site_of_point, count = torch.unique(keys[kept], return_inverse=True, return_counts=True)
+    sites, site_of_point, count = torch.unique(voxel[kept], return_inverse=True, return_counts=True)
     voxels = torch.stack((sites // (rows * columns) % layers, sites // columns % rows, sites % columns), dim=1)
     indices = torch.cat((sites[:, None] // (layers * rows * columns), voxels), dim=1).int()
 

@@ -1,20 +1,17 @@
 """Radar encoder: a PointNet per pillar, dense BEV network."""
 
-import math
-from dataclasses import replace
-
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from avjepa.data.files.point_fields import RADAR_FIELDS
 from avjepa.data.sample import Batch, Points
-from avjepa.encoders.base import BEVMap, SensorEncoder
+from avjepa.encoders.base import BEVMap, DenseFeatures, SensorEncoder, Tokens
 from avjepa.encoders.blocks import BEVUNet
 from avjepa.encoders.radar.pillars import PillarNet, cells_of_points, one_hot_code
+from avjepa.encoders.radar.tokens import RadarTokens
 from avjepa.encoders.reconstruction_target import PillarPoints
 from avjepa.errors import UserError
-from avjepa.geometry.device import occurrences
 from avjepa.geometry.grid import BEVGrid
 from avjepa.ranges import require_number, require_numbers
 
@@ -26,7 +23,6 @@ _SCALES = {
     "x_rms": 32.0, "y_rms": 32.0, "vx_rms": 32.0, "vy_rms": 32.0,
 }  # fmt: skip
 """What the numbers are divided by to be of order one. The rms fields are codes of 5 bits."""
-_THINNING_STREAM = 0x7261646172  # keeps these draws apart from the masks, which use the same seeds
 
 
 class RadarEncoder(SensorEncoder):
@@ -70,39 +66,27 @@ class RadarEncoder(SensorEncoder):
         self.pillars = PillarNet(len(_SCALES) + 4 + sum(_CODES.values()), pillar_channels)
         self.bev = BEVUNet(pillar_channels, out_channels, bev_channels, bev_blocks)
 
-    def forward(self, batch: Batch, masked: Bool[Tensor, "batch y x"] | None = None) -> BEVMap:
-        """See ``SensorEncoder.forward``."""
-        points = _radar_of(batch)
-        cell, keep = cells_of_points(self.token_grid, points.xyz, points.batch_index)
-        if masked is not None:
-            keep = keep & ~masked.flatten()[cell]
-        kept = keep.nonzero()[:, 0]
-        points, cell = points.at(kept), cell[kept]
-        shape = (points.batch_size, *self.token_grid.shape)
-        vectors = self.pillars(self._features(points), cell, shape[0] * shape[1] * shape[2])
-        pillars = vectors.view(*shape, -1).permute(0, 3, 1, 2)
-        first, features = self.bev(pillars)
-        return BEVMap(features.float(), self._marked(cell, points), (pillars, first.float()))
-
-    def observed(self, batch: Batch) -> Bool[Tensor, "batch y x"]:
-        """See ``SensorEncoder.observed``."""
+    def tokenise(self, batch: Batch) -> RadarTokens:
+        """See ``SensorEncoder.tokenise``."""
         points = _radar_of(batch)
         cell, inside = cells_of_points(self.token_grid, points.xyz, points.batch_index)
-        return self._marked(torch.where(inside, cell, len(points.present) * math.prod(self.token_grid.shape)), points)
+        return RadarTokens(points, batch.seeds, cell, inside, self.token_grid)
+
+    def encode(self, tokens: Tokens, masked: Bool[Tensor, "batch y x"] | None = None) -> BEVMap:
+        """See ``SensorEncoder.encode``."""
+        assert isinstance(tokens, RadarTokens)
+        visible = tokens if masked is None else tokens.where(~masked.flatten()[tokens.cell])
+        kept = visible.kept.nonzero()[:, 0]
+        points, cell = visible.points.at(kept), visible.cell[kept]
+        shape = visible.observed.shape
+        vectors = self.pillars(self._features(points), cell, visible.observed.numel())
+        pillars = vectors.view(*shape, -1).permute(0, 3, 1, 2)
+        first, features = self.bev(pillars)
+        return BEVMap(features, visible.observed, (DenseFeatures(pillars), DenseFeatures(first)))
 
     def reconstruction_target(self) -> PillarPoints:
         """See ``SensorEncoder.reconstruction_target``: the points of a cell's column."""
         return PillarPoints("radar")
-
-    def drop_input(self, batch: Batch, share: float) -> Batch:
-        """See ``SensorEncoder.drop_input``. Returns are dropped one by one."""
-        points = _radar_of(batch)
-        counts = occurrences(points.batch_index, points.batch_size).tolist()
-        kept = [
-            torch.rand(count, generator=torch.Generator().manual_seed((seed ^ _THINNING_STREAM) % 2**63)) >= share
-            for seed, count in zip(batch.seeds.tolist(), counts, strict=True)
-        ]
-        return replace(batch, radar=points.selected(torch.cat(kept)))
 
     def _features(self, points: Points) -> Float[Tensor, "point feature"]:
         columns = {name: points.features[:, column] for name, column in _COLUMN.items()}
@@ -114,12 +98,6 @@ class RadarEncoder(SensorEncoder):
         scaled = torch.stack([columns[name] / scale for name, scale in _SCALES.items()], dim=1)
         states = [one_hot_code(columns[name], codes) for name, codes in _CODES.items()]
         return torch.cat((offset, distance, speed, scaled, *states), dim=1)
-
-    def _marked(self, cell: Tensor, points: Points) -> Bool[Tensor, "batch y x"]:
-        rows, columns = self.token_grid.shape
-        # a cell beyond the last one stands for the points outside the grid
-        occupied = torch.zeros(points.batch_size * rows * columns + 1, dtype=torch.bool, device=cell.device)
-        return occupied.index_fill_(0, cell, True)[:-1].view(points.batch_size, rows, columns)
 
 
 def _radar_of(batch: Batch) -> Points:

@@ -1,12 +1,13 @@
 """From a number per cell to a loss, the same for every objective, and cells drawn as tokens."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int64
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from avjepa.errors import UserError
 from avjepa.ranges import require_number
@@ -36,33 +37,44 @@ class CellWeights:
             raise UserError(f"weights: occupied and empty must not both be 0, got {self}")
 
 
-def cell_loss(
-    distance: Float[Tensor, "batch y x"],
-    masked: Bool[Tensor, "batch y x"],
-    occupied: Bool[Tensor, "batch y x"],
-    weights: CellWeights,
-    valid: Bool[Tensor, "batch y x"] | None = None,
-) -> dict[str, Float[Tensor, ""]]:
+@dataclass(frozen=True)
+class LossCells:
+    """The cells on which a loss is taken, in the order of a batch's flattened (batch, y, x) grid."""
+
+    at: Int64[Tensor, "cell"]
+    """Position in that grid."""
+    sample: Int64[Tensor, "cell"]
+    masked: Bool[Tensor, "cell"]
+    occupied: Bool[Tensor, "cell"]
+    batch_size: int
+
+    def means(self, values: Float[Tensor, "cell"], kinds: Sequence[Bool[Tensor, "cell"]]) -> Float[Tensor, "kind"]:
+        """Means over samples of the means over the sample's cells of a kind, 0 where it has none of the kind."""
+        counted = torch.stack(tuple(kinds))
+        samples = nn.functional.one_hot(self.sample, self.batch_size).to(values.dtype)
+        total = torch.where(counted, values, 0.0) @ samples  # not a product: 0 · inf would be NaN
+        return (total / (counted.to(values.dtype) @ samples).clamp(min=1)).mean(1)
+
+
+def cell_loss(distance: Float[Tensor, "cell"], cells: LossCells, weights: CellWeights) -> dict[str, Float[Tensor, ""]]:
     """Weighted terms by name, each the mean over samples of the mean over the sample's cells of one kind.
 
-    A sample without cells of a kind adds 0 to that term. Cells that are not ``valid`` do not count.
+    A sample without cells of a kind adds 0 to that term.
     """
-    terms = {}
-    for seen, seen_weight, seen_name in ((masked, 1.0, "masked"), (~masked, weights.visible, "visible")):
+    kinds = {
+        f"{seen_name}_{kind_name}": (seen & kind, seen_weight * kind_weight)
+        for seen, seen_weight, seen_name in (
+            (cells.masked, 1.0, "masked"),
+            (~cells.masked, weights.visible, "visible"),
+        )
         for kind, kind_weight, kind_name in (
-            (occupied, weights.occupied, "occupied"),
-            (~occupied, weights.empty, "empty"),
-        ):
-            if seen_weight * kind_weight > 0:
-                cells = seen & kind if valid is None else seen & kind & valid
-                terms[f"{seen_name}_{kind_name}"] = seen_weight * kind_weight * per_sample_mean(distance, cells).mean()
-    return terms
-
-
-def per_sample_mean(values: Float[Tensor, "batch y x"], cells: Bool[Tensor, "batch y x"]) -> Float[Tensor, "batch"]:
-    """Mean of each sample's values over the marked cells, 0 where none is marked."""
-    kept = torch.where(cells, values, 0.0)  # not a product: 0 · inf would be NaN
-    return kept.sum((1, 2)) / cells.sum((1, 2)).clamp(min=1)
+            (cells.occupied, weights.occupied, "occupied"),
+            (~cells.occupied, weights.empty, "empty"),
+        )
+        if seen_weight * kind_weight > 0
+    }
+    means = cells.means(distance, [kind for kind, _ in kinds.values()])
+    return {name: weight * mean for (name, (_, weight)), mean in zip(kinds.items(), means, strict=True)}
 
 
 def loss_cells(
@@ -70,27 +82,38 @@ def loss_cells(
     occupied: Bool[Tensor, "batch y x"],
     seeds: Int64[Tensor, "batch"],
     per_kind: int,
-) -> Bool[Tensor, "batch y x"]:
+    valid: Bool[Tensor, "batch y x"] | None = None,
+) -> LossCells:
     """At most ``per_kind`` cells of every sample and each of the four kinds that ``cell_loss`` averages over.
 
     Every kind is averaged over its own cells, so the mean over a draw of them is the same in expectation; and where
-    nine cells in ten are empty, most of the work would go into the small weight of those.
+    nine cells in ten are empty, most of the work would go into the small weight of those. Cells that are not ``valid``
+    are not drawn.
     """
-    kinds = torch.stack([seen & kind for seen in (masked, ~masked) for kind in (occupied, ~occupied)])
-    chosen = np.zeros((len(masked), masked[0].numel()), dtype=bool)
-    for kind in kinds.flatten(2).cpu().numpy():
-        chosen[_drawn(kind, seeds.tolist(), per_kind)] = True
-    return torch.from_numpy(chosen).view(masked.shape).to(masked.device, non_blocking=True)
+    maps = torch.stack((masked, occupied, torch.ones_like(masked) if valid is None else valid))
+    hidden, full, known = maps.flatten(2).cpu().numpy()
+    chosen = np.zeros_like(hidden)
+    for kind in (hidden & full, hidden & ~full, ~hidden & full, ~hidden & ~full):
+        chosen[_drawn(kind & known, seeds.tolist(), per_kind)] = True
+    sample, place = chosen.nonzero()
+    columns = np.stack((sample * hidden.shape[1] + place, sample, hidden[chosen], full[chosen]))
+    at, sample_of, is_masked, is_occupied = torch.from_numpy(columns).to(masked.device, non_blocking=True).unbind(0)
+    return LossCells(at, sample_of, is_masked.bool(), is_occupied.bool(), len(masked))
 
 
 def drawn_cells(
     cells: Bool[Tensor, "batch y x"], seeds: Int64[Tensor, "batch"], per_sample: int
-) -> tuple[Int64[Tensor, "token"], Int64[Tensor, "token"], Int64[Tensor, "token"]]:
-    """(sample, row, column) of at most ``per_sample`` of each sample's marked cells, drawn from the sample's seed."""
-    owner, place = _drawn(cells.flatten(1).cpu().numpy(), seeds.tolist(), per_sample)
-    index = torch.from_numpy(np.stack((owner, place // cells.shape[2], place % cells.shape[2])))
-    sample, row, column = index.to(cells.device, non_blocking=True).unbind(0)
-    return sample, row, column
+) -> Int64[Tensor, "token"]:
+    """Positions in the flattened grid of at most ``per_sample`` of each sample's marked cells, drawn from its seed."""
+    sample, place = _drawn(cells.flatten(1).cpu().numpy(), seeds.tolist(), per_sample)
+    return torch.from_numpy(sample * cells[0].numel() + place).to(cells.device, non_blocking=True)
+
+
+def rows_at(
+    features: Float[Tensor, "batch channel y x"], cells: Int64[Tensor, "token"]
+) -> Float[Tensor, "token channel"]:
+    """The features of some cells, given by their positions in the flattened (batch, y, x) grid."""
+    return features.permute(0, 2, 3, 1).flatten(0, 2).index_select(0, cells)
 
 
 def _drawn(cells: NDArray[np.bool_], seeds: list[int], per_sample: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -103,13 +126,3 @@ def _drawn(cells: NDArray[np.bool_], seeds: list[int], per_sample: int) -> tuple
         places.append(found)
         samples.append(np.full(len(found), sample))
     return np.concatenate(samples), np.concatenate(places)
-
-
-def tokens_at(
-    features: Float[Tensor, "batch channel y x"],
-    index: tuple[Int64[Tensor, "token"], Int64[Tensor, "token"], Int64[Tensor, "token"]],
-) -> Float[Tensor, "token channel"]:
-    """The embeddings of drawn cells, one row each, in fp32."""
-    sample, row, column = index
-    tokens: Tensor = features.float()[sample, :, row, column]
-    return tokens

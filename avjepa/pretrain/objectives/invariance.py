@@ -12,7 +12,7 @@ from avjepa.encoders.base import SensorEncoder
 from avjepa.errors import UserError
 from avjepa.geometry.transforms import inverse
 from avjepa.pretrain.masking.generators import MaskGenerator
-from avjepa.pretrain.objectives.cells import drawn_cells, tokens_at
+from avjepa.pretrain.objectives.cells import drawn_cells, rows_at
 from avjepa.pretrain.objectives.objective import Embeddings, Objective, ObjectiveOutput
 from avjepa.pretrain.objectives.regularisers import covariance_term, variance_term
 from avjepa.pretrain.objectives.views import aligned
@@ -68,41 +68,42 @@ class Invariance(Objective):
             raise UserError(
                 "Invariance: both views are the same; augment the target view differently or set input_dropout > 0"
             )
-        seen = encoder.observed(view)
+        tokens = encoder.tokenise(view)
         if self.masks is None:
-            masked = torch.zeros_like(seen)
+            masked = torch.zeros_like(tokens.observed)
         else:
-            drawn = self.masks.sample(seen, view.seeds, encoder.token_grid, view.bev_from_level[:, :2, 3])
-            masked = encoder.realisable_mask(view, drawn)
+            sensor_xy = view.bev_from_level[:, :2, 3]
+            drawn = self.masks.sample(tokens.observed, view.seeds, encoder.token_grid, sensor_xy)
+            masked = tokens.realisable_mask(drawn)
         other = replace(other, seeds=other.seeds ^ _OTHER_DRAW)
 
-        first = encoder(encoder.drop_input(view, self.input_dropout), masked)
+        first = encoder.encode(tokens.without(self.input_dropout), masked)
         second = aligned(
-            encoder(encoder.drop_input(other, self.input_dropout)),
+            encoder.encode(encoder.tokenise(other).without(self.input_dropout)),
             encoder.token_grid,
             other.bev_from_level @ inverse(view.bev_from_level),
         )
 
-        with torch.autocast(seen.device.type, enabled=False):  # small variances need fp32
+        with torch.autocast(masked.device.type, enabled=False):  # small variances need fp32
             cells = drawn_cells(first.observed & second.observed, view.seeds, self.tokens_per_sample)
-            ours = self.projector(tokens_at(first.features, cells))
-            theirs = self.projector(tokens_at(second.features, cells))
+            sample = cells // masked[0].numel()
+            ours = self.projector(rows_at(first.features, cells).float())
+            theirs = self.projector(rows_at(second.features, cells).float())
             if self.comparison == "vicreg":
                 terms = {
-                    "invariance": _mean_over_samples((ours - theirs).square().mean(1), cells[0], len(batch)),
+                    "invariance": _mean_over_samples((ours - theirs).square().mean(1), sample, len(batch)),
                     "variance": (variance_term(ours) + variance_term(theirs)) / 2,
                     "covariance": (covariance_term(ours) + covariance_term(theirs)) / 25,
                 }
             else:
                 nce = (
-                    info_nce(ours, theirs, cells[0], self.temperature)
-                    + info_nce(theirs, ours, cells[0], self.temperature)
+                    info_nce(ours, theirs, sample, self.temperature) + info_nce(theirs, ours, sample, self.temperature)
                 ) / 2
-                terms = {"info_nce": _mean_over_samples(nce, cells[0], len(batch))}
+                terms = {"info_nce": _mean_over_samples(nce, sample, len(batch))}
             loss = torch.stack(list(terms.values())).sum()
 
         terms = {name: term.detach() for name, term in terms.items()}
-        return ObjectiveOutput(loss, terms, Embeddings(first.features.detach(), masked, seen))
+        return ObjectiveOutput(loss, terms, Embeddings(first.features.detach(), masked, tokens.observed))
 
 
 def info_nce(

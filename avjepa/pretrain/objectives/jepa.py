@@ -3,15 +3,15 @@
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
-from avjepa.data.sample import Batch, PretrainBatch
+from avjepa.data.sample import PretrainBatch
 from avjepa.distributed import summed
 from avjepa.encoders.base import SensorEncoder
-from avjepa.encoders.reconstruction_target import ReconstructionTarget
+from avjepa.encoders.reconstruction_target import Content, ReconstructionTarget
 from avjepa.pretrain.masking.generators import MaskGenerator
-from avjepa.pretrain.objectives.cells import CellWeights, cell_loss, drawn_cells, loss_cells, per_sample_mean, tokens_at
+from avjepa.pretrain.objectives.cells import CellWeights, LossCells, cell_loss, drawn_cells, loss_cells, rows_at
 from avjepa.pretrain.objectives.objective import Embeddings, Objective, ObjectiveOutput
 from avjepa.pretrain.objectives.predictor import Predictor, PredictorOptions
 from avjepa.pretrain.objectives.regularisers import Regulariser, RegulariserOptions
@@ -41,8 +41,8 @@ class JEPA(Objective):
         intermediate_features: predict several depths of the target encoder and not its output alone.
         normalisation: of each target depth in each cell.
         standardise: bring the target's channels to unit variance by running statistics.
-        cells_per_kind: cells per sample on which the loss is taken, at most, of each kind (masked or visible, occupied
-            or empty).
+        cells_per_kind: cells per sample on which a loss is taken, at most, of each kind (masked or visible, occupied or
+            empty).
         tokens_per_sample: cells per sample that the regularisers see, at most; SIGReg grows with their number.
     """
 
@@ -81,6 +81,7 @@ class JEPA(Objective):
             options.build(encoder.out_channels, embedding) for options in regularisers or []
         )
         require_number("JEPA.input_dropout", input_dropout, at_least=0, below=1)
+        require_number("JEPA.cells_per_kind", cells_per_kind, at_least=1)
         self.input_dropout, self.weights, self.distance = input_dropout, weights, distance
         self.cells_per_kind, self.tokens_per_sample = cells_per_kind, tokens_per_sample
 
@@ -93,45 +94,57 @@ class JEPA(Objective):
         """
         require_equal_frames(batch, "JEPA")
         encoder, view = self.encoder, batch.context
-        seen = encoder.observed(view)
+        tokens = encoder.tokenise(view)
         sensor_xy = view.bev_from_level[:, :2, 3]
-        masked = encoder.realisable_mask(view, self.masks.sample(seen, view.seeds, encoder.token_grid, sensor_xy))
+        drawn = self.masks.sample(tokens.observed, view.seeds, encoder.token_grid, sensor_xy)
+        masked = tokens.realisable_mask(drawn)
 
-        context = encoder(encoder.drop_input(view, self.input_dropout), masked)
+        context = encoder.encode(tokens.without(self.input_dropout), masked)
         target = self.target(encoder, batch.target)
         cells = loss_cells(masked, target.observed, view.seeds, self.cells_per_kind)
-        refined = self.predictor.refined(context, masked, sensor_xy)
-        prediction = self.predictor.head(refined[cells])
+        content, content_cells, wanted_cells = None, cells, cells.at
+        if self.reconstruction_weight > 0:
+            content = self.reconstruction_target.of(batch.target, encoder.token_grid)
+            content_cells = loss_cells(masked, content.occupied, view.seeds, self.cells_per_kind, content.valid)
+            wanted_cells = torch.cat((cells.at, content_cells.at))
+
+        refined = self.predictor.refine(context, masked, sensor_xy)
+        read = self.predictor.read(refined, wanted_cells)
+        prediction = self.predictor.head(read[: len(cells.at)])
 
         with torch.autocast(prediction.device.type, enabled=False):  # differences of near-equal numbers need fp32
             predicted, wanted = prediction.float(), self.target_features(target, cells)
-            distance = on_map(cell_distance(predicted, wanted, self.distance), cells)
-            terms = cell_loss(distance, masked, target.observed, self.weights, cells)
-            if self.reconstruction_weight > 0:
-                terms |= self._reconstruction_terms(refined, masked, batch.target)
-            measured = cells & masked & target.observed
+            distance = cell_distance(predicted, wanted, self.distance)
+            terms = cell_loss(distance, cells, self.weights)
+            measured = cells.masked & cells.occupied
             if len(self.regularisers) > 0:
-                visible = tokens_at(context.features, drawn_cells(context.observed, view.seeds, self.tokens_per_sample))
-                shown = drawn_cells(measured, view.seeds, self.tokens_per_sample)
-                guessed = predicted[cells.flatten().cumsum(0).view_as(cells)[shown] - 1]
+                shown = drawn_cells(_map_of(cells.at[measured], masked), view.seeds, self.tokens_per_sample)
+                visible = rows_at(context.features, drawn_cells(context.observed, view.seeds, self.tokens_per_sample))
+                guessed = predicted[torch.searchsorted(cells.at, shown)]
                 for regulariser in self.regularisers:
-                    terms |= regulariser(visible, guessed)
+                    terms |= regulariser(visible.float(), guessed)
+            if content is not None:
+                terms |= self._reconstruction_terms(read[len(cells.at) :].float(), content, content_cells)
             loss = torch.stack(list(terms.values())).sum()
-
-            trivial = on_map(trivial_distance(wanted, measured[cells], self.distance), cells)
-            per_sample = torch.stack((distance.detach(), trivial))
-            learned, guess = summed(torch.stack([per_sample_mean(kind, measured).mean() for kind in per_sample]))
+            trivial = trivial_distance(wanted, measured, self.distance)
+            of_both = torch.cat([cells.means(kind, [measured]) for kind in (distance.detach(), trivial)])
+            learned, guess = summed(of_both)
 
         terms = {name: term.detach() for name, term in terms.items()}
         terms["loss_vs_mean_prediction"] = learned / guess.clamp(min=1e-6)
-        embeddings = Embeddings(context.features.detach(), masked, seen, cells, predicted.detach(), wanted.detach())
+        embeddings = Embeddings(
+            context.features.detach(), masked, tokens.observed, _map_of(cells.at, masked), predicted.detach(),
+            wanted.detach(),
+        )  # fmt: skip
         return ObjectiveOutput(loss, terms, embeddings)
 
-    def _reconstruction_terms(self, refined: Tensor, masked: Tensor, view: Batch) -> dict[str, Float[Tensor, ""]]:
-        content = self.reconstruction_target.of(view, self.encoder.token_grid)
-        reconstruction = self.reconstruction_head(refined.float()).permute(0, 3, 1, 2)
-        distance = self.reconstruction_target.distance(reconstruction, content)
-        terms = cell_loss(distance, masked, content.occupied, self.weights, content.valid)
+    def _reconstruction_terms(
+        self, rows: Float[Tensor, "cell channel"], content: Content, cells: LossCells
+    ) -> dict[str, Float[Tensor, ""]]:
+        distance = self.reconstruction_target.distance(
+            self.reconstruction_head(rows), content.values.flatten(0, 2)[cells.at], cells.occupied
+        )
+        terms = cell_loss(distance, cells, self.weights)
         return {f"reconstruction_{name}": self.reconstruction_weight * term for name, term in terms.items()}
 
     def after_step(self, step: int) -> None:
@@ -164,6 +177,5 @@ def trivial_distance(
     return cell_distance(mean.expand_as(target), target, kind)
 
 
-def on_map(values: Float[Tensor, "cell"], cells: Bool[Tensor, "batch y x"]) -> Float[Tensor, "batch y x"]:
-    """Values of the marked cells, in the order of ``cells.nonzero()``, in their places; 0 elsewhere."""
-    return values.new_zeros(cells.shape).masked_scatter(cells, values)
+def _map_of(cells: Int64[Tensor, "cell"], like: Bool[Tensor, "batch y x"]) -> Bool[Tensor, "batch y x"]:
+    return torch.zeros_like(like).flatten().index_fill_(0, cells, True).view_as(like)

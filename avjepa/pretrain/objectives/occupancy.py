@@ -6,7 +6,7 @@ from avjepa.data.sample import PretrainBatch
 from avjepa.encoders.base import SensorEncoder
 from avjepa.encoders.reconstruction_target import ReconstructionTarget
 from avjepa.pretrain.masking.generators import MaskGenerator
-from avjepa.pretrain.objectives.cells import CellWeights, cell_loss
+from avjepa.pretrain.objectives.cells import CellWeights, cell_loss, loss_cells
 from avjepa.pretrain.objectives.objective import Embeddings, Objective, ObjectiveOutput
 from avjepa.pretrain.objectives.predictor import Predictor, PredictorOptions
 from avjepa.pretrain.objectives.views import require_equal_frames
@@ -25,6 +25,7 @@ class OccupancyReconstruction(Objective):
         predictor: size of the decoder.
         input_dropout: share of the context's visible raw input that is dropped too.
         weights: how much masked, visible, occupied and empty cells count.
+        cells_per_kind: as of ``JEPA``.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class OccupancyReconstruction(Objective):
         predictor: PredictorOptions = PredictorOptions(),  # noqa: B008 (frozen)
         input_dropout: float = 0.4,
         weights: CellWeights = CellWeights(),  # noqa: B008 (frozen)
+        cells_per_kind: int = 256,
     ) -> None:
         super().__init__()
         self.encoder, self.masks = encoder, masks
@@ -45,7 +47,8 @@ class OccupancyReconstruction(Objective):
             encoder.out_channels, self.reconstruction_target.channels, encoder.token_grid, predictor
         )
         require_number("OccupancyReconstruction.input_dropout", input_dropout, at_least=0, below=1)
-        self.input_dropout, self.weights = input_dropout, weights
+        require_number("OccupancyReconstruction.cells_per_kind", cells_per_kind, at_least=1)
+        self.input_dropout, self.weights, self.cells_per_kind = input_dropout, weights, cells_per_kind
 
     def forward(self, batch: PretrainBatch) -> ObjectiveOutput:
         """Loss of one batch.
@@ -55,18 +58,22 @@ class OccupancyReconstruction(Objective):
         """
         require_equal_frames(batch, "OccupancyReconstruction")
         encoder, view = self.encoder, batch.context
-        seen = encoder.observed(view)
+        tokens = encoder.tokenise(view)
         sensor_xy = view.bev_from_level[:, :2, 3]
-        masked = encoder.realisable_mask(view, self.masks.sample(seen, view.seeds, encoder.token_grid, sensor_xy))
+        drawn = self.masks.sample(tokens.observed, view.seeds, encoder.token_grid, sensor_xy)
+        masked = tokens.realisable_mask(drawn)
 
-        context = encoder(encoder.drop_input(view, self.input_dropout), masked)
-        prediction = self.decoder(context, masked, sensor_xy)
+        context = encoder.encode(tokens.without(self.input_dropout), masked)
+        content = self.reconstruction_target.of(batch.target, encoder.token_grid)
+        cells = loss_cells(masked, content.occupied, view.seeds, self.cells_per_kind, content.valid)
+        prediction = self.decoder(context, masked, sensor_xy, cells.at)
 
         with torch.autocast(prediction.device.type, enabled=False):  # losses in fp32
-            content = self.reconstruction_target.of(batch.target, encoder.token_grid)
-            distance = self.reconstruction_target.distance(prediction.float(), content)
-            terms = cell_loss(distance, masked, content.occupied, self.weights, content.valid)
+            distance = self.reconstruction_target.distance(
+                prediction.float(), content.values.flatten(0, 2)[cells.at], cells.occupied
+            )
+            terms = cell_loss(distance, cells, self.weights)
             loss = torch.stack(list(terms.values())).sum()
 
         terms = {name: term.detach() for name, term in terms.items()}
-        return ObjectiveOutput(loss, terms, Embeddings(context.features.detach(), masked, seen))
+        return ObjectiveOutput(loss, terms, Embeddings(context.features.detach(), masked, tokens.observed))

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from avjepa.data.sample import Batch
-from avjepa.encoders.base import BEVMap, SensorEncoder
+from avjepa.encoders.base import BEVMap, CellFeatures, DenseFeatures, SensorEncoder
 from avjepa.errors import UserError
+from avjepa.pretrain.objectives.cells import LossCells
 from avjepa.pretrain.objectives.ema import Momentum, update_teacher
 from avjepa.pretrain.token_norms import RunningStandardiser
 
@@ -190,13 +191,13 @@ class TargetFeatures(nn.Module):
         self.channels = encoder.out_channels + (sum(encoder.intermediate_channels) if intermediate_features else 0)
         self.standardiser = RunningStandardiser(self.channels) if standardise else None
 
-    def forward(self, target: BEVMap, cells: Bool[Tensor, "batch y x"]) -> Float[Tensor, "cell embedding"]:
-        """The embeddings to predict in the marked cells, in the order of ``cells.nonzero()``, in fp32."""
-        depths = (*target.intermediate_features, target.features) if self.intermediate_features else (target.features,)
-        at = cells.flatten().nonzero()[:, 0]
-        rows = [depth.permute(0, 2, 3, 1).flatten(0, 2)[at].float() for depth in depths]
-        joined = torch.cat([self._normalised(depth) for depth in rows], dim=1)
-        return joined if self.standardiser is None else self.standardiser(joined, target.observed.flatten()[at])
+    def forward(self, target: BEVMap, cells: LossCells) -> Float[Tensor, "cell embedding"]:
+        """The embeddings to predict in some cells, in fp32; ``cells.occupied`` are the target's observed ones."""
+        depths: tuple[CellFeatures, ...] = (DenseFeatures(target.features),)
+        if self.intermediate_features:
+            depths = (*target.intermediate_features, *depths)
+        joined = torch.cat([self._normalised(depth.at(cells.at).float()) for depth in depths], dim=1)
+        return joined if self.standardiser is None else self.standardiser(joined, cells.occupied)
 
     def _normalised(self, rows: Float[Tensor, "cell channel"]) -> Float[Tensor, "cell channel"]:
         if self.normalisation == "layer":

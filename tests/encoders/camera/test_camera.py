@@ -17,6 +17,7 @@ from avjepa.encoders.camera.encoder import CameraEncoder
 from avjepa.errors import UserError
 from tests.encoders.camera.camera_rig import BACKBONES, BILINEAR, DEPTH, GRID, HEIGHT, WIDTH, batch_of, encoder, rig
 from tests.encoders.camera.test_camera_geometry import sampled_pixels
+from tests.encoders.maps import maps_of
 
 ENCODERS = [("resnet", BILINEAR), ("convnextv2", BILINEAR), ("swin", BILINEAR), ("dinov2", BILINEAR), ("resnet", DEPTH)]
 
@@ -47,7 +48,7 @@ def with_images(batch: Batch, images: Tensor) -> Batch:
 
 
 def same(one: BEVMap, other: BEVMap) -> bool:
-    maps = zip((one.features, *one.intermediate_features), (other.features, *other.intermediate_features), strict=True)
+    maps = zip((one.features, *maps_of(one)), (other.features, *maps_of(other)), strict=True)
     return all(torch.equal(a, b) for a, b in maps) and torch.equal(one.observed, other.observed)
 
 
@@ -106,7 +107,7 @@ def test_no_gradient_reaches_hidden_pixels_of_a_resnet() -> None:
 
 def test_occupied_cells_are_those_that_a_camera_sees() -> None:
     model, batch = encoder().eval(), batch_of(rig())
-    occupied = model.observed(batch)
+    occupied = model.tokenise(batch).observed
     torch.testing.assert_close(model(batch).observed, occupied)
     for row in range(1, GRID.shape[0], 6):
         for column in range(1, GRID.shape[1], 6):
@@ -120,9 +121,11 @@ def test_occupied_cells_are_those_that_a_camera_sees() -> None:
 def test_cells_that_lose_their_view_with_the_hidden_ones_are_not_occupied() -> None:
     model, batch = encoder().eval(), batch_of(rig())
     left = model(batch, HIDDEN).observed
-    lost = model.observed(batch) & ~left
+    lost = model.tokenise(batch).observed & ~left
     assert (left & HIDDEN).sum() == 0
-    assert lost.sum() > (HIDDEN & model.observed(batch)).sum()  # cells behind, whose pixels all see a hidden column
+    assert (
+        lost.sum() > (HIDDEN & model.tokenise(batch).observed).sum()
+    )  # cells behind, whose pixels all see a hidden column
     # a remaining cell has a sample in a patch that sees no hidden column
     seeing = pixels_seeing(HIDDEN)[0].view(6, HEIGHT // 16, 16, WIDTH // 16, 16).any(4).any(2)
     for row, column in left[0].nonzero()[::40].tolist():
@@ -138,7 +141,8 @@ def test_maskable_cells_are_exactly_those_that_are_then_lost(hiding: dict[str, o
     wanted = torch.nn.functional.interpolate(
         (torch.rand(3, 1, 10, 13, generator=torch.Generator().manual_seed(0)) < 0.5).float(), size=GRID.shape
     )[:, 0].bool()
-    masked, seen = model.realisable_mask(batch, wanted), model.observed(batch)
+    tokens = model.tokenise(batch)
+    masked, seen = tokens.realisable_mask(wanted), tokens.observed
     share = (masked & seen).sum() / seen.sum()
     assert 0.05 < share < 0.9
     torch.testing.assert_close(model(batch, masked).observed, seen & ~masked)
@@ -152,25 +156,23 @@ def test_patch_blocks_depend_on_the_samples_seed_alone() -> None:
     both = batch_of(rig(batch=2), seeds=(7, 8))
     alone = batch_of(rig(), seeds=(8,))
     nothing = torch.zeros(2, *GRID.shape, dtype=torch.bool)
-    masked = model.realisable_mask(both, nothing)
-    torch.testing.assert_close(masked[1:], model.realisable_mask(alone, nothing[:1]))
+    masked = model.tokenise(both).realisable_mask(nothing)
+    torch.testing.assert_close(masked[1:], model.tokenise(alone).realisable_mask(nothing[:1]))
     assert not torch.equal(masked[0], masked[1])
 
 
 def test_thinning_blanks_the_share_of_patches_by_the_samples_seed() -> None:
     model, batch = encoder(), batch_of(rig(batch=2), seeds=(4, 5))
     assert batch.cameras is not None
-    thin = model.drop_input(batch, 0.4)
-    assert thin.cameras is not None
+    thin = model.tokenise(batch).without(0.4)
     changed = (thin.cameras.images != batch.cameras.images).any(2)
     by_patch = changed.view(2, 6, HEIGHT // 16, 16, WIDTH // 16, 16).float().mean((3, 5))
     assert ((by_patch == 0) | (by_patch > 0.95)).all()  # whole patches; a pixel may have the mean colour already
     assert 0.3 < (by_patch > 0).float().mean() < 0.5
     np.testing.assert_array_equal(thin.cameras.images[:, :, :, changed[0, 0]][0, 0, :, :1].flatten(), (124, 116, 104))
-    alone = model.drop_input(batch_of(rig(batch.cameras.images[1:]), seeds=(5,)), 0.4)
-    assert alone.cameras is not None
+    alone = model.tokenise(batch_of(rig(batch.cameras.images[1:]), seeds=(5,))).without(0.4)
     assert torch.equal(alone.cameras.images[0], thin.cameras.images[1])
-    torch.testing.assert_close(model.observed(thin), model.observed(batch))
+    torch.testing.assert_close(thin.observed, model.tokenise(batch).observed)
 
 
 def test_a_missing_image_changes_nothing_but_its_own_view() -> None:
@@ -213,7 +215,7 @@ def test_every_parameter_is_trained_with_and_without_hiding(architecture: str, l
         model = encoder(architecture, lift).train()
         result = model(batch_of(rig()), masked)
         assert result.features.shape == (1, model.out_channels, *GRID.shape)
-        assert tuple(level.shape[1] for level in result.intermediate_features) == model.intermediate_channels
+        assert tuple(level.shape[1] for level in maps_of(result)) == model.intermediate_channels
         result.features.square().mean().backward()
         assert [name for name, parameter in model.named_parameters() if parameter.grad is None] == []
         assert all(parameter.grad.isfinite().all() for parameter in model.parameters())
@@ -226,8 +228,7 @@ def test_autocast_leaves_the_geometry_exact() -> None:
         with torch.autocast("cpu", dtype=torch.bfloat16):
             rough = model(batch)
     assert torch.equal(exact.observed, rough.observed)
-    assert rough.features.dtype == torch.float32
-    correlation = torch.corrcoef(torch.stack((exact.features.flatten(), rough.features.flatten())))[0, 1]
+    correlation = torch.corrcoef(torch.stack((exact.features.flatten(), rough.features.float().flatten())))[0, 1]
     assert correlation > 0.99  # a lift off by a cell or two falls far below
 
 

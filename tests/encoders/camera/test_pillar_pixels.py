@@ -72,7 +72,7 @@ def test_a_coloured_square_is_found_in_the_bins_that_project_to_it(augmented: bo
         torch.ones(1, 6, dtype=torch.bool),
     )
     content = target.of(batch_of(cameras), GRID)
-    assert content.values.shape == (1, target.channels + 2, *GRID.shape)
+    assert content.values.shape == (1, *GRID.shape, target.channels + 2)
 
     rows, columns = GRID.shape
     x, y = np.meshgrid(GRID.x_min + (np.arange(columns) + 0.5) * 0.8, GRID.y_min + (np.arange(rows) + 0.5) * 0.8)
@@ -93,9 +93,9 @@ def test_a_coloured_square_is_found_in_the_bins_that_project_to_it(augmented: bo
         share = coloured.sum(0) / number.clip(min=1)
         expected = np.outer(share, in_imagenet_units(COLOUR)) + np.outer(1 - share, in_imagenet_units(GREY))
         expected[number == 0] = 0
-        values = content.values[0, 3 * level : 3 * level + 3].flatten(1).T.numpy()
+        values = content.values[0, ..., 3 * level : 3 * level + 3].flatten(0, 1).numpy()
         np.testing.assert_allclose(values[~unsure], expected[~unsure], atol=1e-4)
-        np.testing.assert_array_equal(content.values[0, 6 + level].flatten().numpy(), number > 0)
+        np.testing.assert_array_equal(content.values[0, ..., 6 + level].flatten().numpy(), number > 0)
         found[level] = int((coloured.any(0) & ~unsure).sum())
         any_seen |= (number > 0).reshape(rows, columns)
         if level == 0:
@@ -110,8 +110,8 @@ def test_a_column_is_normalised_as_a_patch_of_mae() -> None:
     cameras = rig()
     target = PillarPixels(stride=1)
     content = target.of(batch_of(cameras), GRID)
-    colour = content.values[0, : target.channels].unflatten(0, (6, 3)).permute(2, 3, 0, 1)
-    seen = content.values[0, target.channels :].permute(1, 2, 0).bool()
+    colour = content.values[0, ..., : target.channels].unflatten(-1, (6, 3))
+    seen = content.values[0, ..., target.channels :].bool()
     columns = [colour[y, x][seen[y, x]] for y, x in content.valid[0].nonzero().tolist()]
     assert len(columns) > 500
     assert max(float(column.mean().abs()) for column in columns) < 1e-5
@@ -119,7 +119,7 @@ def test_a_column_is_normalised_as_a_patch_of_mae() -> None:
     assert float(colour[~seen].abs().sum()) == 0
 
     wall = replace(cameras, images=torch.full_like(cameras.images, 90) + cameras.images % 2)
-    grain = PillarPixels().of(batch_of(wall), GRID).values[:, : target.channels]
+    grain = PillarPixels().of(batch_of(wall), GRID).values[..., : target.channels]
     assert float(grain.square().mean()) < 0.05, "grain of one grey level is no contrast"
 
 
@@ -143,13 +143,17 @@ def test_where_no_camera_looks_nothing_is_known() -> None:
 def test_the_distance_counts_seen_bins_alone() -> None:
     target = PillarPixels()
     content = target.of(batch_of(rig(views=(0, 1))), GRID)
-    seen = content.values[:, target.channels :].repeat_interleave(3, 1).bool()
-    partly = content.valid & ~seen.all(1)
+    seen = content.values[..., target.channels :].repeat_interleave(3, -1).bool()
+    partly = content.valid & ~seen.all(-1)
     assert partly.any()
-    perfect = content.values[:, : target.channels]
-    assert float(target.distance(torch.where(seen, perfect, 7.0), content).max()) == 0
-    off = target.distance(perfect + 2, content)
-    torch.testing.assert_close(off, torch.where(content.valid, 4.0, 0.0))
+    perfect = content.values[..., : target.channels]
+
+    def distance(prediction: torch.Tensor) -> torch.Tensor:
+        rows = (x.flatten(0, 2) for x in (prediction, content.values, content.occupied))
+        return target.distance(*rows).view_as(content.valid)
+
+    assert float(distance(torch.where(seen, perfect, 7.0)).max()) == 0
+    torch.testing.assert_close(distance(perfect + 2), torch.where(content.valid, 4.0, 0.0))
 
 
 def objective(normalised: bool = True) -> OccupancyReconstruction:
@@ -178,7 +182,7 @@ def test_a_hidden_cells_pixels_are_in_the_target_and_not_in_the_context() -> Non
 
     inside = changed(covered)
     assert torch.equal(model(inside).embeddings.context, output.embeddings.context)
-    moved = (model.reconstruction_target.of(inside.target, GRID).values - content.values).abs().amax(1) > 0
+    moved = (model.reconstruction_target.of(inside.target, GRID).values - content.values).abs().amax(-1) > 0
     assert moved[masked].all()
 
     # what the target reads of a hidden cell ends half a stride beyond the hidden patches
@@ -186,7 +190,7 @@ def test_a_hidden_cells_pixels_are_in_the_target_and_not_in_the_context() -> Non
     near = torch.nn.functional.max_pool2d(covered.float(), 2 * reach + 1, 1, reach) > 0
     outside = changed(~near)
     assert not torch.equal(model(outside).embeddings.context, output.embeddings.context)
-    moved = (model.reconstruction_target.of(outside.target, GRID).values - content.values).abs().amax(1) > 0
+    moved = (model.reconstruction_target.of(outside.target, GRID).values - content.values).abs().amax(-1) > 0
     assert moved.any() and not moved[masked].any()
 
 

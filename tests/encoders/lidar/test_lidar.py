@@ -17,6 +17,7 @@ from avjepa.encoders.lidar.encoder import LidarEncoder
 from avjepa.encoders.lidar.voxelise import voxelised
 from avjepa.errors import UserError
 from avjepa.geometry.grid import BEVGrid
+from tests.encoders.maps import maps_of
 
 GRID = BEVGrid(-24.0, 24.0, -16.0, 16.0, 1.6)  # 20 rows, 30 columns
 ROWS, COLUMNS = 20, 30
@@ -78,9 +79,7 @@ def test_a_point_lights_up_its_cell(overlapping):
         empty, lit = model(batch_of(torch.zeros(0, 6))), model(batch_of(POINT))
     assert lit.features.shape == (1, 10, ROWS, COLUMNS)
     assert lit.observed.nonzero().tolist() == [[0, POINT_ROW, POINT_COLUMN]]
-    for before, after, spread in zip(
-        empty.intermediate_features, lit.intermediate_features, (0, overlapping, overlapping, 4), strict=True
-    ):
+    for before, after, spread in zip(maps_of(empty), maps_of(lit), (0, overlapping, overlapping, 4), strict=True):
         _, rows, columns = (after != before).any(1).nonzero().unbind(1)
         assert len(rows) and (rows - POINT_ROW).abs().max() <= spread and (columns - POINT_COLUMN).abs().max() <= spread
     change = (lit.features - empty.features).abs().sum(1)[0]
@@ -93,9 +92,9 @@ def test_a_point_lights_up_its_cell(overlapping):
 def test_levels_are_as_announced(most, channels):
     """12 layers of voxels; the strides leave 12, 6 and 3."""
     model = encoder(level_layers=most)
-    intermediate_features = model(batch_of(cloud_of(300, 0), cloud_of(300, 1))).intermediate_features
+    levels = maps_of(model(batch_of(cloud_of(300, 0), cloud_of(300, 1))))
     assert model.intermediate_channels == channels
-    shapes = [tuple(level.shape) for level in intermediate_features]
+    shapes = [tuple(level.shape) for level in levels]
     assert shapes == [(2, c, ROWS, COLUMNS) for c in model.intermediate_channels]
 
 
@@ -104,10 +103,11 @@ def test_levels_are_means_over_the_sites_in_a_layer_of_a_cell(stage):
     """Three layers of 2 m: four voxels of half a metre each in the first stage, two of a metre in the second."""
     model = encoder(level_layers=3).eval()
     cloud = cloud_of(2000, 3)
-    sites = voxelised(batch_of(cloud).lidar, model.voxel_grid)
+    tokens = model.tokenise(batch_of(cloud))
+    sites = voxelised(tokens.points, tokens.voxel, tokens.visible(None), model.voxel_grid)
     for part in model.stages[: stage + 1]:
         sites = part(sites)
-    level = model(batch_of(cloud)).intermediate_features[stage]
+    level = maps_of(model(batch_of(cloud)))[stage]
     per_cell, per_layer = (4, 4) if stage == 0 else (2, 2)
     in_cell = (sites.indices[:, 2] // per_cell == 11) & (sites.indices[:, 3] // per_cell == 17)
     for layer, found in enumerate(level[0, :, 11, 17].split(sites.features.shape[1])):
@@ -139,10 +139,7 @@ def test_hidden_cells_do_not_reach_the_output(training, overlapping):
     for other in outputs[1:]:
         assert torch.equal(outputs[0].features, other.features)
         assert torch.equal(outputs[0].observed, other.observed)
-        assert all(
-            torch.equal(a, b)
-            for a, b in zip(outputs[0].intermediate_features, other.intermediate_features, strict=True)
-        )
+        assert all(torch.equal(a, b) for a, b in zip(maps_of(outputs[0]), maps_of(other), strict=True))
 
 
 def in_masked(cloud: Tensor, masked: Tensor) -> Tensor:
@@ -172,7 +169,7 @@ def test_occupied_counts_the_points_inside_the_volume():
         if -24 <= x < 24 and -16 <= y < 16 and -2 <= z < 4:
             expected[sample, int((y + 16) // 1.6), int((x + 24) // 1.6)] = True
     assert 0 < expected.sum() < expected.numel()
-    assert torch.equal(model.observed(batch), expected)
+    assert torch.equal(model.tokenise(batch).observed, expected)
     assert torch.equal(model(batch).observed, expected)
 
 
@@ -185,7 +182,7 @@ def test_occupied_agrees_with_the_grid_that_masks_and_heads_use():
     row_column, inside = GRID.cell_of(cloud[:, :2])
     expected = torch.zeros(1, ROWS, COLUMNS, dtype=torch.bool)
     expected[0, row_column[inside, 0], row_column[inside, 1]] = True
-    assert torch.equal(model.observed(batch_of(cloud)), expected)
+    assert torch.equal(model.tokenise(batch_of(cloud)).observed, expected)
 
 
 def test_samples_do_not_influence_each_other():
@@ -202,7 +199,7 @@ def test_samples_do_not_influence_each_other():
 def test_training_survives_hardly_any_points(clouds, overlapping):
     model = encoder(overlapping=overlapping).train()
     result = model(batch_of(*clouds))
-    (result.features.square().mean() + sum(level.square().mean() for level in result.intermediate_features)).backward()
+    (result.features.square().mean() + sum(level.square().mean() for level in maps_of(result))).backward()
     assert result.features.isfinite().all()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None and parameter.grad.isfinite().all(), name
@@ -225,20 +222,30 @@ def test_mixed_precision_leaves_the_sparse_half_alone():
     plain = model(batch)
     with torch.autocast("cpu", torch.bfloat16):
         mixed = model(batch)
-    assert mixed.features.dtype == torch.float32 and all(
-        level.dtype == torch.float32 for level in mixed.intermediate_features
-    )
-    for a, b in zip(plain.intermediate_features[:-1], mixed.intermediate_features[:-1], strict=True):
-        assert torch.equal(a, b)
+    assert mixed.features.dtype == torch.bfloat16
+    for a, b in zip(maps_of(plain)[:-1], maps_of(mixed)[:-1], strict=True):
+        assert b.dtype == torch.float32 and torch.equal(a, b)
     assert not torch.equal(plain.features, mixed.features)
     bound = 8 * 2**-8 * plain.features.abs().max()  # a few roundings to eight bits, one a layer
     assert (plain.features - mixed.features).abs().max() < bound
 
 
+def left_of(model: LidarEncoder, batch: Batch, share: float) -> Points:
+    tokens = model.tokenise(batch).without(share)
+    return tokens.points.selected(tokens.kept)
+
+
+def cloud_inside(count: int, seed: int) -> Tensor:
+    """All of its points lie in the grid."""
+    cloud = cloud_of(count, seed)
+    cloud[:, :3] *= torch.tensor([0.9, 0.85, 0.7])
+    return cloud
+
+
 class TestInputDropout:
     def test_takes_its_share_and_leaves_the_rest_as_it_was(self):
-        batch = batch_of(cloud_of(20_000, 0), cloud_of(10_000, 1))
-        thin = encoder().drop_input(batch, 0.4).lidar
+        batch = batch_of(cloud_inside(20_000, 0), cloud_inside(10_000, 1))
+        thin = left_of(encoder(), batch, 0.4)
         counts = torch.bincount(thin.batch_index)
         assert abs(counts[0] / 20_000 - 0.6) < 0.02 and abs(counts[1] / 10_000 - 0.6) < 0.02
         before = {tuple(row) for row in batch.lidar.features.tolist()}
@@ -247,10 +254,10 @@ class TestInputDropout:
 
     def test_whole_beams(self):
         model = encoder(thin_by_beam=1.0)
-        cloud = cloud_of(3200, 0)
+        cloud = cloud_inside(3200, 0)
         left = []
         for seed in range(60):
-            rings = model.drop_input(batch_of(cloud, seeds=[seed]), 0.4).lidar.features[:, 5]
+            rings = left_of(model, batch_of(cloud, seeds=[seed]), 0.4).features[:, 5]
             kept = cloud[torch.isin(cloud[:, 5], rings.unique())]
             assert len(kept) == len(rings), "a beam was thinned and not dropped"
             left.append(len(rings) / len(cloud))
@@ -258,23 +265,23 @@ class TestInputDropout:
 
     def test_half_by_beam_drops_the_same_share(self):
         model = encoder(thin_by_beam=0.5)
-        cloud = cloud_of(3200, 0)
-        left = [len(model.drop_input(batch_of(cloud, seeds=[s]), 0.4).lidar.features) / 3200 for s in range(60)]
+        cloud = cloud_inside(3200, 0)
+        left = [len(left_of(model, batch_of(cloud, seeds=[s]), 0.4).features) / 3200 for s in range(60)]
         assert abs(np.mean(left) - 0.6) < 0.04
 
     def test_depends_on_the_seed_alone(self):
         model = encoder(thin_by_beam=0.3)
-        first, second = cloud_of(500, 0), cloud_of(300, 1)
-        together = model.drop_input(batch_of(first, None, second, seeds=[5, 6, 7]), 0.5).lidar
-        alone = model.drop_input(batch_of(second, seeds=[7]), 0.5).lidar
-        other = model.drop_input(batch_of(second, seeds=[8]), 0.5).lidar
+        first, second = cloud_inside(500, 0), cloud_inside(300, 1)
+        together = left_of(model, batch_of(first, None, second, seeds=[5, 6, 7]), 0.5)
+        alone = left_of(model, batch_of(second, seeds=[7]), 0.5)
+        other = left_of(model, batch_of(second, seeds=[8]), 0.5)
         assert torch.equal(together.features[together.batch_index == 2], alone.features)
         assert not torch.equal(alone.features, other.features)
 
     @pytest.mark.parametrize(("input_dropout", "left"), [(0.0, 300), (1.0, 0)])
     def test_nothing_and_everything(self, input_dropout, left):
         for by_beam in (0.0, 1.0):
-            thin = encoder(thin_by_beam=by_beam).drop_input(batch_of(cloud_of(300, 0), None), input_dropout).lidar
+            thin = left_of(encoder(thin_by_beam=by_beam), batch_of(cloud_inside(300, 0), None), input_dropout)
             assert len(thin.features) == left and thin.present.tolist() == [True, False]
 
 
@@ -285,8 +292,8 @@ def without_lidar() -> Batch:
 
 @pytest.mark.parametrize(
     "call",
-    [lambda m, b: m(b), lambda m, b: m.observed(b), lambda m, b: m.drop_input(b, 0.5)],
-    ids=["run", "occ", "thin"],
+    [lambda m, b: m(b), lambda m, b: m.tokenise(b)],
+    ids=["run", "tokens"],
 )
 def test_a_batch_without_lidar_is_named(call: Callable[[LidarEncoder, Batch], Any]):
     with pytest.raises(UserError, match="no LiDAR in the batch of token0"):

@@ -24,8 +24,13 @@ def points_of(*clouds: list[list[float]]) -> Points:
     return Points(torch.cat(rows), index, torch.ones(len(rows), dtype=torch.bool))
 
 
+def voxels(points: Points, grid: VoxelGrid) -> SparseTensor:
+    voxel, inside = grid.places_of(points)
+    return voxelised(points, voxel, inside.nonzero()[:, 0], grid)
+
+
 def test_two_points_in_one_voxel_by_hand():
-    result = voxelised(points_of([[3.1, -2.4, 0.3, 0.2, 0.0, 1], [3.2, -2.3, 0.4, 0.4, 0.1, 7]]), GRID)
+    result = voxels(points_of([[3.1, -2.4, 0.3, 0.2, 0.0, 1], [3.2, -2.3, 0.4, 0.4, 0.1, 7]]), GRID)
     # z: (0.3 + 1) / 0.25 = 5.2; y: (-2.4 + 4) / 0.5 = 3.2; x: (3.1 + 8) / 0.5 = 22.2
     assert result.indices.tolist() == [[0, 5, 3, 22]] and result.spatial_shape == (12, 16, 32)
     # the centre is (3.25, -2.25, 0.375), the mean point (3.15, -2.35, 0.35)
@@ -35,13 +40,13 @@ def test_two_points_in_one_voxel_by_hand():
 
 def test_negative_coordinates_are_floored():
     """Truncation toward zero would merge the voxels on both sides of 0."""
-    result = voxelised(points_of([[-0.1, -0.1, -0.1, 0, 0, 0], [0.1, 0.1, 0.1, 0, 0, 0]]), GRID)
+    result = voxels(points_of([[-0.1, -0.1, -0.1, 0, 0, 0], [0.1, 0.1, 0.1, 0, 0, 0]]), GRID)
     assert result.indices.tolist() == [[0, 3, 7, 15], [0, 4, 8, 16]]
 
 
 def test_lower_faces_belong_to_a_voxel_and_upper_ones_do_not():
     corners = [[-8.0, -4.0, -1.0, 0, 0, 0], [8.0, 0, 0, 0, 0, 0], [0, 4.0, 0, 0, 0, 0], [0, 0, 2.0, 0, 0, 0]]
-    assert voxelised(points_of(corners), GRID).indices.tolist() == [[0, 0, 0, 0]]
+    assert voxels(points_of(corners), GRID).indices.tolist() == [[0, 0, 0, 0]]
 
 
 def test_points_that_are_no_places_are_left_out():
@@ -53,19 +58,19 @@ def test_points_that_are_no_places_are_left_out():
         [inf, 0, 0, 0, 0, 0],
         [0, 0, -inf, 0, 0, 0],
     ]
-    result = voxelised(points_of([*bad, [1, 1, 1, 0.5, 0, 0]]), GRID)
+    result = voxels(points_of([*bad, [1, 1, 1, 0.5, 0, 0]]), GRID)
     assert len(result.indices) == 1 and result.features.isfinite().all()
 
 
 def test_samples_stay_apart():
     here = [1.0, 1.0, 1.0, 0.5, 0.0, 3.0]
-    result = voxelised(points_of([here, here], [], [here]), GRID)
+    result = voxels(points_of([here, here], [], [here]), GRID)
     assert result.batch_size == 3 and result.indices[:, 0].tolist() == [0, 2]
     torch.testing.assert_close(result.features[:, FEATURE["log_count"]], torch.tensor([np.log(3), np.log(2)]).float())
 
 
 def test_no_points():
-    result = voxelised(points_of([], []), GRID)
+    result = voxels(points_of([], []), GRID)
     assert result.features.shape == (0, len(VOXEL_FEATURES)) and result.indices.shape == (0, 4)
 
 
@@ -85,7 +90,7 @@ def test_a_real_cloud_against_a_dictionary(realdata: Path):
         if 0 <= x < 320 and 0 <= y < 192 and 0 <= z < 12:
             groups[z, y, x].append(point)
 
-    result = voxelised(points_of(cloud.tolist()), grid)
+    result = voxels(points_of(cloud.tolist()), grid)
     SparseTensor(result.features, result.indices, result.spatial_shape, result.batch_size)  # checks the sites
     assert [tuple(row) for row in result.indices[:, 1:].tolist()] == sorted(groups)
     counts = torch.tensor([len(groups[key]) for key in sorted(groups)])

@@ -16,6 +16,7 @@ from avjepa.encoders.radar.encoder import RadarEncoder
 from avjepa.encoders.radar.pillars import PillarNet
 from avjepa.errors import UserError
 from avjepa.geometry.grid import BEVGrid
+from tests.encoders.maps import maps_of
 
 GRID = BEVGrid(x_min=-16.0, x_max=24.0, y_min=-12.0, y_max=18.4, cell=0.8)
 
@@ -56,7 +57,7 @@ def test_training_is_finite_and_reaches_every_parameter_with_few_points_or_none(
     model = encoder().train()
     result = model(batch_of(*(returns(count) for count in counts)))
     assert result.features.shape == (len(counts), 10, *GRID.shape)
-    assert tuple(level.shape[1] for level in result.intermediate_features) == model.intermediate_channels
+    assert tuple(level.shape[1] for level in maps_of(result)) == model.intermediate_channels
     result.features.square().mean().backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None and parameter.grad.isfinite().all(), name
@@ -73,9 +74,9 @@ def test_a_return_marks_its_own_cell_on_an_asymmetric_grid() -> None:
     result = model(batch_of(point))
     row, column = int((-9.1 + 12) // 0.8), int((20.3 + 16) // 0.8)
     assert result.observed[0].nonzero().tolist() == [[row, column]]
-    pillars = result.intermediate_features[0][0].abs().sum(0)
+    pillars = maps_of(result)[0][0].abs().sum(0)
     assert pillars.nonzero().tolist() == [[row, column]]
-    torch.testing.assert_close(model.observed(batch_of(point)), result.observed)
+    torch.testing.assert_close(model.tokenise(batch_of(point)).observed, result.observed)
 
 
 def test_returns_off_the_grid_are_left_out() -> None:
@@ -125,13 +126,13 @@ def test_a_pillar_is_the_same_whatever_else_is_in_the_batch() -> None:
 
 def test_thinning_drops_the_share_of_returns_by_the_samples_seed() -> None:
     model, clouds = encoder(), (returns(400, 1), returns(300, 2))
-    thin = model.drop_input(batch_of(*clouds, seeds=(5, 6)), 0.4)
-    assert thin.radar is not None
-    counts = torch.bincount(thin.radar.batch_index, minlength=2)
+    tokens = model.tokenise(batch_of(*clouds, seeds=(5, 6))).without(0.4)
+    thin = tokens.points.selected(tokens.kept)
+    counts = torch.bincount(thin.batch_index, minlength=2)
     assert 0.5 < counts[0] / 400 < 0.7 and 0.5 < counts[1] / 300 < 0.7
-    alone = model.drop_input(batch_of(clouds[1], seeds=(6,)), 0.4)
-    assert alone.radar is not None
-    torch.testing.assert_close(alone.radar.features, thin.radar.features[thin.radar.batch_index == 1])
+    one = model.tokenise(batch_of(clouds[1], seeds=(6,))).without(0.4)
+    alone = one.points.selected(one.kept)
+    torch.testing.assert_close(alone.features, thin.features[thin.batch_index == 1])
 
 
 def test_absent_radar() -> None:

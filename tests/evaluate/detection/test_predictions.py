@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from avjepa.data.loading.datamodule import DetectionDataModule
 from avjepa.data.sample import Batch
 from avjepa.data.taxonomy import load_taxonomy
-from avjepa.encoders.base import BEVMap, SensorEncoder
+from avjepa.encoders.base import BEVMap, SensorEncoder, Tokens
 from avjepa.errors import UserError
 from avjepa.evaluate.detection.predictions import official_boxes, write_predictions
 from avjepa.evaluate.detection.task import DetectionTask
@@ -28,6 +28,7 @@ from avjepa.geometry.transforms import transform_from
 from avjepa.heads.detection.center_point import CenterPointOptions
 from avjepa.heads.detection.detections import Detections
 from avjepa.model.neck import SecondFPNOptions
+from tests.batch_tokens import BatchTokens
 from tests.finetune.toys import trainer
 
 NUSCENES = load_taxonomy("nuscenes")
@@ -51,14 +52,12 @@ class Heights(SensorEncoder):
         top = empty.scatter_reduce(0, index[inside], batch.lidar.xyz[inside, 2], "amax")
         return top.view(len(batch), 1, rows, columns)
 
-    def forward(self, batch: Batch, hidden: Bool[Tensor, "batch y x"] | None = None) -> BEVMap:
-        return BEVMap(self.convolution(self.heights(batch)), self.observed(batch))
+    def tokenise(self, batch: Batch) -> BatchTokens:
+        return BatchTokens(batch, lambda b: self.heights(b)[:, 0] > -5)
 
-    def observed(self, batch: Batch) -> Bool[Tensor, "batch y x"]:
-        return self.heights(batch)[:, 0] > -5
-
-    def drop_input(self, batch: Batch, drop: float) -> Batch:
-        raise NotImplementedError
+    def encode(self, tokens: Tokens, masked: Bool[Tensor, "batch y x"] | None = None) -> BEVMap:
+        assert isinstance(tokens, BatchTokens)
+        return BEVMap(self.convolution(self.heights(tokens.batch)), tokens.observed)
 
 
 def make_module() -> FinetuneModule:

@@ -7,15 +7,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from avjepa.data.sample import Batch, PretrainBatch
-from avjepa.encoders.base import BEVMap
+from avjepa.data.sample import PretrainBatch
+from avjepa.encoders.base import BEVMap, DenseFeatures, Tokens
 from avjepa.pretrain.masking.generators import MultiBlock
 from avjepa.pretrain.objectives.cells import CellWeights, cell_loss, drawn_cells, loss_cells
 from avjepa.pretrain.objectives.ema import Momentum
-from avjepa.pretrain.objectives.jepa import JEPA, cell_distance, on_map, trivial_distance
+from avjepa.pretrain.objectives.jepa import JEPA, cell_distance, trivial_distance
 from avjepa.pretrain.objectives.predictor import PredictorOptions
 from avjepa.pretrain.objectives.regularisers import SIGRegOptions
 from avjepa.pretrain.objectives.targets import EMATargetOptions, FrozenTargetOptions, SharedTargetOptions
+from tests.batch_tokens import BatchTokens
 from tests.pretrain.toys import GRID, ToyEncoder, batch_of, scene, toy_batch
 
 
@@ -194,9 +195,10 @@ class Heights(ToyEncoder):
     def __init__(self) -> None:
         super().__init__(channels=2)
 
-    def forward(self, batch: Batch, masked: Tensor | None = None) -> BEVMap:
-        image = self.image(batch)
-        return BEVMap(image, image[:, 0] > 0, (image,))
+    def encode(self, tokens: Tokens, masked: Tensor | None = None) -> BEVMap:
+        assert isinstance(tokens, BatchTokens)
+        image = self.image(tokens.batch)
+        return BEVMap(image, image[:, 0] > 0, (DenseFeatures(image),))
 
 
 def test_what_is_predicted_is_the_privileged_view() -> None:
@@ -272,11 +274,13 @@ def test_the_loss_is_the_sum_of_its_terms() -> None:
 
 def test_cell_loss_by_hand() -> None:
     """Two samples on three cells: means per sample and kind first, then over samples, then the weights."""
-    distance = torch.tensor([[[1.0, 2.0, 4.0]], [[8.0, 16.0, float("nan")]]])
+    distance = torch.tensor([1.0, 2.0, 4.0, 8.0, 16.0])
     masked = torch.tensor([[[True, True, False]], [[True, False, False]]])
     occupied = torch.tensor([[[True, True, True]], [[True, False, False]]])
     valid = torch.tensor([[[True, True, True]], [[True, True, False]]])
-    terms = cell_loss(distance, masked, occupied, CellWeights(0.75, 0.25, 0.5), valid)
+    cells = loss_cells(masked, occupied, torch.tensor([1, 2]), 99, valid)
+    assert cells.at.tolist() == [0, 1, 2, 3, 4] and cells.sample.tolist() == [0, 0, 0, 1, 1]
+    terms = cell_loss(distance, cells, CellWeights(0.75, 0.25, 0.5))
     by_hand = {
         "masked_occupied": 0.75 * ((1 + 2) / 2 + 8) / 2,
         "masked_empty": 0.0,
@@ -284,7 +288,7 @@ def test_cell_loss_by_hand() -> None:
         "visible_empty": 0.5 * 0.25 * (0 + 16) / 2,
     }
     assert {name: float(term) for name, term in terms.items()} == pytest.approx(by_hand)
-    assert cell_loss(distance, masked, occupied, CellWeights(1.0, 0.0, 0.0), valid).keys() == {"masked_occupied"}
+    assert cell_loss(distance, cells, CellWeights(1.0, 0.0, 0.0)).keys() == {"masked_occupied"}
 
 
 def test_distances_by_hand() -> None:
@@ -298,29 +302,25 @@ def test_distances_by_hand() -> None:
     assert trivial_distance(second, one, "smooth_l1").tolist() == pytest.approx([0.0, 0.25])
 
 
-def test_values_return_to_their_cells() -> None:
-    cells = torch.tensor([[[False, True], [True, False]], [[False, False], [False, True]]])
-    assert on_map(torch.tensor([1.0, 2.0, 3.0]), cells).tolist() == [[[0, 1], [2, 0]], [[0, 0], [0, 3]]]
-
-
 def test_the_loss_on_a_draw_of_cells_is_that_on_all_of_them_in_expectation() -> None:
     """And equal to it where the draw takes every cell."""
     batch = toy_batch([1, 2])
     model = jepa(cells_per_kind=10**6).eval()
     full = model(batch)
     assert full.embeddings.compared is not None and full.embeddings.compared.all()
+    masked, occupied = full.embeddings.masked, full.embeddings.occupied
+    distance = cell_distance(full.embeddings.prediction, full.embeddings.target, "smooth_l1")
     losses = []
     for seed in range(200):
-        model.cells_per_kind = 6
-        cells = loss_cells(full.embeddings.masked, full.embeddings.occupied, torch.tensor([seed, seed + 1000]), 6)
-        kinds = ((full.embeddings.masked, 1), (~full.embeddings.masked, 0))
-        for seen, _ in kinds:
-            for occupied in (full.embeddings.occupied, ~full.embeddings.occupied):
-                drawn, there = (cells & seen & occupied).sum((1, 2)), (seen & occupied).sum((1, 2))
+        cells = loss_cells(masked, occupied, torch.tensor([seed, seed + 1000]), 6)
+        marked = torch.zeros_like(masked).flatten().index_fill(0, cells.at, True).view_as(masked)
+        assert torch.equal(cells.masked, masked.flatten()[cells.at])
+        assert torch.equal(cells.occupied, occupied.flatten()[cells.at])
+        for seen in (masked, ~masked):
+            for kind in (occupied, ~occupied):
+                drawn, there = (marked & seen & kind).sum((1, 2)), (seen & kind).sum((1, 2))
                 assert torch.equal(drawn, there.clamp(max=6))
-        distance = on_map(cell_distance(full.embeddings.prediction, full.embeddings.target, "smooth_l1"),
-                          full.embeddings.compared)  # fmt: skip
-        terms = cell_loss(distance, full.embeddings.masked, full.embeddings.occupied, CellWeights(), cells)
+        terms = cell_loss(distance[cells.at], cells, CellWeights())
         losses.append(float(sum(terms.values())))
     assert sum(losses) / len(losses) == pytest.approx(float(full.loss.detach()), rel=0.02)
 
@@ -329,14 +329,14 @@ def test_drawn_cells_are_those_marked_and_a_function_of_the_seed() -> None:
     marked = torch.rand(3, 6, 9, generator=torch.Generator().manual_seed(0)) < 0.4
     marked[1] = False
     seeds = torch.tensor([4, 5, 6])
-    sample, row, column = drawn_cells(marked, seeds, 7)
-    assert marked[sample, row, column].all()
+    drawn = drawn_cells(marked, seeds, 7)
+    sample = drawn // 54
+    assert marked.flatten()[drawn].all()
     assert torch.bincount(sample, minlength=3).tolist() == [7, 0, 7]
-    assert len({*zip(sample.tolist(), row.tolist(), column.tolist(), strict=True)}) == 14
-    _, row_alone, column_alone = drawn_cells(marked[2:], seeds[2:], 7)
-    assert torch.equal(row[sample == 2], row_alone)
-    assert torch.equal(column[sample == 2], column_alone)
-    assert len(drawn_cells(marked, seeds, 1000)[0]) == int(marked.sum())
+    assert len(drawn.unique()) == 14
+    alone = drawn_cells(marked[2:], seeds[2:], 7)
+    assert torch.equal(drawn[sample == 2] - 2 * 54, alone)
+    assert len(drawn_cells(marked, seeds, 1000)) == int(marked.sum())
 
 
 def test_masks_are_the_seeds_alone() -> None:

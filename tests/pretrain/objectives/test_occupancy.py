@@ -22,9 +22,9 @@ def test_content_by_hand() -> None:
     cloud[:, :3] = torch.tensor([[2.5, 1.5, 0.5], [2.1, 1.9, 2.5], [2.5, 1.5, 3.5], [3.5, 1.5, 0.0]])
     target = PillarPoints("lidar", z_min=-1.0, z_max=3.0, height_bins=4)
     content = target.of(batch_of([cloud, cloud[:0]], [1, 2]), SMALL)
-    assert content.values.shape == (2, target.channels, 2, 3)
+    assert content.values.shape == (2, 2, 3, target.channels)
     expected = [0.0, 1.0, 0.0, 1.0, math.log(3), (1.5 + 3.5) / 2 / 4, 3.5 / 4]
-    assert content.values[0, :, 1, 2].tolist() == pytest.approx(expected)
+    assert content.values[0, 1, 2].tolist() == pytest.approx(expected)
     assert content.occupied.nonzero().tolist() == [[0, 1, 2]]
     assert float(content.values.abs().sum()) == pytest.approx(sum(expected))
     assert content.valid.all()
@@ -56,16 +56,17 @@ def test_radar_points_have_columns_too() -> None:
 def test_a_perfect_prediction_costs_nothing_and_heights_count_where_something_is() -> None:
     target = PillarPoints("lidar")
     content = target.of(toy_batch([1]).context, GRID)
-    perfect = content.values.clone()
+    values, occupied = content.values.flatten(0, 2), content.occupied.flatten()
+    perfect = values.clone()
     perfect[:, :10] = 40 * (2 * perfect[:, :10] - 1)
-    assert float(target.distance(perfect, content).max()) < 1e-6
+    assert float(target.distance(perfect, values, occupied).max()) < 1e-6
     off = perfect.clone()
     off[:, 11:] += 1
-    assert (target.distance(off, content) > 0.5)[content.occupied].all()
-    assert float(target.distance(off, content)[~content.occupied].max()) < 1e-6
+    assert (target.distance(off, values, occupied) > 0.5)[occupied].all()
+    assert float(target.distance(off, values, occupied)[~occupied].max()) < 1e-6
     unsure = torch.zeros_like(perfect)
     unsure[:, 10:] = perfect[:, 10:]
-    torch.testing.assert_close(target.distance(unsure, content), torch.full((1, *GRID.shape), math.log(2)))
+    torch.testing.assert_close(target.distance(unsure, values, occupied), torch.full((len(values),), math.log(2)))
 
 
 def objective(input_dropout: float = 0.4) -> OccupancyReconstruction:
@@ -90,11 +91,13 @@ def test_it_learns_to_tell_masked_occupied_cells() -> None:
     content = model.reconstruction_target.of(test.target, GRID)
     masked, weights = output.embeddings.masked, model.weights
     full, empty = masked & content.occupied, masked & ~content.occupied
-    values = content.values.permute(0, 2, 3, 1)
+    values = content.values
     constant = weights.occupied * values[full].mean(0) + weights.empty * values[empty].mean(0)
     constant[:10] = torch.logit(constant[:10].clamp(1e-6, 1 - 1e-6))
     constant[11:] = values[full].mean(0)[11:]
-    distance = model.reconstruction_target.distance(constant[:, None, None].expand_as(content.values), content)
+    rows = values.flatten(0, 2)
+    distance = model.reconstruction_target.distance(constant.expand_as(rows), rows, content.occupied.flatten())
+    distance = distance.view_as(full)
     trivial = weights.occupied * distance[full].mean() + weights.empty * distance[empty].mean()
     assert float(output.terms["masked_occupied"] + output.terms["masked_empty"]) < 0.85 * float(trivial)
 
@@ -121,7 +124,9 @@ def test_unknown_cells_do_not_count() -> None:
         def of(self, batch, grid):  # type: ignore[no-untyped-def]
             content = super().of(batch, grid)
             known = torch.arange(grid.shape[1]) < 12
-            return Content(torch.where(known, content.values, self.unknown), content.occupied, content.valid & known)
+            return Content(
+                torch.where(known[:, None], content.values, self.unknown), content.occupied, content.valid & known
+            )
 
     def trained(unknown: float) -> tuple[float, list[torch.Tensor]]:
         model = objective()

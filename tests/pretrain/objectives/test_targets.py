@@ -4,12 +4,14 @@ from pathlib import Path
 import pytest
 import torch
 from jsonargparse import ArgumentParser
+from torch import Tensor
 from torch.nn import functional
 
 from avjepa.bundle.files import save_bundle
-from avjepa.encoders.base import BEVMap
+from avjepa.encoders.base import BEVMap, DenseFeatures
 from avjepa.errors import UserError
 from avjepa.geometry.grid import BEVGrid
+from avjepa.pretrain.objectives.cells import LossCells
 from avjepa.pretrain.objectives.targets import (
     EMATargetOptions,
     FrozenTargetOptions,
@@ -20,14 +22,23 @@ from avjepa.pretrain.objectives.targets import (
 from tests.pretrain.toys import ToyEncoder, toy_batch
 
 
+def those(cells: Tensor) -> LossCells:
+    """The marked cells, all of them occupied."""
+    at = cells.flatten().nonzero()[:, 0]
+    every = torch.ones(len(at), dtype=torch.bool)
+    return LossCells(at, at // cells[0].numel(), every, every, len(cells))
+
+
 def test_targets_join_depths_and_normalise_each_in_every_cell() -> None:
     encoder = ToyEncoder()
     features = TargetFeatures(encoder, intermediate_features=True, normalisation="layer", standardise=False)
     map_ = encoder(toy_batch([1, 2]).context)
     cells = torch.rand(map_.observed.shape, generator=torch.Generator().manual_seed(0)) < 0.3
-    out = features(map_, cells)
+    out = features(map_, those(cells))
     assert out.shape == (int(cells.sum()), features.channels) == (int(cells.sum()), 32)
-    for depth, part in zip((*map_.intermediate_features, map_.features), out.split(16, dim=1), strict=True):
+    (level,) = map_.intermediate_features
+    assert isinstance(level, DenseFeatures)
+    for depth, part in zip((level.map, map_.features), out.split(16, dim=1), strict=True):
         for (sample, row, column), found in zip(cells.nonzero().tolist(), part, strict=True):
             expected = functional.layer_norm(depth[sample, :, row, column], (16,), eps=1e-6)
             torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
@@ -37,7 +48,7 @@ def test_unit_length_targets() -> None:
     encoder = ToyEncoder()
     features = TargetFeatures(encoder, intermediate_features=False, normalisation="l2", standardise=False)
     everywhere = torch.ones(2, *encoder.token_grid.shape, dtype=torch.bool)
-    out = features(encoder(toy_batch([1, 2]).context), everywhere)
+    out = features(encoder(toy_batch([1, 2]).context), those(everywhere))
     torch.testing.assert_close(out.norm(dim=1), torch.ones(len(out)))
 
 
@@ -46,7 +57,8 @@ def test_a_cell_without_content_is_no_nan() -> None:
     zeros = torch.zeros(1, 16, *encoder.token_grid.shape, requires_grad=True)
     empty = torch.zeros(1, *encoder.token_grid.shape, dtype=torch.bool)
     for normalisation in ("layer", "l2", "none"):
-        out = TargetFeatures(encoder, True, normalisation, True)(BEVMap(zeros, empty, (zeros,)), ~empty)  # type: ignore[arg-type]
+        features = TargetFeatures(encoder, True, normalisation, True)  # type: ignore[arg-type]
+        out = features(BEVMap(zeros, empty, (DenseFeatures(zeros),)), those(~empty))
         (gradient,) = torch.autograd.grad(out.sum(), zeros)
         assert out.isfinite().all()
         assert gradient.isfinite().all()
@@ -55,10 +67,9 @@ def test_a_cell_without_content_is_no_nan() -> None:
 def test_half_precision_features_become_fp32_targets() -> None:
     encoder = ToyEncoder()
     map_ = encoder(toy_batch([1]).context)
-    half = BEVMap(
-        map_.features.bfloat16(), map_.observed, tuple(level.bfloat16() for level in map_.intermediate_features)
-    )
-    assert TargetFeatures(encoder, True, "layer", True)(half, half.observed).dtype == torch.float32
+    half = map_.features.bfloat16()
+    map_ = BEVMap(half, map_.observed, (DenseFeatures(half),))
+    assert TargetFeatures(encoder, True, "layer", True)(map_, those(map_.observed)).dtype == torch.float32
 
 
 def test_frozen_target_is_frozen_and_may_be_another_encoder() -> None:
