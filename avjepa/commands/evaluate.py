@@ -136,6 +136,7 @@ def for_scoring(
         "model": {**config["model"], "bundle": None},
         "trainer": {**trainer, "logger": False},
         "validate_every": None,
+        "score_validation": False,
         "out": str(out),
     }
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from jsonargparse import ArgumentError, ArgumentParser
+from lightning import Callback
 from lightning.pytorch.cli import LightningArgumentParser
 
 from avjepa.bundle.construction import require_trusted
@@ -18,6 +19,7 @@ from avjepa.data.loading.datamodule import DetectionDataModule
 from avjepa.encoders.base import BEVBackbone
 from avjepa.encoders.bundled import read_backbone_manifest
 from avjepa.errors import UserError
+from avjepa.evaluate.validation_scores import ValidationScores
 from avjepa.finetune.lightning_model import FinetuneModule
 from avjepa.training.console import status
 
@@ -36,6 +38,12 @@ class FinetuneCLI(TrainingCLI):
             help="optimiser steps between two looks at the loss on data.validation_split; none by default",
         )
         parser.add_argument(
+            "--score_validation",
+            type=bool,
+            default=False,
+            help="at every look also predict and log the scores, by avjepa's own fast evaluator",
+        )
+        parser.add_argument(
             "--evaluate", type=bool, default=True, help="after training, predict and score data.eval_split"
         )
 
@@ -45,12 +53,18 @@ class FinetuneCLI(TrainingCLI):
         if str(self.config.data.taxonomy).endswith(".yaml"):
             self.config.data.taxonomy = located(self.config.data.taxonomy, Path.cwd())
 
+    def callbacks(self) -> list[Callback]:
+        """The scores of every validation, where they are asked for."""
+        return [ValidationScores()] if self.config.score_validation else []
+
     def validation(self) -> dict[str, Any]:
         """Only where the user asks for it, on the split that the user names."""
         every, split = self.config.validate_every, self.config.data.validation_split
         if (every is None) != (split is None):
             missing = "--data.validation_split NAME" if split is None else "--validate_every N"
             raise UserError(f"a validation during the training needs {missing} too; give both or neither")
+        if every is None and self.config.score_validation:
+            raise UserError("--score_validation needs --validate_every N and --data.validation_split NAME too")
         if every is None:
             return super().validation()
         steps = self.steps()

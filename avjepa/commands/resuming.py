@@ -16,7 +16,7 @@ from avjepa.training.console import status
 from avjepa.training.provenance import PROVENANCE
 
 FREE = (
-    "checkpoint_every", "validate_every", "evaluate", "export", "trainer",
+    "checkpoint_every", "validate_every", "score_validation", "evaluate", "export", "trainer",
     "model.learning_rate", "model.backbone_learning_rate_factor", "model.weight_decay", "model.warmup_fraction",
     "model.schedule", "model.cooldown_fraction", "model.final_factor",
     "data.dataroot", "data.workers", "data.steps", "data.on_bad_file", "data.eval_split", "data.validation_split",

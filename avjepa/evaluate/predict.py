@@ -1,9 +1,7 @@
 """Running a model over a split, on the devices and processes of a trainer."""
 
-import json
 import tempfile
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +12,8 @@ from rich.progress import Progress
 
 from avjepa.data.loading.datamodule import DetectionDataModule
 from avjepa.data.sample import Batch
-from avjepa.distributed import in_turn_on_first
+from avjepa.evaluate.spool import Spool
 from avjepa.finetune.lightning_model import FinetuneModule
-from avjepa.heads.task import PredictionWriter
 
 
 @dataclass(frozen=True)
@@ -55,53 +52,38 @@ def predict_split(
     files = {
         name: (folder if len(writers) == 1 else folder / name) / writer.file_name for name, writer in writers.items()
     }
-    tokens: list[str] = []
-    without_input: list[str] = []
     with tempfile.TemporaryFile("w+", encoding="utf-8") as file:
         spool = Spool(file, writers)
-        trainer.callbacks.append(spool)  # type: ignore[attr-defined]
+        keep = KeepPredictions(spool)
+        trainer.callbacks.append(keep)  # type: ignore[attr-defined]
         try:
             trainer.predict(module, datamodule=datamodule, return_predictions=False)
         except SystemExit as stop:  # Lightning's answer to Ctrl-C
             raise KeyboardInterrupt from stop
         finally:
-            trainer.callbacks.remove(spool)  # type: ignore[attr-defined]
-        entries: dict[str, dict[str, Any]] = defaultdict(dict)
-        sensors: set[str] = set()
-        for line in in_turn_on_first(spool.lines(), spool.batches):
-            of_batch = json.loads(line)
-            tokens += of_batch["tokens"]
-            without_input += of_batch["without_input"]
-            sensors |= set(of_batch["sensors"])
-            for name in writers:
-                entries[name] |= of_batch["entries"][name]
+            trainer.callbacks.remove(keep)  # type: ignore[attr-defined]
+        gathered = spool.gathered()
+    without_input = gathered.without_input
     if trainer.is_global_zero:
         assert datamodule.source is not None  # it was set up to predict
         unrecorded = datamodule.source.unrecorded(datamodule.source.scenes_of(datamodule.eval_split))
-        tokens += unrecorded
         without_input += unrecorded
         before_writing(files.values())
         for name, writer in writers.items():
-            writer.write(files[name], entries[name], tokens, sorted(sensors))
+            writer.write(files[name], gathered.entries[name], [*gathered.tokens, *unrecorded], gathered.sensors)
     trainer.strategy.barrier("predictions written")
     return PredictedSplit(files, tuple(without_input))
 
 
-class Spool(Callback):
-    """Keeps what one process predicts in a file, a line for every batch, so that memory does not grow with the split.
+class KeepPredictions(Callback):
+    """Puts what one process predicts into a spool, and shows how far the first process is."""
 
-    Args:
-        file: open for writing and reading.
-        writers: of the files that the predictions will go into, by task.
-    """
-
-    def __init__(self, file: Any, writers: dict[str, PredictionWriter[Any]]) -> None:
-        self.batches = 0
-        self._file, self._writers = file, writers
+    def __init__(self, spool: Spool) -> None:
+        self._spool = spool
         self._progress = Progress(console=Console(stderr=True), transient=True)
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Show how far the first process is."""
+        """Open the progress bar."""
         self._task = self._progress.add_task("predicting", total=sum(trainer.num_predict_batches))
         if trainer.is_global_zero:
             self._progress.start()
@@ -116,18 +98,7 @@ class Spool(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Keep the predictions of a batch."""
-        without = [token for token, has in zip(batch.tokens, batch.has_data(), strict=True) if not has]
-        if outputs is None:
-            entries: dict[str, dict[str, Any]] = {name: {} for name in self._writers}
-        else:
-            entries = {name: writer.entries(batch, outputs[name]) for name, writer in self._writers.items()}
-            without = without if batch.sensors else []  # predicted from features that were computed before
-        for of_task in entries.values():
-            for token in without:
-                of_task.pop(token, None)
-        line = {"tokens": batch.tokens, "sensors": batch.sensors, "without_input": without, "entries": entries}
-        self._file.write(json.dumps(line) + "\n")
-        self.batches += 1
+        self._spool.add(batch, outputs)
         self._progress.advance(self._task)
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -137,8 +108,3 @@ class Spool(Callback):
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """See ``on_predict_end``."""
         self._progress.stop()
-
-    def lines(self) -> Iterator[str]:
-        """The batches in the order in which they were predicted, as JSON."""
-        self._file.seek(0)
-        yield from self._file

@@ -1,5 +1,7 @@
 """Training of a detector in Lightning."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import torch
@@ -95,6 +97,7 @@ class FinetuneModule(LightningModule):
         self.layer_decay = layer_decay
         self.head_first_steps, self.weight_decay, self.warmup_fraction = head_first_steps, weight_decay, warmup_fraction
         self.seed = seed
+        self.predicts_in_validation = False
         self._resumed = False
         self._backbone_before: str | None = None
         if self.frozen:
@@ -149,27 +152,46 @@ class FinetuneModule(LightningModule):
             for parameter in self.model.backbone.parameters():
                 parameter.grad = None
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Log the loss on held-out samples: the mean over batches, weighted by their samples, of all processes."""
+    def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Any] | None:
+        """Log the loss on held-out samples: the mean over batches, weighted by their samples, of all processes.
+
+        Returns:
+            Predictions as of ``predict_step``, from the same pass through the network, if ``predicts_in_validation``.
+        """
+        predictions = None
         with by_itself():
-            loss = self.model.loss(batch)
+            if self.predicts_in_validation:
+                with self._full_precision():
+                    loss, predictions = self.model.loss_and_predictions(batch)
+            else:
+                loss = self.model.loss(batch)
         self.log("val/loss", loss.total, batch_size=len(batch), sync_dist=True)
         self.log_dict(
             {f"val/{name}": value for name, value in loss.terms.items()}, batch_size=len(batch), sync_dist=True
         )
+        return predictions if self._has_input(batch) else None
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Any] | None:
         """Predictions of every head by name, in the precision of the weights: a score is no place to save time.
 
-        ``None`` for a batch in which no sample has data of any sensor; a cache of features, which has no parameters,
-        needs none.
+        ``None`` for a batch in which no sample has data of any sensor.
         """
-        if not batch.sensors and any(True for _ in self.model.backbone.parameters()):
+        if not self._has_input(batch):
             return None
+        with self._full_precision():
+            return self.model.predict(batch)
+
+    def _has_input(self, batch: Batch) -> bool:
+        """Whether the backbone has data of a sensor, or needs none: a cache of features, which has no parameters."""
+        return bool(batch.sensors) or not any(True for _ in self.model.backbone.parameters())
+
+    @contextlib.contextmanager
+    def _full_precision(self) -> Iterator[None]:
+        """Within the block nothing is computed in less than the precision of the weights."""
         cudnn = torch.backends.cudnn
         kept = {"enabled": cudnn.enabled, "benchmark": cudnn.benchmark, "deterministic": cudnn.deterministic}
         with torch.autocast(self.device.type, enabled=False), cudnn.flags(**kept, allow_tf32=False):
-            return self.model.predict(batch)
+            yield
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """AdamW; the backbone has its own peak learning rates."""

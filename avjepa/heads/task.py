@@ -75,6 +75,13 @@ class Scorer(ABC):
             UserError: a file is missing or not in its format, or the samples are not those of the split.
         """
 
+    def figures(self, predictions: Path, split: ScoredSplit) -> dict[str, float]:
+        """The main scores by name, for a curve over the training; none where nothing is annotated, or by default.
+
+        Arguments and errors are those of ``score``. Nothing is printed or written, and it takes seconds at most.
+        """
+        return {}
+
 
 class Task(ABC, Generic[Prediction]):
     """What a head is for.

@@ -77,7 +77,20 @@ class PerceptionModel(Rebuildable):
 
     def loss(self, batch: Batch) -> PerceptionLoss:
         """Weighted sum of the heads' losses; ``batch.labels`` is set."""
+        return self._loss(self(batch), batch)
+
+    @torch.no_grad()
+    def predict(self, batch: Batch) -> dict[str, Any]:
+        """Predictions of every head by name."""
+        return self._predictions(self(batch), batch)
+
+    @torch.no_grad()
+    def loss_and_predictions(self, batch: Batch) -> tuple[PerceptionLoss, dict[str, Any]]:
+        """Both for one pass through backbone and neck."""
         bev = self(batch)
+        return self._loss(bev, batch), self._predictions(bev, batch)
+
+    def _loss(self, bev: Float[Tensor, "batch channel y x"], batch: Batch) -> PerceptionLoss:
         terms = {
             f"{name}/{term}": self.loss_weights[name] * value
             for name, head in self.heads.items()
@@ -86,8 +99,5 @@ class PerceptionModel(Rebuildable):
         total = torch.stack(list(terms.values())).sum()
         return PerceptionLoss(total, {name: value.detach() for name, value in terms.items()})
 
-    @torch.no_grad()
-    def predict(self, batch: Batch) -> dict[str, Any]:
-        """Predictions of every head by name."""
-        bev = self(batch)
+    def _predictions(self, bev: Float[Tensor, "batch channel y x"], batch: Batch) -> dict[str, Any]:
         return {name: head.predict(bev, batch) for name, head in self.heads.items()}  # type: ignore[operator]

@@ -19,7 +19,7 @@ from avjepa.data.loading.datamodule import DetectionDataModule
 from avjepa.encoders.base import BEVBackbone
 from avjepa.encoders.bundled import load_backbone, load_encoder
 from avjepa.errors import UserError, counted
-from avjepa.evaluate.detection.fast import FastDetectionEval
+from avjepa.evaluate.detection.fast import OWN_EVALUATOR, FastDetectionEval
 from avjepa.evaluate.detection.ground_truth import GroundTruth
 from avjepa.evaluate.detection.result_file import read_result_file
 from avjepa.evaluate.predict import predict_split
@@ -221,6 +221,7 @@ class Worker(Runner[StudyJob]):
             "mAP": scores.mean_ap,
             "NDS": scores.nd_score,
             "class_AP": scores.class_ap,
+            "evaluator": OWN_EVALUATOR,
             "split": split,
             "scene_names": scenes,
             "setting": setting.definition(),

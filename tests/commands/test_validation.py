@@ -1,13 +1,21 @@
 """A training looks at held-out labels where the user asks for it, and nowhere else."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from avjepa.data.nuscenes.annotations import AnnotationIndex
+from avjepa.data.sample import Batch
+from avjepa.evaluate.detection.scores import ERRORS, DetectionScores
+from avjepa.evaluate.detection.scoring import own_scores
+from avjepa.heads.task import ScoredSplit
+from avjepa.model.perception_model import PerceptionModel
 from avjepa.training.metrics import read_curves
 from tests.commands.small import small
 from tests.commands.test_bad_input import refused
+from tests.commands.test_label_efficiency import FINETUNE
 
 
 def scenes_with_opened_labels(monkeypatch: pytest.MonkeyPatch) -> set[int]:
@@ -48,9 +56,45 @@ def test_a_validation_that_is_asked_for_is_logged_every_so_many_steps(
     ]
 
 
+def test_scores_of_a_validation_are_those_of_an_evaluation(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the last step the same boxes go into both, from one pass through the network a batch of a validation."""
+    scored: list[tuple[dict[str, Any], DetectionScores | None]] = []
+    passes: list[bool] = []
+    forward = PerceptionModel.forward
+
+    def noted(predictions: Path, split: ScoredSplit) -> DetectionScores | None:
+        scored.append((json.loads(predictions.read_text()), own_scores(predictions, split)))
+        return DetectionScores.of_classes({"car": {"2": len(scored) / 8}}, {"car": dict.fromkeys(ERRORS, 0.5)})
+
+    def counted(self: PerceptionModel, batch: Batch):
+        passes.append(self.training)
+        return forward(self, batch)
+
+    monkeypatch.setattr("avjepa.evaluate.detection.task.own_scores", noted)
+    monkeypatch.setattr(PerceptionModel, "forward", counted)
+    run = tmp_path / "run"
+    options = ("--validate_every", 2, "--data.validation_split", "val", "--score_validation", True)
+    assert small("finetune", tiny, run, "--steps", 4, *options, "--evaluate", True) == 0
+    curves = read_curves(run / "metrics.csv")
+    assert curves["val/detection/mAP"] == ([1, 3], [1 / 8, 2 / 8])
+    assert curves["val/detection/NDS"] == ([1, 3], pytest.approx([0.25 + 1 / 16, 0.25 + 2 / 16]))
+    assert curves["val/loss"][0] == [1, 3]
+    content = json.loads((run / "evaluation" / "val" / "predictions.json").read_text())
+    last, scores = scored[1]
+    assert any(last["results"].values())
+    assert last == content
+    metrics = json.loads((run / "evaluation" / "val" / "metrics.json").read_text())
+    assert scores is not None and scores.mean_ap == pytest.approx(metrics["mean_ap"], abs=1e-9)
+    assert passes.count(True) == 4
+    assert passes.count(False) == 3 * -(-len(content["results"]) // FINETUNE["data"]["batch_size"])
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
+        (["--score_validation", True], ["--score_validation", "--validate_every N", "--data.validation_split NAME"]),
         (["--validate_every", 1], ["--data.validation_split"]),
         (["--data.validation_split", "val"], ["--validate_every"]),
         (["--validate_every", 3, "--data.validation_split", "val"], ["--validate_every 3", "2"]),

@@ -51,7 +51,7 @@ def scores(folder: Path) -> tuple[bytes, dict[str, Any]]:
 def finetuned(configs: Path, tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Validated and scored on four keyframes in one batch: there is none for the second process."""
     out = tmp_path_factory.mktemp("finetuned")
-    validation = ("--data.validation_split=val", "--validate_every=1")
+    validation = ("--data.validation_split=val", "--validate_every=1", "--score_validation=true")
     result = lightning_starts(
         "finetune", *source(configs, "finetune", tiny, out), *TWO, *validation, "--steps=2", "--data.batch_size=4"
     )
@@ -67,7 +67,9 @@ def test_finetuning_on_two_processes_predicts_and_scores_as_one_does(finetuned: 
     # the run was trained on two processes with DDP; evaluate looks at what there is here
     assert avjepa("evaluate", "--run", finetuned) == 0
     assert scores(evaluation) == expected
-    assert [row["step"] for row in read_rows(finetuned / "metrics.csv") if "val/loss" in row] == [0, 1]
+    validations = [row for row in read_rows(finetuned / "metrics.csv") if "val/loss" in row]
+    assert [row["step"] for row in validations] == [0, 1]
+    assert validations[1]["val/detection/NDS"] == pytest.approx(expected[1]["nd_score"], abs=1e-9)
 
 
 def test_a_run_of_sixteen_gpus_is_scored_where_there_is_none(finetuned: Path, tmp_path: Path) -> None:

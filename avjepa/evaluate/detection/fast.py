@@ -12,6 +12,8 @@ from avjepa.evaluate.detection.matching import matched
 from avjepa.evaluate.detection.result_file import ResultFile
 from avjepa.evaluate.detection.scores import ERRORS, DetectionScores
 
+OWN_EVALUATOR = "avjepa's own evaluator"
+"""How results name it."""
 DISTANCES = (0.5, 1.0, 2.0, 4.0)
 """A prediction finds a box whose centre is nearer than this (m, in the ground plane)."""
 ERROR_DISTANCE = 2.0

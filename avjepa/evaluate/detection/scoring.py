@@ -7,7 +7,7 @@ from rich.console import Console
 
 from avjepa.data.protocol import DrivingDataset
 from avjepa.errors import counted
-from avjepa.evaluate.detection.fast import MAXIMUM_BOXES, FastDetectionEval
+from avjepa.evaluate.detection.fast import MAXIMUM_BOXES, OWN_EVALUATOR, FastDetectionEval
 from avjepa.evaluate.detection.ground_truth import GroundTruth
 from avjepa.evaluate.detection.result_file import ResultFile, read_result_file
 from avjepa.evaluate.detection.scores import DetectionScores
@@ -71,6 +71,20 @@ def evaluate_detection(predictions: Path, scored: ScoredSplit, out: Path, fast: 
     return scores
 
 
+def own_scores(predictions: Path, scored: ScoredSplit) -> DetectionScores | None:
+    """The scores of an official result file by our own evaluator; ``None`` where there is nothing to score.
+
+    Raises:
+        UserError: see ``evaluate_detection``.
+    """
+    source = scored.source
+    if not source.has_labels():
+        return None
+    truth = GroundTruth.of(source.annotated_keyframes(source.scenes_of(scored.split)), source.taxonomy)
+    result = read_result_file(predictions, source.taxonomy)
+    return FastDetectionEval(truth, source.taxonomy).evaluate(result) if len(truth.boxes) else None
+
+
 def _what_is_annotated(truth: GroundTruth) -> str:
     if not truth.annotations:
         return "it has no annotations"
@@ -99,4 +113,4 @@ def _scored(
             reason = f"the devkit cannot: {error}"
         else:
             return scores, f"nuscenes-devkit {CONFIG}"
-    return FastDetectionEval(truth, source.taxonomy).evaluate(result), f"avjepa's own evaluator ({reason})"
+    return FastDetectionEval(truth, source.taxonomy).evaluate(result), f"{OWN_EVALUATOR} ({reason})"

@@ -8,7 +8,7 @@ from avjepa.data.sample import Batch
 from avjepa.data.taxonomy import Taxonomy
 from avjepa.errors import UserError
 from avjepa.evaluate.detection.predictions import official_boxes, write_predictions
-from avjepa.evaluate.detection.scoring import evaluate_detection
+from avjepa.evaluate.detection.scoring import evaluate_detection, own_scores
 from avjepa.geometry.grid import BEVGrid
 from avjepa.heads.base import Head, HeadOptions
 from avjepa.heads.detection.detections import Detections
@@ -44,6 +44,11 @@ class DetectionScorer(Scorer):
         """See ``Scorer.score``."""
         scores = evaluate_detection(predictions, split, out, fast)
         return None if scores is None else out / METRICS
+
+    def figures(self, predictions: Path, split: ScoredSplit) -> dict[str, float]:
+        """See ``Scorer.figures``: by our own evaluator."""
+        scores = own_scores(predictions, split)
+        return {} if scores is None else {"mAP": scores.mean_ap, "NDS": scores.nd_score}
 
 
 class DetectionTask(Task[Detections]):
