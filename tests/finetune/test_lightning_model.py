@@ -137,7 +137,7 @@ def test_a_resumed_run_ends_like_one_that_was_not_interrupted(tmp_path: Path) ->
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_term() -> None:
     module = toy_module()
     with torch.no_grad():
-        module.model.heads["detection"].towers[0].fields["size"].bias.fill_(torch.nan)  # type: ignore
+        module.model.heads["detection"].towers.box_towers[0].fields["size"].bias.fill_(torch.nan)  # type: ignore
     with pytest.raises(UserError, match="detection/size = nan"):
         fit(module, 1)
 

@@ -140,7 +140,7 @@ class LidarEncoder(SensorEncoder):
                 x = stage(x)
                 layers = min(self.level_layers, x.spatial_shape[0])
                 intermediate_features.append(SparseColumns(x, self._token_of(x), occupied.numel(), layers))
-            flat = self.height_compression(x).dense()[:, :, 0]
+            flat = self.height_compression(x).dense().squeeze(2)
         first, features = self.bev(flat)
         return BEVMap(features, occupied, (*intermediate_features, DenseFeatures(first)))
 

@@ -15,38 +15,12 @@ from avjepa.geometry.device import constant
 from avjepa.geometry.grid import BEVGrid
 from avjepa.geometry.transforms import inverse
 from avjepa.heads.base import Head, HeadOptions
-from avjepa.heads.detection.box_coding import BOX_CODE, BOX_CODE_CHANNELS, decode_boxes
+from avjepa.heads.detection.box_coding import BOX_CODE, decode_boxes
 from avjepa.heads.detection.center_point_targets import CenterPointTargets, GroupTargets
 from avjepa.heads.detection.detections import Detections
 from avjepa.heads.detection.losses import gaussian_focal_loss
 from avjepa.heads.detection.nms import circle_nms
-
-HEATMAP_BIAS = -2.19
-"""Initial logit of the heatmaps: a prior of 0.1 (RetinaNet, Lin et al. 2017, section 4.1)."""
-
-
-class _Tower(nn.Module):
-    """Heatmaps and box code of one group. One wide convolution feeds all fields, each of which reads its own slice."""
-
-    def __init__(self, in_channels: int, channels: int, classes: int) -> None:
-        super().__init__()
-        self.outputs = {"heatmap": classes, **BOX_CODE}
-        self.hidden = nn.Sequential(
-            nn.Conv2d(in_channels, channels * len(self.outputs), 3, padding=1, bias=False),
-            nn.BatchNorm2d(channels * len(self.outputs)),
-            nn.ReLU(inplace=True),
-        )
-        self.fields = nn.ModuleDict(
-            {name: nn.Conv2d(channels, width, 3, padding=1) for name, width in self.outputs.items()}
-        )
-        nn.init.constant_(self.fields["heatmap"].bias, HEATMAP_BIAS)  # type: ignore[arg-type]
-
-    def forward(
-        self, features: Float[Tensor, "batch channel y x"]
-    ) -> tuple[Float[Tensor, "batch class y x"], Float[Tensor, "batch 10 y x"]]:
-        slices = self.hidden(features).chunk(len(self.outputs), dim=1)
-        values = [convolve(part) for convolve, part in zip(self.fields.values(), slices, strict=True)]
-        return values[0].float(), torch.cat(values[1:], dim=1).float()
+from avjepa.heads.detection.towers import Places, TowerMaps, Towers
 
 
 @dataclass(frozen=True)
@@ -121,19 +95,17 @@ class CenterPointHead(Head[Detections]):
             shared.append(nn.ConvTranspose2d(shared_channels, shared_channels, upsample, stride=upsample, bias=False))
             shared += [nn.BatchNorm2d(shared_channels), nn.ReLU(inplace=True)]
         self.shared = nn.Sequential(*shared)
-        self.towers = nn.ModuleList(_Tower(shared_channels, options.channels, len(group.classes)) for group in groups)
+        self.towers = Towers(shared_channels, options.channels, [len(group.classes) for group in groups])
 
-    def forward(
-        self, bev: Float[Tensor, "batch channel y x"]
-    ) -> list[tuple[Float[Tensor, "batch _ y2 x2"], Float[Tensor, "batch 10 y2 x2"]]]:
-        """Per group: heatmap logits (one map per class) and box code, on ``self.grid``, in float32."""
+    def forward(self, bev: Float[Tensor, "batch channel y x"]) -> TowerMaps:
+        """Heatmaps and box codes of all groups, on ``self.grid``."""
         if tuple(bev.shape[1:]) != (self.in_channels, *self.input_grid.shape):
             raise UserError(
                 f"CenterPointHead: got a map of (channel, y, x) = {tuple(bev.shape[1:])}, was made for "
                 f"{(self.in_channels, *self.input_grid.shape)}; build the head for the map of the neck"
             )
-        features = self.shared(bev)
-        return [tower(features) for tower in self.towers]
+        maps: TowerMaps = self.towers(self.shared(bev))
+        return maps
 
     def loss(self, bev: Float[Tensor, "batch channel y x"], batch: Batch) -> dict[str, Float[Tensor, ""]]:
         """Terms ``heatmap``, ``offset``, ``height``, ``size``, ``rotation``, ``velocity``, each summed over the groups.
@@ -149,9 +121,12 @@ class CenterPointHead(Head[Detections]):
         numbers = torch.stack([_numbers(target) for target in targets])
         # in evaluation processes may have different numbers of batches: each batch stands for itself
         numbers = objects_per_process(numbers) if self.training else numbers.clamp(min=1)
-        for (heatmap, code), target, (peaks, *known_boxes) in zip(self(bev), targets, numbers, strict=True):
+        maps = self(bev)
+        codes = maps.codes([Places(target.sample, target.row_column) for target in targets], range(len(targets)))
+        for heatmap, at_boxes, target, (peaks, *known_boxes) in zip(
+            maps.heatmaps(), codes, targets, numbers, strict=True
+        ):
             terms["heatmap"] = terms["heatmap"] + gaussian_focal_loss(heatmap, target.heatmap) / peaks
-            at_boxes = code[target.sample, :, target.row_column[:, 0], target.row_column[:, 1]]
             known = target.code.isfinite()
             error = torch.where(known, at_boxes - target.code.nan_to_num(), 0.0).abs()
             per_channel = error.sum(0) / torch.stack(known_boxes)
@@ -163,10 +138,8 @@ class CenterPointHead(Head[Detections]):
     @torch.no_grad()
     def predict(self, bev: Float[Tensor, "batch channel y x"], batch: Batch) -> tuple[Detections, ...]:
         """Detections of every sample, augmentation undone."""
-        per_group = [
-            self._decode(heatmap, code, group)
-            for (heatmap, code), group in zip(self(bev), self.groups, strict=True)
-        ]  # fmt: skip
+        maps = self(bev)
+        per_group = [self._decode(maps, number, heatmap) for number, heatmap in enumerate(maps.heatmaps())]
         result = []
         for index, bev_from_level in enumerate(batch.bev_from_level):
             boxes, scores, class_index = (
@@ -178,22 +151,23 @@ class CenterPointHead(Head[Detections]):
         return tuple(result)
 
     def _decode(
-        self, logits: Float[Tensor, "batch class y x"], code: Float[Tensor, "batch 10 y x"], group: ClassGroup
+        self, maps: TowerMaps, number: int, logits: Float[Tensor, "batch class y x"]
     ) -> list[tuple[Tensor, Tensor, Tensor]]:
-        """(boxes in the BEV frame, scores, class index) per sample, after suppression."""
+        """Of one group: (boxes in the BEV frame, scores, class index) per sample, after suppression."""
         _, columns = self.grid.shape
-        cells = logits.shape[2] * logits.shape[3]
+        cells, group = logits.shape[2] * logits.shape[3], self.groups[number]
         scores, flat = logits.sigmoid().flatten(1).topk(min(self.options.candidates, logits[0].numel()), dim=1)
         names = constant(tuple(self.classes.index(name) for name in group.classes), torch.int64, logits.device)
+        sample, rank = (scores >= self.options.score_threshold).nonzero().unbind(1)
+        score, where = scores[sample, rank], flat[sample, rank]
+        row_column = torch.stack((where % cells // columns, where % columns), dim=-1)
+        (code,) = maps.codes([Places(sample, row_column)], [number])
+        boxes = decode_boxes(code, row_column, self.grid)
         result = []
-        for sample in range(len(logits)):
-            found = scores[sample] >= self.options.score_threshold
-            score, where = scores[sample][found], flat[sample][found]
-            row_column = torch.stack((where % cells // columns, where % columns), dim=-1)
-            values = code[sample, :, row_column[:, 0], row_column[:, 1]].T.reshape(-1, BOX_CODE_CHANNELS)
-            boxes = decode_boxes(values, row_column, self.grid)
-            kept = circle_nms(boxes[:, :2], score, group.nms_radius, self.options.boxes_per_group)
-            result.append((boxes[kept], score[kept], names[where[kept] // cells]))
+        for index in range(len(logits)):
+            mine = sample == index
+            kept = circle_nms(boxes[mine, :2], score[mine], group.nms_radius, self.options.boxes_per_group)
+            result.append((boxes[mine][kept], score[mine][kept], names[where[mine][kept] // cells]))
         return result
 
 

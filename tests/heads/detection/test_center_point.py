@@ -1,4 +1,5 @@
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -11,6 +12,7 @@ from avjepa.errors import UserError
 from avjepa.geometry.boxes import transform_boxes
 from avjepa.geometry.grid import BEVGrid
 from avjepa.heads.detection.center_point import CenterPointHead, CenterPointOptions
+from avjepa.heads.detection.towers import Places, TowerMaps
 
 NUSCENES = load_taxonomy("nuscenes")
 CLASSES = NUSCENES.classes
@@ -49,12 +51,29 @@ def objects_apart(seed: int) -> Labels:
 
 def answering(head: CenterPointHead, labels: tuple[Labels, ...]) -> None:
     """Make the head answer exactly its targets."""
-    outputs = []
+    heatmaps, codes = [], []
     for target in head.targets(labels):
         code = torch.zeros(len(labels), 10, *head.grid.shape)
         code[target.sample, :, target.row_column[:, 0], target.row_column[:, 1]] = target.code
-        outputs.append((target.heatmap.clamp(1e-5, 1 - 1e-5).logit(), code))
-    head.forward = lambda bev: outputs  # type: ignore[method-assign]
+        heatmaps.append(target.heatmap.clamp(1e-5, 1 - 1e-5).logit())
+        codes.append(code)
+    head.forward = lambda bev: GivenMaps(heatmaps, codes)  # type: ignore[method-assign]
+
+
+class GivenMaps(TowerMaps):
+    """Answers of towers, known for every cell."""
+
+    def __init__(self, heatmaps: list[Tensor], codes: list[Tensor]) -> None:
+        self.given, self.code_maps = heatmaps, codes
+
+    def heatmaps(self) -> list[Tensor]:
+        return self.given
+
+    def codes(self, places: Sequence[Places], groups: Sequence[int]) -> list[Tensor]:
+        return [
+            self.code_maps[group][place.sample, :, place.row_column[:, 0], place.row_column[:, 1]]
+            for place, group in zip(places, groups, strict=True)
+        ]
 
 
 @pytest.mark.parametrize("upsample", [1, 2])
@@ -122,8 +141,8 @@ def test_loss_of_the_right_answer_is_almost_nothing_and_of_a_wrong_one_is_as_com
     right = head.loss(bev, batch)
     assert right["offset"] == right["height"] == right["size"] == right["rotation"] == 0
 
-    silent = torch.full((1, 1, *GRID.shape), -100.0), torch.zeros(1, 10, *GRID.shape)
-    head.forward = lambda bev: [silent]  # type: ignore[method-assign]
+    silent = GivenMaps([torch.full((1, 1, *GRID.shape), -100.0)], [torch.zeros(1, 10, *GRID.shape)])
+    head.forward = lambda bev: silent  # type: ignore[method-assign]
     wrong = {name: value.item() for name, value in head.loss(bev, batch).items()}
     # two peaks, each -log p = 100; two boxes: |height| 1 and 0, |log size| 1 and 0, |cos| 1 and 1; one known velocity
     expected = {
@@ -151,7 +170,7 @@ def test_gradients_are_finite_with_and_without_boxes_and_with_unknown_velocity(b
 
 def test_a_new_head_believes_in_an_object_at_one_cell_in_ten() -> None:
     head = CenterPointOptions(shared_channels=8, channels=8).build(4, GRID, NUSCENES).eval()
-    for heatmap, _ in head(torch.zeros(1, 4, *GRID.shape)):
+    for heatmap in head(torch.zeros(1, 4, *GRID.shape)).heatmaps():
         assert heatmap.sigmoid().mean().item() == pytest.approx(0.1, abs=0.02)
 
 
