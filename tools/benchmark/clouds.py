@@ -6,13 +6,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from avjepa.data.files.lidar import lidar_in_bev, without_vehicle
+from avjepa.data.files.affine import MergedCloud
+from avjepa.data.files.lidar import bev_from_lidar_file, without_vehicle
+from avjepa.data.files.point_fields import LIDAR_FIELDS
 from avjepa.data.files.pointfiles import read_lidar
 from avjepa.data.sample import Batch, Points
 from avjepa.errors import UserError
 
 # nuScenes' mounting, near enough for a benchmark: x right, y forward, .94 m ahead of the rear axle, 1.84 m above ground
-_EGO_FROM_LIDAR = np.array([[[0, 1, 0, 0.94], [-1, 0, 0, 0], [0, 0, 1, 1.84], [0, 0, 0, 1.0]]])
+_EGO_FROM_LIDAR = np.array([[0, 1, 0, 0.94], [-1, 0, 0, 0], [0, 0, 1, 1.84], [0, 0, 0, 1.0]])
 
 
 def lidar_batch(data: Path | None, batch_size: int, device: torch.device) -> Batch:
@@ -23,8 +25,7 @@ def lidar_batch(data: Path | None, batch_size: int, device: torch.device) -> Bat
         files = sorted((data / "samples" / "LIDAR_TOP").glob("*.pcd.bin"))[:batch_size]
         if not files:
             raise UserError(f"{data}: no samples/LIDAR_TOP/*.pcd.bin; name the root of a nuScenes dataset")
-        points = [without_vehicle(read_lidar(files[i % len(files)])) for i in range(batch_size)]
-        clouds = [lidar_in_bev([own], _EGO_FROM_LIDAR, np.zeros(1)) for own in points]
+        clouds = [_read(files[i % len(files)]) for i in range(batch_size)]
     index = torch.repeat_interleave(torch.arange(batch_size), torch.tensor([len(cloud) for cloud in clouds]))
     return Batch(
         tokens=tuple(str(i) for i in range(batch_size)),
@@ -34,6 +35,12 @@ def lidar_batch(data: Path | None, batch_size: int, device: torch.device) -> Bat
         bev_from_level=torch.eye(4).repeat(batch_size, 1, 1),
         lidar=Points(torch.cat(clouds), index, torch.ones(batch_size, dtype=torch.bool)),
     ).to(device)
+
+
+def _read(path: Path) -> Tensor:
+    cloud = MergedCloud(len(LIDAR_FIELDS), 1)
+    cloud.add(without_vehicle(read_lidar(path)), bev_from_lidar_file(_EGO_FROM_LIDAR, 0.0))
+    return cloud.points()
 
 
 def street_cloud(seed: int, beams: int = 32, columns: int = 1085) -> Tensor:

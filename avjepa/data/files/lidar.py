@@ -1,13 +1,10 @@
-"""LiDAR points of a moment: returns from the vehicle left out, sweeps merged."""
-
-from collections.abc import Sequence
+"""LiDAR points of a sweep: returns from the vehicle left out, the rest in the BEV frame."""
 
 import numpy as np
-from jaxtyping import Float, Float32, Float64
-from torch import Tensor
+from jaxtyping import Float32, Float64
 
 from avjepa.data.arrays import Array
-from avjepa.data.files.affine import merged_affine
+from avjepa.data.files.affine import Affine
 from avjepa.data.files.point_fields import LIDAR_FIELDS
 from avjepa.data.files.pointfiles import LIDAR_FILE_FIELDS
 
@@ -31,26 +28,18 @@ def without_vehicle(points: Float32[Array, "point 5"]) -> Float32[Array, "kept 5
     return kept.view(np.float32).reshape(-1, len(LIDAR_FILE_FIELDS))
 
 
-def lidar_in_bev(
-    sweeps: Sequence[Float32[Array, "_ 5"]],
-    bev_from_lidar: Float64[Array, "sweep 4 4"],
-    time_lags: Float64[Array, "sweep"],
-) -> Float[Tensor, "point 6"]:
-    """Points of sweeps in the BEV frame, merged in the order of the sweeps.
+def bev_from_lidar_file(bev_from_lidar: Float64[Array, "4 4"], time_lag: float) -> Affine:
+    """From points of a LiDAR file (``LIDAR_FILE_FIELDS``) to points in the BEV frame (``LIDAR_FIELDS``).
 
     Args:
-        sweeps: columns ``LIDAR_FILE_FIELDS``, each in the sensor frame of its own time.
-        bev_from_lidar: ego motion between each sweep and the reference time included.
-        time_lags: age of each sweep in seconds; negative for a sweep after the reference time.
-
-    Returns:
-        Columns ``LIDAR_FIELDS``.
+        bev_from_lidar: ego motion between the sweep and the reference time included.
+        time_lag: age of the sweep in seconds; negative for a sweep after the reference time.
     """
-    columns = np.zeros((len(sweeps), len(LIDAR_FILE_FIELDS), len(LIDAR_FIELDS)), np.float32)
-    columns[:, :3, :3] = bev_from_lidar[:, :3, :3].transpose(0, 2, 1)
-    columns[:, 3, 3] = 1 / 255
-    columns[:, 4, 5] = 1.0
-    offsets = np.zeros((len(sweeps), len(LIDAR_FIELDS)), np.float32)
-    offsets[:, :3] = bev_from_lidar[:, :3, 3]
-    offsets[:, 4] = time_lags
-    return merged_affine(sweeps, columns, offsets)
+    columns = np.zeros((len(LIDAR_FILE_FIELDS), len(LIDAR_FIELDS)), np.float32)
+    columns[:3, :3] = bev_from_lidar[:3, :3].T
+    columns[3, 3] = 1 / 255
+    columns[4, 5] = 1.0
+    offset = np.zeros(len(LIDAR_FIELDS), np.float32)
+    offset[:3] = bev_from_lidar[:3, 3]
+    offset[4] = time_lag
+    return Affine(columns, offset)

@@ -10,3 +10,6 @@ RADAR_FIELDS = (
 )  # fmt: skip
 """Radar return: position (m) and ego-motion-compensated velocity (m/s) in the BEV frame, age (s), radar cross-section
 (dB m²), and the state fields of the sensor as they are stored (nuScenes radar documentation)."""
+
+FIELDS = {"lidar": LIDAR_FIELDS, "radar": RADAR_FIELDS}
+"""Those of each sensor that gives points."""

@@ -1,14 +1,12 @@
-"""Radar returns of a moment: filters on the sensor's states, merging of sweeps."""
+"""Radar returns of a sweep: filters on the sensor's states, the rest in the BEV frame."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Float64
-from torch import Tensor
+from jaxtyping import Bool, Float32, Float64
 
 from avjepa.data.arrays import Array
-from avjepa.data.files.affine import merged_affine
+from avjepa.data.files.affine import Affine
 from avjepa.data.files.point_fields import RADAR_FIELDS
 from avjepa.data.files.pointfiles import RADAR_FILE_FIELDS
 
@@ -52,30 +50,22 @@ CRN_RADAR_FILTER = RadarFilter((0, 4, 8, 9, 10, 11, 12, 15, 16, 17), (3,), None)
 """All states that the sensor calls valid (CRN, arXiv:2304.00670, its data preparation)."""
 
 
-def radar_in_bev(
-    sweeps: Sequence[Float32[Array, "_ 18"]],
-    bev_from_radar: Float64[Array, "sweep 4 4"],
-    time_lags: Float64[Array, "sweep"],
-) -> Float[Tensor, "radar_return 16"]:
-    """Returns of sweeps in the BEV frame, merged in the order of the sweeps.
+def bev_from_radar_file(bev_from_radar: Float64[Array, "4 4"], time_lag: float) -> Affine:
+    """From returns of a radar file (``RADAR_FILE_FIELDS``) to returns in the BEV frame (``RADAR_FIELDS``).
 
     Positions and compensated velocities are brought into the BEV frame; each return is then moved by its velocity for
     the time since its sweep, to where it would be at the reference time.
 
     Args:
-        sweeps: columns ``RADAR_FILE_FIELDS``, each in the sensor frame of its own time.
-        bev_from_radar: ego motion between each sweep and the reference time included.
-        time_lags: age of each sweep in seconds.
-
-    Returns:
-        Columns ``RADAR_FIELDS``.
+        bev_from_radar: ego motion between the sweep and the reference time included.
+        time_lag: age of the sweep in seconds.
     """
-    rotations = bev_from_radar[:, :3, :3].transpose(0, 2, 1)
-    columns = np.repeat(_SAME_FIELDS[None], len(sweeps), 0)
-    columns[:, :3, :3] = rotations
-    columns[:, _VELOCITY, _BEV_VELOCITY] = rotations[:, :2, :2]
-    columns[:, _VELOCITY, :2] = rotations[:, :2, :2] * time_lags[:, None, None]
-    offsets = np.zeros((len(sweeps), len(RADAR_FIELDS)), np.float32)
-    offsets[:, :3] = bev_from_radar[:, :3, 3]
-    offsets[:, RADAR_FIELDS.index("time_lag")] = time_lags
-    return merged_affine(sweeps, columns, offsets)
+    rotation = bev_from_radar[:3, :3].T
+    columns = _SAME_FIELDS.copy()
+    columns[:3, :3] = rotation
+    columns[_VELOCITY, _BEV_VELOCITY] = rotation[:2, :2]
+    columns[_VELOCITY, :2] = rotation[:2, :2] * time_lag
+    offset = np.zeros(len(RADAR_FIELDS), np.float32)
+    offset[:3] = bev_from_radar[:3, 3]
+    offset[RADAR_FIELDS.index("time_lag")] = time_lag
+    return Affine(columns, offset)

@@ -1,6 +1,8 @@
 """One moment's sensor data from the files, in the level frame of that moment."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -8,15 +10,17 @@ from jaxtyping import Float64, Int64
 
 from avjepa.data.arrays import Array
 from avjepa.data.channels import SensorChannels
+from avjepa.data.files.affine import Affine, MergedCloud
 from avjepa.data.files.images import ImageTransform
-from avjepa.data.files.lidar import lidar_in_bev, without_vehicle
+from avjepa.data.files.lidar import bev_from_lidar_file, without_vehicle
+from avjepa.data.files.point_fields import FIELDS
 from avjepa.data.files.pointfiles import read_lidar, read_radar
-from avjepa.data.files.radar import RadarFilter, radar_in_bev
+from avjepa.data.files.radar import RadarFilter, bev_from_radar_file
 from avjepa.data.files.regular import Memory
 from avjepa.data.moment import BadInput, Moment, SweepKey, SweepStack, all_offsets
 from avjepa.data.nuscenes.index import DatasetIndex
 from avjepa.data.sample import CameraImages
-from avjepa.data.sensor_inputs import Sensor, SensorInputs
+from avjepa.data.sensor_inputs import SensorInputs
 from avjepa.errors import BadFileError
 
 TIME_TOLERANCE = 0.1
@@ -62,23 +66,41 @@ class MomentFiles:
         )
 
     def _lidar(self, moment: int, offsets: Sequence[int], bad: list[BadInput]) -> SweepStack:
-        def read(record: int) -> Array:
-            return without_vehicle(read_lidar(self.index.file(record), self._memory))
+        def read(path: Path) -> Array:
+            return without_vehicle(read_lidar(path, self._memory))
 
-        keys, records = self._recorded(moment, self.index.sensors.lidar, offsets)
-        found, clouds = _readable(keys, records, read, "lidar", bad)
-        merged = lidar_in_bev(clouds, *self._chain(records[found], moment))
-        return SweepStack(merged, _rows([keys[place] for place in found], clouds))
+        recorded = self._recorded(moment, self.index.sensors.lidar, offsets)
+        return self._stacked("lidar", moment, recorded, read, bev_from_lidar_file, bad)
 
     def _radar(self, moment: int, offsets: Sequence[int], keep: RadarFilter, bad: list[BadInput]) -> SweepStack:
-        def read(record: int) -> Array:
-            points = read_radar(self.index.file(record))
+        def read(path: Path) -> Array:
+            points = read_radar(path)
             return points[keep.keeps(points)]
 
-        keys, records = self._recorded(moment, self.index.sensors.radars, offsets)
-        found, clouds = _readable(keys, records, read, "radar", bad)
-        merged = radar_in_bev(clouds, *self._chain(records[found], moment))
-        return SweepStack(merged, _rows([keys[place] for place in found], clouds))
+        recorded = self._recorded(moment, self.index.sensors.radars, offsets)
+        return self._stacked("radar", moment, recorded, read, bev_from_radar_file, bad)
+
+    def _stacked(
+        self,
+        sensor: Literal["lidar", "radar"],
+        moment: int,
+        recorded: tuple[list[SweepKey], Int64[Array, "sweep"]],
+        read: Callable[[Path], Array],
+        affine: Callable[[Array, float], Affine],
+        bad: list[BadInput],
+    ) -> SweepStack:
+        """The sweeps that can be read, one after the other."""
+        keys, records = recorded
+        cloud = MergedCloud(len(FIELDS[sensor]), len(keys))
+        rows: dict[SweepKey, slice] = {}
+        for key, record, pose, lag in zip(keys, records.tolist(), *self._chain(records, moment), strict=True):
+            try:
+                points = read(self.index.file(record))
+            except BadFileError as error:
+                bad.append(BadInput(sensor, *key, error))
+            else:
+                rows[key] = cloud.add(points, affine(pose, lag))
+        return SweepStack(cloud.points(), rows)
 
     def _cameras(self, moment: int, transform: ImageTransform, bad: list[BadInput]) -> CameraImages | None:
         keys, records = self._recorded(moment, self.index.sensors.cameras, (0,))
@@ -124,30 +146,3 @@ class MomentFiles:
         reference = int(self.index.moment_record[moment])
         lags = (self.index.record_timestamp[reference] - self.index.record_timestamp[records]) * 1e-6
         return self.index.level_from_sensor(records, reference), lags
-
-
-def _rows(keys: Sequence[SweepKey], clouds: Sequence[Array]) -> dict[SweepKey, slice]:
-    rows, start = {}, 0
-    for key, cloud in zip(keys, clouds, strict=True):
-        rows[key] = slice(start, start + len(cloud))
-        start += len(cloud)
-    return rows
-
-
-def _readable(
-    keys: Sequence[SweepKey],
-    records: Int64[Array, "sweep"],
-    read: Callable[[int], Array],
-    sensor: Sensor,
-    bad: list[BadInput],
-) -> tuple[list[int], list[Array]]:
-    """Which of the sweeps could be read, and their points."""
-    found, clouds = [], []
-    for place, ((channel, offset), record) in enumerate(zip(keys, records.tolist(), strict=True)):
-        try:
-            clouds.append(read(record))
-        except BadFileError as error:
-            bad.append(BadInput(sensor, channel, offset, error))
-        else:
-            found.append(place)
-    return found, clouds

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from avjepa.data.arrays import Array
 from avjepa.data.channels import SensorChannels
-from avjepa.data.files.point_fields import LIDAR_FIELDS, RADAR_FIELDS
+from avjepa.data.files.point_fields import FIELDS
 from avjepa.data.moment import Moment, SweepKey, SweepStack, all_offsets
 from avjepa.data.packed.manifest import PackManifest
 from avjepa.data.packed.shard import Shard, damaged, read_shard, shard_path
@@ -19,8 +19,6 @@ from avjepa.data.protocol import DrivingDataset
 from avjepa.data.sample import CameraImages
 from avjepa.data.sensor_inputs import SensorInputs, SweepSelection
 from avjepa.errors import UserError
-
-_FIELDS = {"lidar": len(LIDAR_FIELDS), "radar": len(RADAR_FIELDS)}
 
 
 class PackedMoments:
@@ -102,7 +100,7 @@ def _sweeps(
     table = shard.arrays[f"{name}_sweeps"][int(first[row]) : int(first[row + 1])].tolist()
     found = {(channels[channel], offset): (start, end) for channel, offset, start, end in table if channel >= 0}
     rows: dict[SweepKey, slice] = {}
-    parts = [np.zeros((0, _FIELDS[name]), np.float32)]
+    parts = [np.zeros((0, len(FIELDS[name])), np.float32)]
     place = 0
     for key in ((channel, offset) for channel in channels for offset in offsets):
         if key in found:

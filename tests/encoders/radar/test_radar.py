@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from avjepa.data.files.affine import MergedCloud
 from avjepa.data.files.point_fields import RADAR_FIELDS
 from avjepa.data.files.pointfiles import read_radar
-from avjepa.data.files.radar import radar_in_bev
+from avjepa.data.files.radar import bev_from_radar_file
 from avjepa.data.sample import Batch, Points
 from avjepa.encoders.radar.encoder import RadarEncoder
 from avjepa.encoders.radar.pillars import PillarNet
@@ -150,7 +151,9 @@ def test_absent_radar() -> None:
 @pytest.mark.realdata
 def test_the_real_recording_fills_the_cells_of_its_returns(realdata: Path) -> None:
     (path,) = (realdata / "radar_raw").rglob("*.pcd")
-    cloud = radar_in_bev([read_radar(path)], np.eye(4)[None], np.zeros(1))
+    merged = MergedCloud(len(RADAR_FIELDS), 1)
+    merged.add(read_radar(path), bev_from_radar_file(np.eye(4), 0.0))
+    cloud = merged.points()
     assert len(cloud) == 125
     grid = BEVGrid(-102.33, 102.47, -102.33, 102.47, 0.8)  # the sensor's own steps of 0.2 m never fall on a border
     model = RadarEncoder(grid, pillar_channels=8, bev_channels=(4,), bev_blocks=(0,), out_channels=4).train()
