@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import is_dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import jsonargparse
 import yaml
@@ -97,9 +97,9 @@ def require_sections(config: Namespace, defaults: Namespace) -> None:
 
 
 def require_objects(value: Any, name: str = "") -> None:
-    """Raise for an argument of a class that needs keys and values, as options do, and is given none.
+    """Raise for an argument of a class that needs a value, or keys and values as options do, and is given none.
 
-    jsonargparse takes anything for a dataclass within the arguments of a class, and trips when it builds that.
+    Within the arguments of a class jsonargparse takes null for anything and anything for a dataclass.
 
     Args:
         value: what was parsed, or a part of it.
@@ -113,9 +113,11 @@ def require_objects(value: Any, name: str = "") -> None:
     if isinstance(value.get("class_path"), str) and isinstance(value.get("init_args"), Namespace):
         for argument, kind in _argument_types(value.class_path).items():
             given = value.init_args.get(argument, value)  # an argument that is not given has its default
+            where = f"{name}.init_args.{argument}"
             if isinstance(kind, type) and is_dataclass(kind) and not isinstance(given, Namespace):
-                where = f"{name}.init_args.{argument}"
                 raise UserError(f"{where}: needs keys and values as of {kind.__name__}, got {given!s:.80}; see --help")
+            if given is None and not (kind is Any or type(None) in get_args(kind)):
+                raise UserError(f"{where}: needs a value, got null; see --help")
     for key, item in vars(value).items():
         require_objects(item, f"{name}.{key}" if name else key)
 

@@ -23,8 +23,6 @@ SENSOR_NAMES = {"lidar": "LiDAR", "camera": "Camera", "radar": "Radar"}
 
 SENSOR_COLOURS = {"LiDAR": "#2f7fd6", "Camera": "#e08a00", "Radar": "#c2559d"}
 
-_SMALLEST_SCORE = 0.15
-"""Predictions that score less would bury the picture of a scene."""
 
 _FINAL_MEASURES = (
     ("std of context embeddings", "collapse/context_std_occupied"),
@@ -122,18 +120,30 @@ def write_demo_report(
         page.section("Scenes")
         page.add_text(
             "Six cameras, and the scene from above (forward is up) to 52 m and to 26 m. Ground truth is filled in the "
-            "views from above and dotted in the images; predictions are outlines, bolder the higher their score; those "
-            f"that score below {_SMALLEST_SCORE} are left out."
+            "views from above and dotted in the images; predictions are outlines, bolder the higher their score: the "
+            "surest ones, as many as there are annotated boxes."
         )
         for scene in scenes:
-            detections = scene.detections
-            if detections is not None:
-                boxes, certainty, class_index = detections
-                likely = certainty >= _SMALLEST_SCORE
-                detections = (boxes[likely], certainty[likely], class_index[likely])
+            detections, caption = _surest(scene)
             figure = sample_figure(scene.sample, detections)
-            page.add_image(png_of(figure), scene.caption, f"Camera images and views from above: {scene.caption}")
+            page.add_image(png_of(figure), caption, f"Camera images and views from above: {caption}")
     page.write(path)
+
+
+def _surest(scene: Scene) -> tuple[Detections | None, str]:
+    """As many predictions as there are annotated boxes, and the caption that says how sure they are.
+
+    A young detector scores everything low, or everything alike: no fixed score shows the picture below its boxes.
+    """
+    if scene.detections is None or scene.sample.labels is None:
+        return scene.detections, scene.caption
+    boxes, scores, class_index = scene.detections
+    surest = scores.argsort(descending=True)[: max(1, len(scene.sample.labels))]
+    if not len(surest):
+        return scene.detections, f"{scene.caption}: there are none"
+    best, least = float(scores[surest[0]]), float(scores[surest[-1]])
+    caption = f"{scene.caption}: {len(surest)} of {len(scores)}, scores {best:.2f} to {least:.2f}"
+    return (boxes[surest], scores[surest], class_index[surest]), caption
 
 
 def _by_setting(scores: Sequence[Score]) -> dict[tuple[str, int, int], dict[str, list[Score]]]:

@@ -137,10 +137,17 @@ def features_figure(samples: Sequence[Sample], grid: BEVGrid, columns: Sequence[
                 )
             axes.set(xlim=(grid.y_max, grid.y_min), ylim=(grid.x_min, grid.x_max))
         for axes in cells[row]:
-            axes.set(xlabel="", ylabel="", xticks=[], yticks=[])
+            axes.set(xlabel="", ylabel="")
+            axes.tick_params(length=2, labelsize=6.5, labelbottom=row == len(samples) - 1)
             for spine in axes.spines.values():
                 spine.set(visible=True, color=CANVAS_RULE)
+        if sample.lidar is None and sample.radar is None:
+            cells[row][0].set(xticks=[], yticks=[])  # images in a ring have no scale
+        cells[row][-1].yaxis.tick_right()
+        for axes in cells[row][1:-1]:
+            axes.tick_params(labelleft=False)
     cells[0][0].set_title("input", fontsize=8.5)
     for column, basis, axes in zip(columns, bases, cells[0][1:], strict=True):
         axes.set_title(f"{column.title} (3 components: {100 * basis.explained:.0f} % of variance)", fontsize=8.5)
+    figure.supxlabel("metres from the ego vehicle, forward up and left left", fontsize=7.5)
     return figure

@@ -44,6 +44,7 @@ PREDICTOR = "--model.objective.init_args.predictor"
         (["--model.objective.init_args.input_dropout=1.5"], ["JEPA.input_dropout: must be at least 0 and below 1"]),
         (["--trainer.devices=1000", "--trainer.accelerator=cpu"], ["trainer.devices", "got 1000"]),
         (["--model.objective.init_args.weights=[1]"], ["weights: needs keys and values as of CellWeights, got [1]"]),
+        (["--model.objective.init_args.masks.init_args.occupied_ratio=null"], ["occupied_ratio"]),
         ([f"{PREDICTOR}=null"], ["predictor: needs keys and values as of PredictorOptions, got None"]),
     ],
 )
