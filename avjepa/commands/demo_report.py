@@ -32,7 +32,7 @@ from avjepa.evaluate.detection.sample_detections import read_detections
 from avjepa.evaluate.detection.scores import DetectionScores
 from avjepa.provenance import hardware, package_versions
 from avjepa.report.curves import Curves, finite
-from avjepa.report.demo_page import Pretraining, Scene, Score, write_demo_report
+from avjepa.report.demo_page import PretrainingCost, Scene, Score, write_demo_report
 from avjepa.report.features import FeatureMaps, features_figure
 from avjepa.training.metrics import read_curves
 from avjepa.training.provenance import read_provenance
@@ -69,7 +69,7 @@ def write_report(out: Path, seed: int, sensors: Sequence[str], outcomes: Sequenc
     return path
 
 
-def gathered_pretraining(out: Path, sensor: str, dataset: DrivingDataset, moments: Sequence[int]) -> Pretraining:
+def gathered_pretraining(out: Path, sensor: str, dataset: DrivingDataset, moments: Sequence[int]) -> PretrainingCost:
     """Curves, facts and feature pictures of one sensor's pre-training."""
     run = pretrain_folder(out, sensor)
     provenance = read_provenance(run)
@@ -91,7 +91,7 @@ def gathered_pretraining(out: Path, sensor: str, dataset: DrivingDataset, moment
         for title, encoder in (("before", untrained), ("after", trained)):
             bev = encoder(collate(samples))
             columns.append(FeatureMaps(title, tuple(bev.features.float()), tuple(bev.observed)))
-    return Pretraining(curves, trained.out_channels, facts, features_figure(samples, trained.token_grid, columns))
+    return PretrainingCost(curves, trained.out_channels, facts, features_figure(samples, trained.token_grid, columns))
 
 
 def mean_measured(curves: Curves, metric: str, digits: int, unit: float = 1.0) -> float | None:

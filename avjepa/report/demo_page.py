@@ -38,7 +38,7 @@ _FINAL_MEASURES = (
 
 
 @dataclass(frozen=True)
-class Pretraining:
+class PretrainingCost:
     """How one sensor's backbone was pre-trained."""
 
     curves: Curves
@@ -81,7 +81,7 @@ def write_demo_report(
     *,
     facts: Mapping[str, Cell],
     timings: Sequence[tuple[str, float, float]],
-    pretraining: Mapping[str, Pretraining],
+    pretraining: Mapping[str, PretrainingCost],
     scores: Sequence[Score],
     scenes: Sequence[Scene] = (),
     finetuning: Mapping[str, Mapping[str, Curves]] | None = None,
@@ -219,7 +219,7 @@ def _add_timings(page: ReportPage, timings: Sequence[tuple[str, float, float]]) 
     )
 
 
-def _add_pretraining(page: ReportPage, pretraining: Mapping[str, Pretraining]) -> None:
+def _add_pretraining(page: ReportPage, pretraining: Mapping[str, PretrainingCost]) -> None:
     page.section("Pre-training")
     page.add_text(
         "A falling loss proves nothing: embeddings may collapse. Healthy ones keep a standard deviation near "

@@ -110,8 +110,9 @@ def test_a_step_of_every_full_size_network(command: str, sensor: str, tiny: Path
     assert checkpoint["global_step"] == 1 and len(moments) > 50
     assert all(moment["exp_avg"].isfinite().all() for moment in moments)
     reached = sum(bool(moment["exp_avg"].any()) for moment in moments)
-    # one moment holds boxes of few groups of classes: the others have nothing to regress
-    assert reached > (0.95 if command == "pretrain" else 0.75) * len(moments), "a gradient reached nearly every tensor"
+    # one moment may hold boxes of one group of classes alone: five towers of 14 tensors have nothing to regress
+    silent = 5 * 14 if command == "finetune" else 0
+    assert reached > 0.95 * (len(moments) - silent), "a gradient reached nearly every tensor"
 
 
 def test_resumed_run_ends_with_the_same_weights(

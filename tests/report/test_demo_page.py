@@ -8,7 +8,7 @@ import torch
 from avjepa.data.sample import Sample
 from avjepa.data.taxonomy import load_taxonomy
 from avjepa.geometry.grid import BEVGrid
-from avjepa.report.demo_page import Pretraining, Scene, Score, write_demo_report
+from avjepa.report.demo_page import PretrainingCost, Scene, Score, write_demo_report
 from avjepa.report.features import FeatureMaps, features_figure
 
 CLASSES = load_taxonomy("nuscenes").classes
@@ -31,7 +31,7 @@ def test_the_page_says_what_was_measured(sensors: list[str], hand_made: Sample, 
         facts={"seed": 0, "processor": "<2 cores>"},
         timings=[("synth", 61.04, 512.0), ("pretrain lidar", 30.0, 900.4)],
         pretraining={
-            sensor: Pretraining(curves, 64, {"parameters": "1.2 M"}, features_figure([hand_made], grid, [column]))
+            sensor: PretrainingCost(curves, 64, {"parameters": "1.2 M"}, features_figure([hand_made], grid, [column]))
             for sensor in sensors
         },
         scores=[

@@ -24,15 +24,18 @@ NEAREST_DEPTH = 1.0
 """Metres ahead of a camera from which on it counts as seeing: what is nearer is the vehicle that carries it."""
 
 
-def image_from_bev(cameras: Cameras) -> Float[Tensor, "batch view 3 4"]:
+def image_from_bev(cameras: Cameras) -> Float[Tensor, "batch camera 3 4"]:
     """Projections of BEV points (x, y, z, 1) to (u·depth, v·depth, depth). Always in float32, also under autocast."""
     camera_from_bev = inverse(cameras.bev_from_camera.float())[..., :3, :]
     return (cameras.intrinsics.float()[..., None] * camera_from_bev[..., None, :, :]).sum(-2)
 
 
 def project_lattice(
-    image_from_bev: Float[Tensor, "batch view 3 4"], x: Float[Tensor, "x"], y: Float[Tensor, "y"], z: Float[Tensor, "z"]
-) -> Float[Tensor, "batch view 3 z y x"]:
+    image_from_bev: Float[Tensor, "batch camera 3 4"],
+    x: Float[Tensor, "x"],
+    y: Float[Tensor, "y"],
+    z: Float[Tensor, "z"],
+) -> Float[Tensor, "batch camera 3 z y x"]:
     """(u·depth, v·depth, depth) of all points of a lattice given by its coordinates (m) along the BEV axes.
 
     A sum of three products broadcast over the lattice: no matrix product, so autocast cannot lower its precision.
@@ -55,11 +58,11 @@ class PatchViews:
     at the corners, and never one too few.
     """
 
-    seen: Bool[Tensor, "batch view y x"]
+    seen: Bool[Tensor, "batch camera y x"]
     """A present camera's image holds a part of the column."""
-    first: Int64[Tensor, "2 batch view y x"]
+    first: Int64[Tensor, "2 batch camera y x"]
     """(row, column) of the first patch of the rectangle; 0 where not seen."""
-    last: Int64[Tensor, "2 batch view y x"]
+    last: Int64[Tensor, "2 batch camera y x"]
     """(row, column) of its last patch, included."""
     patch_shape: tuple[int, int]
     """(rows, columns) of patches in an image; the last may reach beyond the image."""
@@ -82,7 +85,7 @@ class PatchViews:
             patch_shape=(-(-height // patch), -(-width // patch)),
         )
 
-    def cells_per_patch(self, cells: Bool[Tensor, "batch y x"]) -> Int64[Tensor, "batch view row column"]:
+    def cells_per_patch(self, cells: Bool[Tensor, "batch y x"]) -> Int64[Tensor, "batch camera row column"]:
         """How many of the cells every patch sees."""
         batch, view = self.seen.shape[:2]
         rows, columns = self.patch_shape
@@ -96,7 +99,7 @@ class PatchViews:
             ends.scatter_add_(2, row * (columns + 1) + column, chosen * sign)
         return ends.view(batch, view, rows + 1, columns + 1).cumsum(-1).cumsum(-2)[..., :rows, :columns]
 
-    def cells_seen(self, masked: Bool[Tensor, "batch view row column"] | None = None) -> Bool[Tensor, "batch y x"]:
+    def cells_seen(self, masked: Bool[Tensor, "batch camera row column"] | None = None) -> Bool[Tensor, "batch y x"]:
         """The cells of which a camera sees anything through patches that are not masked."""
         if masked is None:
             return self.seen.any(1)
@@ -117,11 +120,11 @@ class PatchViews:
 
 
 def _projected_bounds(
-    projection: Float[Tensor, "batch view 3 4"],
-    present: Bool[Tensor, "batch view"],
+    projection: Float[Tensor, "batch camera 3 4"],
+    present: Bool[Tensor, "batch camera"],
     grid: BEVGrid,
     column: tuple[float, float],
-) -> tuple[Float[Tensor, "2 batch view y x"], Float[Tensor, "2 batch view y x"]]:
+) -> tuple[Float[Tensor, "2 batch camera y x"], Float[Tensor, "2 batch camera y x"]]:
     """Least and greatest (v, u) of every cell's column; +inf and -inf where all of it is nearer than NEAREST_DEPTH.
 
     Of cameras that are not present the numbers mean nothing.

@@ -18,13 +18,13 @@ from avjepa.geometry.device import occurrences
 class ImageFeatures:
     """One feature map per image, with what it takes to find a pixel in it."""
 
-    values: Float[Tensor, "batch view channel row column"]
+    values: Float[Tensor, "batch camera channel row column"]
     cameras: Cameras
     stride: int
     """Pixels per cell of the map."""
     origin: float
     """Image coordinate of the centre of the map's first cell, along both axes."""
-    masked: Bool[Tensor, "batch view patch_row patch_column"] | None = None
+    masked: Bool[Tensor, "batch camera patch_row patch_column"] | None = None
     """Image patches that were hidden: what was filled in there is not lifted."""
     patch: int = 1
     """Side of a patch in pixels."""

@@ -65,7 +65,7 @@ class DepthLift(Lift):
         return self.splat(lifted, logits.softmax(2))
 
     def splat(
-        self, context: ImageFeatures, probability: Float[Tensor, "batch view bin row column"]
+        self, context: ImageFeatures, probability: Float[Tensor, "batch camera bin row column"]
     ) -> Float[Tensor, "batch channel y x"]:
         """The sum over pixels and depth bins of probability times context, by the cell they fall into.
 
@@ -89,7 +89,7 @@ class DepthLift(Lift):
     @torch.no_grad()
     def _cells(
         self, features: ImageFeatures
-    ) -> tuple[Int64[Tensor, "batch view bin row column"], Bool[Tensor, "batch view bin row column"]]:
+    ) -> tuple[Int64[Tensor, "batch camera bin row column"], Bool[Tensor, "batch camera bin row column"]]:
         """Cell (batch, y, x flattened) of every pixel of the map at every depth, and whether it takes part."""
         batch, view, _, rows, columns = features.values.shape
         device = features.values.device

@@ -30,7 +30,7 @@ class MaskCells:
 
     def patches(
         self, views: PatchViews, wanted: Bool[Tensor, "batch y x"], seeds: Int64[Tensor, "batch"]
-    ) -> Bool[Tensor, "batch view row column"]:
+    ) -> Bool[Tensor, "batch camera row column"]:
         """The patches to hide."""
         wished = views.cells_per_patch(wanted)
         return (wished > 0) & (wished >= self.share * views.cells_per_patch(torch.ones_like(wanted)))
@@ -60,7 +60,7 @@ class MaskPatches:
 
     def patches(
         self, views: PatchViews, wanted: Bool[Tensor, "batch y x"], seeds: Int64[Tensor, "batch"]
-    ) -> Bool[Tensor, "batch view row column"]:
+    ) -> Bool[Tensor, "batch camera row column"]:
         """The patches to hide, a function of each sample's seed."""
         rows, columns = views.patch_shape
         row, column = torch.arange(rows)[:, None], torch.arange(columns)

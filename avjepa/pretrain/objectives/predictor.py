@@ -75,7 +75,7 @@ class Predictor(nn.Module):
         self.embed = nn.Linear(members * in_channels, width)
         self.tokens = nn.Linear(members * 2, width, bias=False)
         self.embed_position = nn.Linear(self.position.channels, width)
-        self.blocks = nn.Sequential(*(ResidualBlock(width, dilation) for dilation in options.dilations))
+        self.blocks = nn.Sequential(*(PreNormBlock(width, dilation) for dilation in options.dilations))
         self.members = nn.Linear(width, members * width)
         self.embed_cell = nn.Linear(in_channels, width)
         self.cell_tokens = nn.Linear(2, width, bias=False)
@@ -182,7 +182,7 @@ class CellNorm(nn.LayerNorm):
         return super().forward(features.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
-class ResidualBlock(nn.Module):
+class PreNormBlock(nn.Module):
     """A dilated 3×3 convolution between cells and a 1×1 one within, normalised ahead (1603.05027)."""
 
     def __init__(self, width: int, dilation: int) -> None:
