@@ -1,6 +1,5 @@
 """Running a model over a split, on the devices and processes of a trainer."""
 
-import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,17 +51,16 @@ def predict_split(
     files = {
         name: (folder if len(writers) == 1 else folder / name) / writer.file_name for name, writer in writers.items()
     }
-    with tempfile.TemporaryFile("w+", encoding="utf-8") as file:
-        spool = Spool(file, writers)
-        keep = KeepPredictions(spool)
-        trainer.callbacks.append(keep)  # type: ignore[attr-defined]
-        try:
-            trainer.predict(module, datamodule=datamodule, return_predictions=False)
-        except SystemExit as stop:  # Lightning's answer to Ctrl-C
-            raise KeyboardInterrupt from stop
-        finally:
-            trainer.callbacks.remove(keep)  # type: ignore[attr-defined]
-        gathered = spool.gathered()
+    spool = Spool(writers)
+    keep = KeepPredictions(spool)
+    trainer.callbacks.append(keep)  # type: ignore[attr-defined]
+    try:
+        trainer.predict(module, datamodule=datamodule, return_predictions=False)
+    except SystemExit as stop:  # Lightning's answer to Ctrl-C
+        raise KeyboardInterrupt from stop
+    finally:
+        trainer.callbacks.remove(keep)  # type: ignore[attr-defined]
+    gathered = spool.gathered()
     without_input = gathered.without_input
     if trainer.is_global_zero:
         assert datamodule.source is not None  # it was set up to predict

@@ -31,8 +31,7 @@ class ValidationScores(Callback):
         assert isinstance(pl_module, FinetuneModule)
         data = _data_of(trainer)
         self._writers = {name: task.writer(data.taxonomy) for name, task in pl_module.tasks.items()}
-        self._file = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115  # closed when it was scored
-        self._spool = Spool(self._file, self._writers)
+        self._spool = Spool(self._writers)
 
     def on_validation_batch_end(
         self,
@@ -50,7 +49,6 @@ class ValidationScores(Callback):
         """Score what all processes predicted."""
         assert isinstance(pl_module, FinetuneModule)
         gathered = self._spool.gathered()
-        self._file.close()
         if not trainer.is_global_zero:
             return
         data = _data_of(trainer)

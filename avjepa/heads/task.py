@@ -34,12 +34,12 @@ class PredictionWriter(ABC, Generic[Prediction]):
         """What the file holds for each sample of a batch, by token, as plain values that JSON holds."""
 
     @abstractmethod
-    def write(self, path: Path, entries: Mapping[str, Any], tokens: Sequence[str], sensors: Sequence[str]) -> None:
+    def write(self, path: Path, entries: Mapping[str, bytes], tokens: Sequence[str], sensors: Sequence[str]) -> None:
         """Write the file, whole or not at all.
 
         Args:
             path: replaced if it is there.
-            entries: by token.
+            entries: by token, as JSON; each is read from disk when it is asked for.
             tokens: every sample that the file lists, in this order; those without an entry are listed empty.
             sensors: of ``lidar``, ``camera``, ``radar``: what the predictions were made from.
         """

@@ -4,7 +4,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
@@ -164,10 +163,10 @@ def test_it_fine_tunes_and_predicts(memory: CarsInTheMemory, tmp_path: Path) -> 
 
 
 def test_its_detections_are_scored(memory: CarsInTheMemory, tmp_path: Path) -> None:
-    def found(token: str, moment: int) -> list[dict[str, Any]]:
+    def found(token: str, moment: int) -> bytes:
         boxes = memory.labels(moment).boxes
         detections = Detections(boxes, torch.tensor([0.9]), torch.tensor([0]))
-        return official_boxes(token, detections, torch.eye(4), CLASSES)
+        return json.dumps(official_boxes(token, detections, torch.eye(4), CLASSES)).encode()
 
     tokens = memory.keyframe_tokens(["second"])
     write_predictions(tmp_path / "x.json", {tokens[0]: found(tokens[0], 3), tokens[1]: found(tokens[1], 4)}, tokens, ())

@@ -25,4 +25,5 @@ def page_faults(mode: str) -> int:
 
 def test_tensors_of_megabytes_cost_no_page_faults() -> None:
     """64 MiB are 16,384 pages; without the setting the kernel hands each of them out again and again."""
-    assert page_faults("keep") < 100 < 16384 < page_faults("default")
+    assert page_faults("keep") <= 16384  # the heap may grow once more
+    assert page_faults("default") >= 4 * 2 * 16384

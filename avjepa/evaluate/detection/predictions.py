@@ -1,5 +1,6 @@
 """Detections as the official nuScenes result file."""
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from avjepa.data.taxonomy import Taxonomy
 from avjepa.errors import UserError
-from avjepa.files import write_json
+from avjepa.files import replacing
 from avjepa.geometry.boxes import transform_boxes
 from avjepa.heads.detection.detections import Detections
 
@@ -50,15 +51,20 @@ def official_boxes(
 
 
 def write_predictions(
-    path: Path, results: Mapping[str, Sequence[Mapping[str, Any]]], sample_tokens: Sequence[str], sensors: Sequence[str]
+    path: Path, results: Mapping[str, bytes], sample_tokens: Sequence[str], sensors: Sequence[str]
 ) -> None:
-    """Write an official result file.
+    """Write an official result file, sample by sample.
 
     Args:
         path: replaced if it is there.
-        results: entries by sample token.
+        results: entries by sample token, as JSON.
         sample_tokens: every sample that the file has to list; those without results get an empty list.
         sensors: of ``lidar``, ``camera``, ``radar``: what the predictions were made from.
     """
     meta = {f"use_{name}": name in sensors for name in ("camera", "lidar", "radar", "map", "external")}
-    write_json(path, {"meta": meta, "results": {t: list(results.get(t, ())) for t in sample_tokens}}, indent=None)
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        file.write(f'{{"meta": {json.dumps(meta)}, "results": {{'.encode())
+        for number, token in enumerate(sample_tokens):
+            file.write(f"{', ' if number else ''}{json.dumps(token)}: ".encode())
+            file.write(results.get(token, b"[]"))
+        file.write(b"}}\n")

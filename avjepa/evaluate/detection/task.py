@@ -32,7 +32,7 @@ class DetectionWriter(PredictionWriter[Detections]):
             )
         }  # fmt: skip
 
-    def write(self, path: Path, entries: Mapping[str, Any], tokens: Sequence[str], sensors: Sequence[str]) -> None:
+    def write(self, path: Path, entries: Mapping[str, bytes], tokens: Sequence[str], sensors: Sequence[str]) -> None:
         """See ``PredictionWriter.write``."""
         write_predictions(path, entries, tokens, sensors)
 

@@ -110,7 +110,7 @@ def test_a_detector_with_spoilt_weights_writes_no_file(spoilt: str) -> None:
 
 
 def test_the_file_lists_samples_without_boxes_and_says_what_it_was_made_from(tmp_path: Path) -> None:
-    write_predictions(tmp_path / "out.json", {"b": []}, ["a", "b"], ["lidar", "radar"])
+    write_predictions(tmp_path / "out.json", {"b": b"[]"}, ["a", "b"], ["lidar", "radar"])
     content = json.loads((tmp_path / "out.json").read_text())
     assert content["results"] == {"a": [], "b": []}
     assert content["meta"] == {
