@@ -3,6 +3,7 @@
 #   make test                     the test suite            (ARGS="tests/data -k radar" narrows it)
 #   make demo                     the whole path on a synthetic world, ending in demo/report.html
 #   make check                    ruff and mypy
+#   make benchmark                ours beside a peer, row by row, into docs/results/speed.csv: half an hour, 13 GB
 # PYTHON=/path/to/python3.11 names the interpreter where none is found (3.11 to 3.13).
 
 VENV := .venv
@@ -12,7 +13,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3 python;
 	"$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
 	&& command -v "$$python" && break; done)
 
-.PHONY: setup test check demo clean
+.PHONY: setup test check demo benchmark clean
 
 setup: $(READY)
 
@@ -32,6 +33,14 @@ check: $(READY)
 
 demo: $(READY)
 	$(BIN)/avjepa demo --out demo $(ARGS)
+
+# on a machine that does nothing else; REAL=DIR adds real annotations to the rows of the evaluation
+benchmark: $(READY)
+	$(BIN)/python tools/benchmark/reading.py --csv docs/results/speed.csv
+	$(BIN)/python tools/benchmark/evaluation.py --large $(if $(REAL),--real $(REAL)) --csv docs/results/speed.csv
+	$(BIN)/python tools/benchmark/scoring.py --csv docs/results/speed.csv
+	$(BIN)/python tools/benchmark/training_step.py --csv docs/results/speed.csv
+	$(BIN)/python tools/benchmark/ad_l_jepa.py --csv docs/results/speed.csv
 
 clean:
 	rm -rf $(VENV) demo runs

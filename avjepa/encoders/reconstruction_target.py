@@ -90,13 +90,13 @@ class PillarPoints(ReconstructionTarget):
         points = batch.lidar if self.sensor == "lidar" else batch.radar
         if points is None:
             raise UserError(f"PillarPoints.sensor: the data hold no {self.sensor}; choose a sensor they hold")
-        cell, inside = grid.cell_of(points.xyz[:, :2])
-        height = (points.xyz[:, 2] - self.z_min) / (self.z_max - self.z_min)
-        kept = inside & (height >= 0) & (height < 1)
-        at = kept.nonzero()[:, 0]
-        cell, height, sample = cell[at], height[at].float(), points.batch_index[at]
+        x, y, z = points.xyz.unbind(1)
+        row, column, inside = grid.rows_and_columns(x, y)
+        height = (z - self.z_min) / (self.z_max - self.z_min)
+        at = (inside & (height >= 0) & (height < 1)).nonzero()[:, 0]
         size, (rows, columns), bins = points.batch_size, grid.shape, self.height_bins
-        place = (sample * rows + cell[:, 0]) * columns + cell[:, 1]
+        place = ((points.batch_index * rows + row) * columns + column).index_select(0, at)
+        height = height.index_select(0, at).float()
         cells = size * rows * columns
         in_bin = (height * bins).long().clamp(max=bins - 1)
 

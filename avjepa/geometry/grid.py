@@ -52,13 +52,18 @@ class BEVGrid:
             (row, column) per point, clamped into the grid, and whether the point really lies inside the grid.
             A NaN coordinate is outside.
         """
+        row, column, inside = self.rows_and_columns(xy[..., 0], xy[..., 1])
+        return torch.stack((row, column), dim=-1), inside
+
+    def rows_and_columns(
+        self, x: Float[Tensor, "*batch"], y: Float[Tensor, "*batch"]
+    ) -> tuple[Int64[Tensor, "*batch"], Int64[Tensor, "*batch"], Bool[Tensor, "*batch"]]:
+        """As ``cell_of``, of coordinates apart: row, column, and whether the point lies inside the grid."""
         rows, columns = self.shape
-        origin = constant((self.x_min, self.y_min), xy.dtype, xy.device)
-        position = torch.floor((xy - origin) / self.cell)
-        limit = constant((columns, rows), xy.dtype, xy.device)
-        inside = ((position >= 0) & (position < limit)).all(-1)
-        column_row = torch.minimum(position.nan_to_num(0.0).clamp(min=0), limit - 1).long()
-        return column_row.flip(-1), inside
+        column, row = torch.floor((x - self.x_min) / self.cell), torch.floor((y - self.y_min) / self.cell)
+        inside = (column >= 0) & (column < columns) & (row >= 0) & (row < rows)
+        row, column = row.nan_to_num(0.0).clamp(0, rows - 1), column.nan_to_num(0.0).clamp(0, columns - 1)
+        return row.long(), column.long(), inside
 
     def centres(self, device: torch.device | str | None = None) -> Float[Tensor, "y x 2"]:
         """(x, y) of every cell centre in metres."""

@@ -1,8 +1,9 @@
 """Time the steps of the small configurations beside an older commit of this project, in turn.
 
-python tools/benchmark/training_step.py --data DIR --version V [--kind pretrain finetune] [--sensor lidar camera radar]
+python tools/benchmark/training_step.py [--data DIR --version V] [--kind pretrain finetune] [--sensor lidar camera]
 
-Both run in processes of their own on the same batch, one thread each; while one makes a step, the other waits.
+Both run in processes of their own on the same batch, one thread each; while one makes a step, the other waits. Without
+--data a synthetic recording is made.
 """
 
 import argparse
@@ -15,7 +16,10 @@ import tempfile
 from io import BytesIO
 from pathlib import Path
 
+import torch
 from comparison import Comparison, add_options, of_rounds, report
+
+from avjepa.synth.dataset.generate import synthesise
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -60,19 +64,23 @@ def compared(kind: str, sensor: str, before: Path, options: argparse.Namespace) 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="a dataset in nuScenes format with all sensors")
+    parser.add_argument("--data", type=Path, default=None, help="a dataset in nuScenes format with all sensors")
     parser.add_argument("--version", default="v1.0-synth", help="name of its folder of tables")
     parser.add_argument("--kind", nargs="+", default=["pretrain", "finetune"], choices=["pretrain", "finetune"])
     parser.add_argument("--sensor", nargs="+", default=["lidar", "camera", "radar"])
     parser.add_argument("--before", default=BEFORE, help="commit that is the peer")
     add_options(parser, rounds=9)
     options = parser.parse_args()
+    torch.set_num_threads(1)  # what the hardware is described with
     with tempfile.TemporaryDirectory() as folder:
         packed = subprocess.run(
             ["git", "archive", options.before, "avjepa", "configs"], cwd=ROOT, check=True, capture_output=True
         )
         with tarfile.open(fileobj=BytesIO(packed.stdout)) as archive:
             archive.extractall(folder, filter="data")
+        if options.data is None:
+            options.data = Path(folder) / "world"
+            synthesise(options.data, 3, keyframes=4, image_width=400, sweep_rate=20, val_fraction=0.34, workers=1)
         rows = [compared(kind, sensor, Path(folder), options) for kind in options.kind for sensor in options.sensor]
     report(rows, options.csv)
 

@@ -55,21 +55,15 @@ class VoxelGrid:
         """(layers along z, rows along y, columns along x)."""
         return round((self.z_max - self.z_min) / self.height), *self.bev.shape
 
-    def voxel_of(self, xyz: Float[Tensor, "point 3"]) -> tuple[Int64[Tensor, "point 3"], Bool[Tensor, "point"]]:
-        """(layer, row, column) of points given in metres, clamped into the grid, and whether they lie inside."""
-        row_column, inside = self.bev.cell_of(xyz[:, :2])
-        layers = self.shape[0]
-        position = torch.floor((xyz[:, 2] - self.z_min) / self.height)
-        inside = inside & (position >= 0) & (position < layers)
-        layer = position.nan_to_num(0.0).clamp(0, layers - 1).long()
-        return torch.cat((layer[:, None], row_column), dim=1), inside
-
     def places_of(self, points: Points) -> tuple[Int64[Tensor, "point"], Bool[Tensor, "point"]]:
         """Of every point of a batch, the voxel's position in the flattened (batch, z, y, x) grid, and whether the point
-        lies inside."""
-        voxels, inside = self.voxel_of(points.xyz)
+        lies inside; points outside are moved into the grid."""
+        x, y, z = points.xyz.unbind(1)
         layers, rows, columns = self.shape
-        layer, row, column = voxels.unbind(1)
+        row, column, inside = self.bev.rows_and_columns(x, y)
+        position = torch.floor((z - self.z_min) / self.height)
+        inside = inside & (position >= 0) & (position < layers)
+        layer = position.nan_to_num(0.0).clamp(0, layers - 1).long()
         return ((points.batch_index * layers + layer) * rows + row) * columns + column, inside
 
     def centres_of(self, voxels: Int64[Tensor, "voxel 3"]) -> Float[Tensor, "voxel 3"]:

@@ -54,9 +54,9 @@ def cells_of_points(
     grid: BEVGrid, xyz: Float[Tensor, "point 3"], batch_index: Int64[Tensor, "point"]
 ) -> tuple[Int64[Tensor, "point"], Bool[Tensor, "point"]]:
     """Cell of every point in the flattened (batch, y, x) grid, and whether it lies in the grid; any height does."""
-    row_column, inside = grid.cell_of(xyz[:, :2])
+    row, column, inside = grid.rows_and_columns(xyz[:, 0], xyz[:, 1])
     rows, columns = grid.shape
-    return (batch_index * rows + row_column[:, 0]) * columns + row_column[:, 1], inside
+    return (batch_index * rows + row) * columns + column, inside
 
 
 def one_hot_code(values: Float[Tensor, "point"], codes: int) -> Float[Tensor, "point codes"]:
