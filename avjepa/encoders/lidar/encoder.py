@@ -126,7 +126,7 @@ class LidarEncoder(SensorEncoder):
         """See ``SensorEncoder.tokenise``."""
         points = _lidar_of(batch)
         voxel, inside = self.voxel_grid.places_of(points)
-        return LidarTokens(points, batch.seeds, voxel, inside, self.voxel_grid, self.token_grid, self.thin_by_beam)
+        return LidarTokens(points, batch.seeds, inside, self.token_grid, voxel, self.voxel_grid, self.thin_by_beam)
 
     def encode(self, tokens: Tokens, masked: Bool[Tensor, "batch y x"] | None = None) -> BEVMap:
         """See ``SensorEncoder.encode``."""

@@ -70,19 +70,18 @@ class RadarEncoder(SensorEncoder):
         """See ``SensorEncoder.tokenise``."""
         points = _radar_of(batch)
         cell, inside = cells_of_points(self.token_grid, points.xyz, points.batch_index)
-        return RadarTokens(points, batch.seeds, cell, inside, self.token_grid)
+        return RadarTokens(points, batch.seeds, inside, self.token_grid, cell)
 
     def encode(self, tokens: Tokens, masked: Bool[Tensor, "batch y x"] | None = None) -> BEVMap:
         """See ``SensorEncoder.encode``."""
         assert isinstance(tokens, RadarTokens)
-        visible = tokens if masked is None else tokens.where(~masked.flatten()[tokens.cell])
-        kept = visible.kept.nonzero()[:, 0]
-        points, cell = visible.points.at(kept), visible.cell[kept]
-        shape = visible.observed.shape
-        vectors = self.pillars(self._features(points), cell, visible.observed.numel())
-        pillars = vectors.view(*shape, -1).permute(0, 3, 1, 2)
+        visible = tokens.visible(masked)
+        points, cell = tokens.points.at(visible), tokens.cell[visible]
+        observed = tokens.observed if masked is None else tokens.observed & ~masked
+        vectors = self.pillars(self._features(points), cell, observed.numel())
+        pillars = vectors.view(*observed.shape, -1).permute(0, 3, 1, 2)
         first, features = self.bev(pillars)
-        return BEVMap(features, visible.observed, (DenseFeatures(pillars), DenseFeatures(first)))
+        return BEVMap(features, observed, (DenseFeatures(pillars), DenseFeatures(first)))
 
     def reconstruction_target(self) -> PillarPoints:
         """See ``SensorEncoder.reconstruction_target``: the points of a cell's column."""
