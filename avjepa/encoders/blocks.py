@@ -79,7 +79,7 @@ class BEVUNet(nn.Module):
         nn.init.zeros_(self.out.bias)
 
     def layer_order(self) -> list[nn.Module]:
-        """See ``encoders.depth.Layered``: the way down, then the way up with the output."""
+        """See ``BEVBackbone.layer_order``: the way down, then the way up with the output."""
         return [*self.down, nn.ModuleList((self.up, self.out))]
 
     def forward(

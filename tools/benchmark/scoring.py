@@ -13,8 +13,8 @@ import resource
 import tempfile
 import time
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Any
 
 from comparison import Comparison, add_options, of_rounds, report
 from result_files import write_result_file
@@ -26,8 +26,8 @@ BOXES = 100
 """Predicted in each of the 5,690 keyframes of the split."""
 
 
-def score(root: Path, fast: bool, results: "multiprocessing.Queue[tuple[float, float]]") -> None:
-    """Score as ``avjepa evaluate`` does once it has predicted; puts seconds and the process's greatest memory (GiB)."""
+def score(root: Path, fast: bool) -> tuple[float, float]:
+    """Score as ``avjepa evaluate`` does once it has predicted; seconds and the process's greatest memory (GiB)."""
     from nuscenes.eval.detection.evaluate import DetectionEval
 
     from avjepa.evaluate.detection.scoring import evaluate_detection
@@ -37,20 +37,15 @@ def score(root: Path, fast: bool, results: "multiprocessing.Queue[tuple[float, f
     start = time.perf_counter()
     split = ScoredSplit(open_dataset(root, VERSION), "val")
     assert evaluate_detection(root / "predictions.json", split, root / "out", fast) is not None
-    results.put((time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20))
+    return time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 def measured(root: Path, fast: bool, forget: bool = False) -> tuple[float, float]:
     """Seconds and memory of a scoring in a process of its own."""
     for cache in (root / VERSION).glob(".avjepa-*") if forget else ():
         cache.unlink()
-    context = multiprocessing.get_context("spawn")
-    results: Any = context.Queue()
-    process = context.Process(target=score, args=(root, fast, results))
-    process.start()
-    figures: tuple[float, float] = results.get()
-    process.join()
-    return figures
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:  # what fails there is raised here
+        return pool.submit(score, root, fast).result()
 
 
 def compared(root: Path, rounds: int) -> Sequence[Comparison]:

@@ -77,7 +77,7 @@ class ImageBackbone(nn.Module):
         self.register_buffer("deviation", 255 * torch.tensor(IMAGENET_DEVIATION)[:, None, None], persistent=False)
 
     def layer_order(self) -> list[nn.Module]:
-        """See ``encoders.depth.Layered``: stem, stages (ViT: layers), norms of the outputs."""
+        """See ``BEVBackbone.layer_order``: stem, stages (ViT: layers), norms of the outputs."""
         return registration_order(self.trunk)
 
     def forward(
