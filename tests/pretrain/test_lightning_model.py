@@ -178,11 +178,9 @@ def test_max_steps_has_to_be_given(tmp_path: Path) -> None:
 
 
 def test_the_screen_shows_nothing_but_our_own_lines(tmp_path: Path) -> None:
-    script = Path(__file__).with_name("toy_training.py")
     root = Path(__file__).resolve().parents[2]
-    done = subprocess.run(
-        [sys.executable, str(script), str(tmp_path / "run"), "steps=3"], cwd=root, capture_output=True, text=True
-    )
+    command = [sys.executable, "-m", "tests.pretrain.toy_training", str(tmp_path / "run"), "steps=3"]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""
     assert [line for line in done.stderr.splitlines() if not line.startswith("avjepa: ")] == []
