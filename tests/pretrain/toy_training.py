@@ -1,6 +1,6 @@
 """A small pre-training that draws on everything a resume has to restore; also run as a script by the tests.
 
-``python -m tests.pretrain.toy_training RUN_DIRECTORY [key=value ...]`` trains, resuming from the last checkpoint if any.
+``python -m tests.pretrain.toy_training RUN_DIRECTORY [key=value ...]`` trains, resuming from a last checkpoint if any.
 """
 
 import copy
