@@ -149,5 +149,5 @@ def features_figure(samples: Sequence[Sample], grid: BEVGrid, columns: Sequence[
     cells[0][0].set_title("input", fontsize=8.5)
     for column, basis, axes in zip(columns, bases, cells[0][1:], strict=True):
         axes.set_title(f"{column.title} (3 components: {100 * basis.explained:.0f} % of variance)", fontsize=8.5)
-    figure.supxlabel("metres from the ego vehicle, forward up and left left", fontsize=7.5)
+    figure.supxlabel("metres from the ego vehicle; forward is up, left is left", fontsize=7.5)
     return figure
