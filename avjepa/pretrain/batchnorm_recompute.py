@@ -18,15 +18,20 @@ def recompute_batchnorm(
 
     With half of the cells hidden and more of the input dropped, a map is sparser than any that a detector sees. The
     statistics of training would make frozen features too large; what was learned stays as it is. (As after stochastic
-    weight averaging, arXiv 1803.05407, section 3.2.)
+    weight averaging, arXiv 1803.05407, section 3.2.) What is frozen stays in evaluation mode and keeps its statistics.
 
     Args:
         encoder: on the device that it shall run on; left in evaluation mode.
         batches: whole inputs, nothing hidden; none leave everything as it is.
         autocast: the context that the encoder runs in.
     """
+    encoder.train()
+    norms = [
+        module
+        for module in encoder.modules()
+        if isinstance(module, _BatchNorm) and module.track_running_stats and module.training
+    ]
     encoder.eval()
-    norms = [module for module in encoder.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
     momenta = [norm.momentum for norm in norms]
     batches = iter(batches)
     if not norms or (first := next(batches, None)) is None:

@@ -41,3 +41,22 @@ def test_nothing_else_changes_and_no_batch_changes_nothing() -> None:
     assert state_hash(encoder) != before
     assert all(torch.equal(p, parameters[name]) for name, p in encoder.named_parameters())
     assert all(p.grad is None for p in encoder.parameters())
+
+
+def test_what_is_frozen_keeps_its_statistics() -> None:
+    encoder = trained_encoder()
+    encoder.frozen = FrozenNorm(2)
+    (learning,) = (module for module in encoder.modules() if type(module) is nn.BatchNorm2d)
+    before, frozen = state_hash(learning), state_hash(encoder.frozen)
+    recompute_batchnorm(encoder, BATCHES, nullcontext)
+    assert state_hash(learning) != before and state_hash(encoder.frozen) == frozen
+    assert encoder.frozen.momentum == 0.1
+
+
+class FrozenNorm(nn.BatchNorm2d):
+    """Stays in evaluation mode, whatever it is told."""
+
+    def train(self, mode: bool = True) -> "FrozenNorm":
+        del mode
+        super().train(False)
+        return self

@@ -11,7 +11,7 @@ from avjepa.encoders.base import BEVMap, DenseFeatures, SensorEncoder, Tokens
 from avjepa.encoders.blocks import BEVUNet, ConvNormReLU
 from avjepa.encoders.camera.feature_pyramid import FeaturePyramid
 from avjepa.encoders.camera.geometry import PatchViews
-from avjepa.encoders.camera.image_backbone import IMAGENET_MEAN, ImageBackbone, ImageBackboneOptions
+from avjepa.encoders.camera.image_backbone import ImageBackbone, ImageBackboneOptions
 from avjepa.encoders.camera.lift import ImageFeatures
 from avjepa.encoders.camera.lift_bilinear import BilinearLiftOptions
 from avjepa.encoders.camera.lift_depth import DepthLiftOptions
@@ -86,7 +86,7 @@ class CameraEncoder(SensorEncoder):
         """See ``SensorEncoder.tokenise``."""
         cameras, patch = _cameras_of(batch), self.backbone.patch
         views = PatchViews.of(cameras, self.token_grid, self.column, patch)
-        return CameraTokens(cameras, batch.seeds, views, patch, self.hiding, tuple(IMAGENET_MEAN))
+        return CameraTokens(cameras, batch.seeds, views, patch, self.hiding, self.backbone.fill)
 
     def encode(self, tokens: Tokens, masked: Bool[Tensor, "batch y x"] | None = None) -> BEVMap:
         """See ``SensorEncoder.encode``."""
@@ -114,9 +114,9 @@ class CameraEncoder(SensorEncoder):
         return PillarPixels(*self.column)
 
     def bundle_arguments(self) -> dict[str, Any]:
-        """See ``SensorEncoder.bundle_arguments``: without the folder of image weights, whose tensors a bundle holds.
+        """See ``SensorEncoder.bundle_arguments``: without the file of image weights, whose tensors a bundle holds.
 
-        The configuration that was read there is written out instead.
+        The configuration that was read there is written out instead, and what file it was.
         """
         arguments = super().bundle_arguments()
         arguments["backbone"] = self.backbone.self_contained_options

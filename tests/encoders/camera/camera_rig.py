@@ -92,6 +92,7 @@ BACKBONES = {
         "out_indices": [1, 3],
         "patch": 14,
     },
+    "efficientnet_lite0": {"config": {}, "out_indices": [1, 2, 3], "patch": 16},
 }  # fmt: skip
 
 BILINEAR = {"heights": [0.0, 0.8, 1.6]}

@@ -19,7 +19,7 @@ from tests.encoders.camera.camera_rig import BACKBONES, BILINEAR, DEPTH, GRID, H
 from tests.encoders.camera.test_camera_geometry import sampled_pixels
 from tests.encoders.maps import maps_of
 
-ENCODERS = [("resnet", BILINEAR), ("convnextv2", BILINEAR), ("swin", BILINEAR), ("dinov2", BILINEAR), ("resnet", DEPTH)]
+ENCODERS = [*((architecture, BILINEAR) for architecture in BACKBONES), ("resnet", DEPTH)]
 
 
 def block(*rectangles: tuple[slice, slice]) -> Tensor:
@@ -53,9 +53,15 @@ def same(one: BEVMap, other: BEVMap) -> bool:
 
 
 @pytest.mark.parametrize("training", [False, True])
-@pytest.mark.parametrize(("architecture", "lift"), ENCODERS)
-def test_hidden_columns_cannot_reach_the_output(architecture: str, lift: dict[str, object], training: bool) -> None:
-    model = encoder(architecture, lift, backbone=_without_dropout(architecture)).train(training)
+@pytest.mark.parametrize(
+    ("architecture", "lift", "frozen"),
+    [*((*kind, False) for kind in ENCODERS), *((name, BILINEAR, True) for name in ("efficientnet_lite0", "dinov2"))],
+)
+def test_hidden_columns_cannot_reach_the_output(
+    architecture: str, lift: dict[str, object], frozen: bool, training: bool
+) -> None:
+    backbone = {**_without_dropout(architecture), "frozen": frozen}
+    model = encoder(architecture, lift, backbone=backbone).train(training)
     batch = batch_of(rig())
     assert batch.cameras is not None
     images = batch.cameras.images
@@ -84,9 +90,10 @@ def _without_dropout(architecture: str) -> dict[str, object]:
     return {"architecture": architecture, **options}
 
 
-def test_no_gradient_reaches_hidden_pixels_of_a_resnet() -> None:
+@pytest.mark.parametrize("architecture", ["resnet", "efficientnet_lite0"])
+def test_no_gradient_reaches_hidden_pixels(architecture: str) -> None:
     """The same fact by differentiation, to the pixel: nothing beyond the hidden patches is lost either."""
-    model = encoder().eval()
+    model = encoder(architecture).eval()
     pixels = []
 
     def keep(module: torch.nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor]:

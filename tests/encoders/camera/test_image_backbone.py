@@ -21,7 +21,8 @@ from transformers import (
     SwinForImageClassification,
 )  # fmt: skip
 
-from avjepa.encoders.camera.image_backbone import IMAGENET_DEVIATION, IMAGENET_MEAN, ImageBackbone, ImageBackboneOptions
+from avjepa.encoders.camera.image_backbone import ImageBackbone, ImageBackboneOptions
+from avjepa.encoders.camera.trunk import IMAGENET_DEVIATION, IMAGENET_MEAN
 from avjepa.errors import UserError
 from tests.encoders.camera.camera_rig import BACKBONES
 
@@ -56,7 +57,7 @@ def images(architecture: str, count: int = 2) -> torch.Tensor:
     return torch.randint(0, 256, (count, 3, *SIZES.get(architecture, (64, 96))), dtype=torch.uint8, generator=generator)
 
 
-@pytest.mark.parametrize("architecture", BACKBONES)
+@pytest.mark.parametrize("architecture", CLASSIFIERS)
 def test_features_of_loaded_weights_equal_those_of_transformers(architecture: str, tmp_path: Path) -> None:
     model = classifier(architecture)
     model.save_pretrained(tmp_path)
@@ -83,7 +84,7 @@ def test_features_of_loaded_weights_equal_those_of_transformers(architecture: st
         assert one.shape[-2:] == (pixels.shape[-2] // stride, pixels.shape[-1] // stride)
 
 
-@pytest.mark.parametrize("architecture", ["resnet", "convnextv2"])
+@pytest.mark.parametrize("architecture", ["resnet", "convnextv2", "efficientnet_lite0"])
 def test_features_are_centred_where_origins_say(architecture: str) -> None:
     """The input pixels that move a feature lie evenly about its centre."""
     backbone = ImageBackbone(options(architecture, patch=16)).eval()
@@ -164,7 +165,7 @@ def test_images_of_any_size_are_extended_to_whole_cells() -> None:
     assert [values.shape[-2:] for values in maps] == [(16, 20), (8, 10), (4, 5)]
 
 
-@pytest.mark.parametrize("architecture", BACKBONES)
+@pytest.mark.parametrize("architecture", CLASSIFIERS)
 def test_weights_must_fit_to_the_tensor(architecture: str, tmp_path: Path) -> None:
     classifier(architecture).save_pretrained(tmp_path)
     file = tmp_path / "model.safetensors"
