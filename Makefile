@@ -37,6 +37,7 @@ demo: $(READY)
 # on a machine that does nothing else; REAL=DIR adds real annotations to the rows of the evaluation
 benchmark: $(READY)
 	$(BIN)/python tools/benchmark/reading.py --csv docs/results/speed.csv
+	$(BIN)/python tools/benchmark/packed_cache.py --csv docs/results/speed.csv
 	$(BIN)/python tools/benchmark/evaluation.py --large $(if $(REAL),--real $(REAL)) --csv docs/results/speed.csv
 	$(BIN)/python tools/benchmark/scoring.py --csv docs/results/speed.csv
 	$(BIN)/python tools/benchmark/training_step.py --csv docs/results/speed.csv

@@ -2,8 +2,9 @@
 
 Checks, each in a row of one table: both sparse backends against dense convolution; one step of the three base
 configurations in float32, bfloat16 and float16, pre-training and fine-tuning; what a step of each costs in time and
-memory, how often it makes the CPU wait for the GPU, and how long it waits for data; exact resume; the boxes that the
-GPU and the CPU predict with the same weights. At most 8 minutes on one GPU.
+memory, how often it makes the CPU wait for the GPU, and how long it waits for data; how many samples a second a packed
+cache and the sensor files give; exact resume; the boxes that the GPU and the CPU predict with the same weights. At most
+8 minutes on one GPU.
 
 Without ``--data`` a small synthetic world is made first, which needs open3d. ``--device cpu --quick`` runs the same
 code in small, so that it cannot rot. Exits with code 1 if a check fails.
@@ -272,6 +273,40 @@ class StopAfter(Callback):
         trainer.should_stop = trainer.global_step >= self.steps
 
 
+def check_cache(setting: Setting) -> Iterator[Row]:
+    """Pre-training batches from a packed cache: equal to those of the sensor files, and how many of them a second."""
+    batches, workers = (2, 0) if setting.quick else (100, 6)
+    for sensor in setting.sensors:
+        cache = str(setting.scratch / f"cache_{sensor}")
+        source = ["--config", str(setting.configuration("pretrain", sensor)), "--data", str(setting.data)]
+        avjepa(["pack", *source, "--version", setting.version, "--out", cache, "--workers", str(max(1, workers))])
+        read = []
+        for name, more in (("files", ()), ("cache", ("--data.cache", cache))):
+            options = ("--steps", str(batches + 1), *more)
+            data = setting.cli("pretrain", sensor, f"{name}_{sensor}", *options, workers=workers).datamodule
+            data.setup("fit")
+            loader = iter(data.train_dataloader())
+            read.append(data.transfer_batch_to_device(next(loader), setting.device, 0))
+            _wait(setting.device)
+            start = time.perf_counter()
+            for batch in loader:
+                data.transfer_batch_to_device(batch, setting.device, 0)
+            _wait(setting.device)
+            speed = batches * data.batch_size / (time.perf_counter() - start)
+            remark = f"to the device, {workers} workers"
+            yield Row(f"samples from the {name}", f"pretrain {sensor}", speed, "samples a second", None, remark)
+        equal = _all_equal(*read)
+        yield Row("cache equal to the files", f"pretrain {sensor}", float(equal), "1 is equal", equal)
+
+
+def _all_equal(one: Any, other: Any) -> bool:
+    """Whether two batches hold the same, to the bit."""
+    tensors: tuple[list[Tensor], list[Tensor]] = ([], [])
+    for batch, found in zip((one, other), tensors, strict=True):
+        batch.mapped(lambda tensor, found=found: found.append(tensor) or tensor)
+    return len(tensors[0]) == len(tensors[1]) and all(map(torch.equal, *tensors))
+
+
 def check_resume(setting: Setting) -> Iterator[Row]:
     """A run that is stopped half-way and resumed ends with the weights of one that is not."""
     for sensor in setting.sensors:
@@ -335,7 +370,9 @@ def _is_among(box: dict[str, Any], others: list[dict[str, Any]]) -> bool:
     )
 
 
-CHECKS = (check_parity, check_precision, check_resume, check_training, check_prediction, check_triton)
+CHECKS = (
+    check_parity, check_precision, check_resume, check_training, check_cache, check_prediction, check_triton,
+)  # fmt: skip
 
 
 def run(setting: Setting, only: list[str]) -> list[Row]:
@@ -369,7 +406,9 @@ def main() -> int:
     parser.add_argument("--data", type=Path, default=None, help="a nuScenes root; without it a world is made")
     parser.add_argument("--version", default="v1.0-synth", help="name of its folder of tables")
     parser.add_argument("--out", type=Path, default=None, help="a CSV file for the table")
-    parser.add_argument("--only", nargs="*", default=[], help="parity, precision, resume, training, prediction, triton")
+    parser.add_argument(
+        "--only", nargs="*", default=[], help="parity, precision, resume, training, cache, prediction, triton"
+    )
     parser.add_argument("--sensors", nargs="*", default=SENSORS, choices=SENSORS)
     options = parser.parse_args()
     if options.device.type == "cuda" and not torch.cuda.is_available():

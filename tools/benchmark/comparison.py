@@ -20,9 +20,9 @@ class Comparison:
 
     Attributes:
         work: what is done, and who the peer is.
-        ours, peer: medians over the rounds, in ``unit``; less is better.
-        ratio: median over the rounds of peer over ours; the two of a round run one after the other, so that what
-            slows the machine for a while slows both.
+        ours, peer: medians over the rounds, in ``unit``; less is better, but for samples a second.
+        ratio: how many times better ours is: the median over the rounds, of which the two run one after the other, so
+            that what slows the machine for a while slows both.
         hardware: processor, threads and the version of torch.
     """
 

@@ -1,34 +1,39 @@
-"""Time samples from a packed cache beside the same samples from the sensor files; one thread, all in the page cache.
+"""Samples from a packed cache beside the same samples from the sensor files; one thread, all in the page cache.
 
     python tools/benchmark/packed_cache.py                           a synthetic recording of nuScenes' sizes
     python tools/benchmark/packed_cache.py --data DIR --version V    another one
-    python tools/benchmark/packed_cache.py --training 40             and what a training of 40 steps waits for data
 
-On a disk or a network file system that is slow to open files the cache gains more: a sample is one or two reads of it.
+Rows: samples a second, the size on disk, and which share of its time a training waits for its data. On a disk or a
+network file system that is slow to open files the cache gains more: a sample is one or two reads of it.
 """
 
 import argparse
-import csv
 import statistics
+import sys
 import tempfile
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
-from comparison import add_options, in_turn, report
-from timing import print_table
+from comparison import Comparison, add_options, in_turn, of_rounds, report
 
 from avjepa import cli
+from avjepa.data.arrays import Array
 from avjepa.data.datasets import open_dataset
 from avjepa.data.files.images import ImageTransform
 from avjepa.data.packed.packing import pack
 from avjepa.data.packed.reader import PackedMoments
+from avjepa.data.protocol import DrivingDataset
 from avjepa.data.reading import MomentReader, load_samples
 from avjepa.data.sensor_inputs import LidarSweeps, RadarSweeps, SensorInputs
 from avjepa.synth.dataset.generate import VERSION, synthesise
+from avjepa.training.metrics import read_curves
 
-CONFIG = Path(__file__).resolve().parents[2] / "configs" / "pretrain" / "lidar_tiny.yaml"
+CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "pretrain"
 WORK = {
-    "pre-training on LiDAR: 1 sweep, and 2 before and 2 after for the target": (
+    "pre-training on LiDAR, 1 sweep, and 2 before and 2 after for the target": (
         SensorInputs(LidarSweeps(1)),
         SensorInputs(LidarSweeps(1, 2, 2, 3)),
     ),
@@ -39,20 +44,54 @@ WORK = {
 }
 
 
-def waits(data: Path, version: str, folder: Path, steps: int) -> list[tuple[str, float, float]]:
-    """Of a training that loads in its own process, from the files and from a cache: samples a second, and the share of
-    its time that it waits for data."""
-    common = ["--config", str(CONFIG), "--data", str(data), "--version", version, "--data.split", "null"]
-    run(["pack", *common, "--out", str(folder / "cache"), "--workers", "1"])
-    rows = []
-    for name, more in (("files", []), ("cache", ["--data.cache", str(folder / "cache")])):
-        quick = ["--data.workers", "0", "--steps", str(steps)]
-        run(["pretrain", *common, *quick, "--out", str(folder / name), *more])
-        with (folder / name / "metrics.csv").open(newline="") as file:
-            logged = [row for row in csv.DictReader(file) if row["samples_per_second"]][1:]
-        keys = ("samples_per_second", "data_wait_share")
-        rows.append((name, *(statistics.median(float(row[key]) for row in logged) for key in keys)))
-    return rows
+def read_from_both(
+    work: str, inputs: tuple[SensorInputs, ...], source: DrivingDataset, moments: Array, cache: Path, rounds: int
+) -> list[Comparison]:
+    """The rows of one kind of sample: how many a second, and what a moment takes on disk."""
+    pack(cache, source, inputs, moments, workers=1)
+    packed = PackedMoments(cache, source, inputs)
+
+    def read(reader: MomentReader) -> None:
+        for moment in moments.tolist():
+            load_samples(reader, moment, inputs)
+
+    name = f"samples from a packed cache, {work}; the sensor files"
+    times = in_turn(name, lambda: read(packed), lambda: read(source), rounds, calls=len(moments))
+    sizes = [size_of_opened(lambda: read(source)), sum(path.stat().st_size for path in cache.iterdir())]
+    of_files, of_cache = (size / len(moments) / 2**20 for size in sizes)
+    return [
+        replace(times, ours=1e3 / times.ours, peer=1e3 / times.peer, unit="samples/s"),
+        of_rounds(f"a moment on disk in a packed cache, {work}; the sensor files", [(of_cache, of_files)], "MiB"),
+    ]
+
+
+def size_of_opened(read: Callable[[], None]) -> int:
+    """Bytes of all files that are opened meanwhile, each counted once."""
+    opened: set[Path] | None = set()
+
+    def note(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "open" and opened is not None and isinstance(arguments[0], str | Path):
+            opened.add(Path(arguments[0]))
+
+    sys.addaudithook(note)  # stays for good, so what it notes has to end
+    read()
+    found, opened = opened, None
+    return sum(path.stat().st_size for path in found)
+
+
+def waiting(sensor: str, data: Path, version: str, folder: Path, steps: int) -> Comparison:
+    """The share of its time that a training waits for data which it reads in its own process."""
+    common = ["--config", str(CONFIGS / f"{sensor}_tiny.yaml"), "--data", str(data), "--version", version]
+    common += ["--data.split", "null"]
+    cache = str(folder / f"{sensor}-cache")
+    run(["pack", *common, "--out", cache, "--workers", "1"])
+    shares = []
+    for name, more in (("cache", ["--data.cache", cache]), ("files", [])):
+        out = folder / f"{sensor}-from-{name}"
+        run(["pretrain", *common, *more, "--data.workers", "0", "--steps", str(steps), "--out", str(out)])
+        shares.append(100 * statistics.median(read_curves(out / "metrics.csv")["data_wait_share"][1][1:]))
+    work = f"waiting for data in pre-training of {sensor}_tiny without workers, from a packed cache; the sensor files"
+    return of_rounds(work, [(shares[0], shares[1])], "% of the time")
 
 
 def run(arguments: list[str]) -> None:
@@ -65,7 +104,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=None, help="a dataset in nuScenes format")
     parser.add_argument("--version", default=VERSION, help="name of its folder of tables")
-    parser.add_argument("--training", type=int, default=0, help="also train so many steps with and without the cache")
+    parser.add_argument(
+        "--steps", type=int, default=40, help="steps of the trainings; 0 for none, 20 at least to count"
+    )
     add_options(parser)
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -76,34 +117,12 @@ def main() -> None:
             synthesise(data, 1, keyframes=4, image_width=1600, sweep_rate=20, val_fraction=0, workers=1)
         source = open_dataset(data, options.version)
         moments = source.moments(keyframes_only=True)[1:9]
-        rows, sizes = [], []
+        rows = []
         for number, (work, inputs) in enumerate(WORK.items()):
-            cache = folder / f"cache-{number}"
-            pack(cache, source, inputs, moments, workers=1)
-            packed = PackedMoments(cache, source, inputs)
-
-            def read(reader: MomentReader, inputs: tuple[SensorInputs, ...] = inputs) -> None:
-                for moment in moments.tolist():
-                    load_samples(reader, moment, inputs)
-
-            rows.append(
-                in_turn(
-                    f"a sample from a packed cache: {work}; the sensor files",
-                    lambda read=read, packed=packed: read(packed),
-                    lambda read=read: read(source),
-                    options.rounds,
-                    calls=len(moments),
-                )
-            )
-            size = sum(path.stat().st_size for path in cache.iterdir()) / len(moments) / 2**20
-            sizes.append((work, size, 1e3 / rows[-1].ours, 1e3 / rows[-1].peer))
+            rows += read_from_both(work, inputs, source, moments, folder / f"cache-{number}", options.rounds)
+        for sensor in ("lidar", "camera", "radar") if options.steps else ():
+            rows.append(waiting(sensor, data, options.version, folder, options.steps))
         report(rows, options.csv)
-        columns = ("work", "MiB a moment on disk", "samples a second", "from the files")
-        print_table("What a cache takes and gives, one process", columns, sizes)
-        if options.training:
-            trained = waits(data, options.version, folder, options.training)
-            columns = ("samples from", "samples a second", "share of waiting")
-            print_table(f"{CONFIG.name}, {options.training} steps, loading in the training's process", columns, trained)
 
 
 if __name__ == "__main__":
