@@ -3,7 +3,7 @@
 #   make test                     the test suite            (ARGS="tests/data -k radar" narrows it)
 #   make demo                     the whole path on a synthetic world, ending in demo/report.html
 #   make check                    ruff and mypy
-#   make benchmark                ours beside a peer, row by row, into docs/results/speed.csv: half an hour, 13 GB
+#   make benchmark                ours beside a peer, row by row, into docs/results/speed.csv: forty minutes, 13 GB
 # PYTHON=/path/to/python3.11 names the interpreter where none is found (3.11 to 3.13).
 
 VENV := .venv
@@ -41,6 +41,7 @@ benchmark: $(READY)
 	$(BIN)/python tools/benchmark/evaluation.py --large $(if $(REAL),--real $(REAL)) --csv docs/results/speed.csv
 	$(BIN)/python tools/benchmark/scoring.py --csv docs/results/speed.csv
 	$(BIN)/python tools/benchmark/training_step.py --csv docs/results/speed.csv
+	$(BIN)/python tools/benchmark/two_processes.py --csv docs/results/speed.csv
 	$(BIN)/python tools/benchmark/ad_l_jepa.py --csv docs/results/speed.csv
 
 clean:
