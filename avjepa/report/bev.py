@@ -38,6 +38,7 @@ HEIGHT_COLOURS = LinearSegmentedColormap.from_list(
 RADAR_COLOUR = "#a5f5ff"
 
 _SLOWEST_ARROW = 0.5  # m/s: Doppler noise below this would cover the picture with stubs
+_LABEL_ROOM = 0.05  # of the longer side: half of a range's label, and a little air
 _RADAR_PERIOD = 1 / 13  # s: returns older than this are of earlier sweeps
 _EGO_OUTLINE = ((2.9, 0.0), (2.3, 0.87), (-1.2, 0.87), (-1.2, -0.87), (2.3, -0.87))  # nuScenes' ego: rear axle at 0
 
@@ -146,6 +147,8 @@ def _prepare(axes: Axes, extent: Extent) -> None:
     for radius in np.arange(step, reach * 1.5, step):
         axes.add_patch(Circle((0, 0), radius, fill=False, color=CANVAS_RULE, linewidth=0.6, zorder=0))
         at = radius * np.sqrt(0.5)
+        if at > min(x_max, -y_min) - _LABEL_ROOM * max(x_max - x_min, y_max - y_min):
+            continue  # the border would cut it
         axes.annotate(
             f"{radius:.0f} m",
             (-at, at),

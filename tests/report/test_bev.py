@@ -51,6 +51,17 @@ def test_forward_is_up_and_left_is_left(hand_made: Sample) -> None:
     assert len(pedestrian) > 10 and np.abs(pedestrian.mean(0) - (-9, -6)).max() < 0.4
 
 
+@pytest.mark.parametrize("half_side", [20.0, 25.6, 50.0, 51.2, 61.0])
+def test_no_label_of_a_range_is_cut_by_the_border(hand_made: Sample, half_side: float) -> None:
+    figure = Figure(figsize=(4, 4))
+    axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+    draw_bev(axes, only(hand_made), square_extent(half_side))
+    figure.draw_without_rendering()
+    labels = [text.get_window_extent() for text in axes.texts]
+    assert len(labels) >= 3
+    assert all(min(box.x0, box.y0) >= 0 and max(box.x1, box.y1) <= 400 for box in labels)
+
+
 def test_the_tick_is_at_the_front(hand_made: Sample) -> None:
     labels = hand_made.labels
     assert labels is not None
