@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from avjepa.encoders.camera.efficientnet_lite import EfficientNetLite0Trunk
 from avjepa.encoders.camera.image_weights import backbone_config, build_backbone, changed_entries, source_of_folder
 from avjepa.encoders.camera.packaged_weights import source_of
-from avjepa.encoders.camera.transformers_trunks import ConvolutionalTrunk, SwinTrunk, ViTTrunk
+from avjepa.encoders.camera.transformers_trunks import ConvolutionalTrunk, DINOv2Trunk, DINOv3Trunk, SwinTrunk
 from avjepa.encoders.camera.trunk import Trunk
 from avjepa.encoders.layer_order import registration_order
 from avjepa.errors import UserError
@@ -21,7 +21,9 @@ LITE0 = "efficientnet_lite0"
 _TRUNKS: dict[str, Callable[[nn.Module, tuple[int, ...]], Trunk]] = {
     "resnet": ConvolutionalTrunk,
     "convnextv2": ConvolutionalTrunk,
-    "dinov2": ViTTrunk,
+    "dinov2": DINOv2Trunk,
+    "dinov3_vit": DINOv3Trunk,
+    "dinov3_convnext": ConvolutionalTrunk,
     "swin": SwinTrunk,
 }
 """Of the families of transformers."""
@@ -46,7 +48,9 @@ class ImageBackboneOptions:
         source: where the weights came from, as a bundle notes it when it takes the place of ``weights``.
     """
 
-    architecture: Literal["efficientnet_lite0", "resnet", "convnextv2", "dinov2", "swin"]
+    architecture: Literal[
+        "efficientnet_lite0", "resnet", "convnextv2", "dinov2", "dinov3_vit", "dinov3_convnext", "swin"
+    ]
     config: dict[str, Any] = field(default_factory=dict)
     out_indices: tuple[int, ...] = (2, 3, 4)
     patch: int = 16
@@ -59,7 +63,7 @@ class ImageBackbone(nn.Module):
     """Feature maps of RGB images at several strides.
 
     A hidden patch cannot reach the output: its pixels become the mean colour before the stem, whose kernel may reach
-    over the patch's edge, and the stem's output there becomes a learnable token. A ViT (DINOv2) drops the patch's
+    over the patch's edge, and the stem's output there becomes a learnable token. A ViT (DINO) drops the patch's
     tokens instead, so hiding saves their computation; the learnable token takes their place in the output. A frozen
     network has no token: to train it, gradients would have to pass through the whole network.
 

@@ -11,9 +11,9 @@ from torch import nn
 
 from avjepa.errors import UserError
 
-CLASSIFIER_TENSORS = ("classifier.", "layernorm.")
+CLASSIFIER_TENSORS = ("classifier.", "layernorm.", "layer_norm.")
 """Tensors that a classification checkpoint has and a backbone does not: the linear classifier, and the norm of the
-pooled features before it (ConvNeXtV2, Swin). They alone may be left over when weights are loaded."""
+pooled features before it (ConvNeXtV2, Swin; DINOv3's ConvNeXt). They alone may be left over when weights are loaded."""
 
 OUTPUT_NORMS = "hidden_states_norms."
 """Norms that ``AutoBackbone`` puts on the outputs of ConvNeXtV2 and Swin. No classification checkpoint has them: they

@@ -92,6 +92,17 @@ BACKBONES = {
         "out_indices": [1, 3],
         "patch": 14,
     },
+    "dinov3_vit": {
+        "config": {
+            "hidden_size": 24, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 48,
+            "num_register_tokens": 2,
+        },
+        "out_indices": [1, 3],
+        "patch": 16,
+    },
+    "dinov3_convnext": {
+        "config": {"hidden_sizes": [8, 12, 16, 20], "depths": [1, 1, 1, 1]}, "out_indices": [1, 2, 3], "patch": 16,
+    },
     "efficientnet_lite0": {"config": {}, "out_indices": [1, 2, 3], "patch": 16},
 }  # fmt: skip
 

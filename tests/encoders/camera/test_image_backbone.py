@@ -14,6 +14,10 @@ from transformers import (
     ConvNextV2ForImageClassification,
     Dinov2Config,
     Dinov2ForImageClassification,
+    DINOv3ConvNextConfig,
+    DINOv3ConvNextModel,
+    DINOv3ViTConfig,
+    DINOv3ViTModel,
     PreTrainedModel,
     ResNetConfig,
     ResNetForImageClassification,
@@ -31,6 +35,8 @@ CLASSIFIERS: dict[str, tuple[type[Any], type[Any]]] = {
     "convnextv2": (ConvNextV2Config, ConvNextV2ForImageClassification),
     "swin": (SwinConfig, SwinForImageClassification),
     "dinov2": (Dinov2Config, Dinov2ForImageClassification),
+    "dinov3_vit": (DINOv3ViTConfig, DINOv3ViTModel),
+    "dinov3_convnext": (DINOv3ConvNextConfig, DINOv3ConvNextModel),
 }
 SIZES = {"dinov2": (56, 84)}
 
@@ -42,7 +48,7 @@ def options(architecture: str, **changes: object) -> ImageBackboneOptions:
 
 
 def classifier(architecture: str) -> PreTrainedModel:
-    """A classification model as published checkpoints hold it, with weights that are not at their initial values."""
+    """A model as published checkpoints hold it, with weights that are not at their initial values."""
     torch.manual_seed(1)
     config, model = CLASSIFIERS[architecture]
     built: PreTrainedModel = model(config(**BACKBONES[architecture]["config"]))
@@ -68,7 +74,7 @@ def test_features_of_loaded_weights_equal_those_of_transformers(architecture: st
                                                                    out_indices=indices)).eval()  # fmt: skip
     prefix = f"{theirs.base_model_prefix}."
     tensors = {name: tensor for name, tensor in model.state_dict().items()}
-    if architecture != "swin":  # its backbone keeps the prefix
+    if architecture not in ("swin", "dinov3_vit", "dinov3_convnext"):  # their backbones keep the prefix
         tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
     incompatible = theirs.load_state_dict(tensors, strict=False)
     assert all(name.startswith("hidden_states_norms") for name in incompatible.missing_keys)
@@ -84,7 +90,7 @@ def test_features_of_loaded_weights_equal_those_of_transformers(architecture: st
         assert one.shape[-2:] == (pixels.shape[-2] // stride, pixels.shape[-1] // stride)
 
 
-@pytest.mark.parametrize("architecture", ["resnet", "convnextv2", "efficientnet_lite0"])
+@pytest.mark.parametrize("architecture", ["resnet", "convnextv2", "dinov3_convnext", "efficientnet_lite0"])
 def test_features_are_centred_where_origins_say(architecture: str) -> None:
     """The input pixels that move a feature lie evenly about its centre."""
     backbone = ImageBackbone(options(architecture, patch=16)).eval()
@@ -129,9 +135,10 @@ def test_a_vit_saves_the_computation_of_hidden_patches() -> None:
     assert kept < 0.3 * full  # 17 of 65 tokens
 
 
-def test_tokens_dropped_in_one_image_do_not_touch_another() -> None:
-    backbone = ImageBackbone(options("dinov2")).eval()
-    pixels = images("dinov2")
+@pytest.mark.parametrize("architecture", ["dinov2", "dinov3_vit"])
+def test_tokens_dropped_in_one_image_do_not_touch_another(architecture: str) -> None:
+    backbone = ImageBackbone(options(architecture)).eval()
+    pixels = images(architecture)
     masked = torch.zeros(2, 4, 6, dtype=torch.bool)
     masked[0, :3] = True
     masked[1, 0, 0] = True
@@ -170,9 +177,10 @@ def test_weights_must_fit_to_the_tensor(architecture: str, tmp_path: Path) -> No
     classifier(architecture).save_pretrained(tmp_path)
     file = tmp_path / "model.safetensors"
     tensors = load_file(file)
-    name = next(
-        n for n in tensors if n.endswith(("convolution.weight", "pwconv1.weight", "norm1.weight", "before.weight"))
-    )
+    endings = (
+        "convolution.weight", "pwconv1.weight", "depthwise_conv.weight", "norm1.weight", "before.weight"
+    )  # fmt: skip
+    name = next(n for n in tensors if n.endswith(endings))
 
     def load() -> None:
         ImageBackbone(options(architecture, config={}, weights=str(tmp_path)))
