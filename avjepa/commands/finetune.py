@@ -96,6 +96,12 @@ class FinetuneCLI(TrainingCLI):
         if checkpoint is None and self.config.model.bundle is not None:
             fitting_weights(self.model.model.backbone, self.config.model.bundle)
 
+    def instantiate_classes(self) -> None:
+        """Also let the data make the maps that heads are taught from, on the grids which these turned out to have."""
+        super().instantiate_classes()
+        grids = [head.map_grid for head in self.model.model.heads.values()]
+        self.datamodule.map_grids = tuple(dict.fromkeys(grid for grid in grids if grid is not None))
+
     def before_instantiate_classes(self) -> None:
         """Take the backbone from the bundle, which knows its architecture: no configuration need repeat it."""
         bundle = self.config.model.bundle

@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from jaxtyping import Bool, Float64, Int64
+from torch import Tensor
 
 from avjepa.data.arrays import Array
 from avjepa.data.channels import SensorChannels
+from avjepa.data.map_mask import MapMask
 from avjepa.data.reading import MomentReader
 from avjepa.data.sample import Labels
 from avjepa.data.sensor_inputs import Sensor
@@ -65,6 +67,8 @@ class AnnotatedKeyframes:
     """Number of LiDAR points in a box as it was annotated; -1 where nobody counted."""
     radar_points: Int64[Array, "box"]
     """As ``lidar_points``."""
+    visibility: Int64[Array, "box"]
+    """As in ``Labels``."""
 
 
 @runtime_checkable
@@ -138,6 +142,16 @@ class DrivingDataset(MomentReader, Protocol):
 
     def time_of(self, moment: int) -> int:
         """Reference time in microseconds."""
+
+    def global_from_level(self, moment: int) -> Float64[Tensor, "4 4"]:
+        """Pose of the moment's level frame in the world. Opens no sensor file."""
+
+    def map_mask(self, scene: str) -> MapMask:
+        """Where a scene was recorded, the ground that can be driven on.
+
+        Raises:
+            UserError: there is no such map, or it cannot be read.
+        """
 
     def has_labels(self) -> bool:
         """Whether there are annotations at all."""

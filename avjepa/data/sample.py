@@ -8,13 +8,15 @@ level frame after the augmentation that ``bev_from_level`` tells of. Points, box
 brought into it from each sensor's own pose at its own time, pitch and roll included.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Bool, Float, Float64, Int64, UInt8
 from torch import Tensor
+
+from avjepa.geometry.grid import BEVGrid
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,9 @@ class Sample:
     cameras: CameraImages | None = None
     labels: Labels | None = None
     """``None`` where labels were not asked for; zero boxes where there are none."""
+    drivable: Mapping[BEVGrid, UInt8[Tensor, "y x"]] = field(default_factory=dict)
+    """On each grid that was asked for: 1 for cells of the BEV frame whose centre can be driven on, 0 for others, and
+    ``data.map_mask.UNKNOWN``."""
 
 
 def _mapped(value: Any, function: Callable[[Tensor], Tensor]) -> Any:
@@ -96,6 +101,8 @@ def _mapped(value: Any, function: Callable[[Tensor], Tensor]) -> Any:
         return function(value)
     if isinstance(value, tuple):
         return tuple(_mapped(item, function) for item in value)
+    if isinstance(value, dict):
+        return {key: _mapped(item, function) for key, item in value.items()}
     if hasattr(value, "__dataclass_fields__"):
         return replace(value, **{f.name: _mapped(getattr(value, f.name), function) for f in fields(value)})
     return value
@@ -177,6 +184,8 @@ class Batch(_Movable):
     radar: Points | None = None
     cameras: Cameras | None = None
     labels: tuple[Labels, ...] | None = None
+    drivable: Mapping[BEVGrid, UInt8[Tensor, "batch y x"]] = field(default_factory=dict)
+    """As in ``Sample``: the grids that every sample has."""
 
     def __len__(self) -> int:
         return len(self.tokens)

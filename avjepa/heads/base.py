@@ -15,7 +15,13 @@ Prediction = TypeVar("Prediction")
 
 
 class Head(Rebuildable, ABC, Generic[Prediction]):
-    """Turns a BEV feature map into a task's output."""
+    """Turns a BEV feature map into a task's output.
+
+    Attributes:
+        map_grid: grid of the map mask that it wants in ``Batch.drivable`` to be taught; ``None`` for none.
+    """
+
+    map_grid: BEVGrid | None = None
 
     @abstractmethod
     def loss(self, bev: Float[Tensor, "batch channel y x"], batch: Batch) -> dict[str, Float[Tensor, ""]]:

@@ -14,11 +14,13 @@ from avjepa.data import datasets
 from avjepa.data.channels import SensorChannels
 from avjepa.data.datasets import Layout, open_dataset
 from avjepa.data.loading.datamodule import DetectionDataModule, PretrainDataModule
+from avjepa.data.map_mask import MapMask
 from avjepa.data.moment import Moment, SweepStack
 from avjepa.data.protocol import AnnotatedKeyframes, BoxSummary, DrivingDataset
 from avjepa.data.sample import Labels
 from avjepa.data.sensor_inputs import Sensor, SensorInputs
 from avjepa.data.taxonomy import ClassGroup, Taxonomy
+from avjepa.errors import UserError
 from avjepa.evaluate.detection.predictions import official_boxes, write_predictions
 from avjepa.evaluate.detection.scoring import evaluate_detection
 from avjepa.heads.detection.detections import Detections
@@ -87,6 +89,12 @@ class CarsInTheMemory:
             lidar=SweepStack(cloud, {("LIDAR", 0): slice(0, 40)}), radar={}, cameras={},
         )  # fmt: skip
 
+    def global_from_level(self, moment: int) -> torch.Tensor:
+        return torch.eye(4, dtype=torch.float64)
+
+    def map_mask(self, scene: str) -> MapMask:
+        raise UserError(f"scene {scene}: nobody has drawn a map of it")
+
     def has_labels(self) -> bool:
         return True
 
@@ -106,7 +114,7 @@ class CarsInTheMemory:
         nothing = np.zeros(len(moments), np.int64)
         return AnnotatedKeyframes(
             self.keyframe_tokens(scenes), np.zeros((len(moments), 2)), np.arange(len(moments)), boxes, nothing,
-            nothing, ("car",), nothing - 1, None, nothing + 40, nothing,
+            nothing, ("car",), nothing - 1, None, nothing + 40, nothing, nothing + 4,
         )  # fmt: skip
 
     def unfit_for_devkit(self, split: str) -> str:

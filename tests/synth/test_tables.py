@@ -80,6 +80,18 @@ def test_the_vehicle_drives_on_what_the_map_mask_calls_drivable(nusc: NuScenes) 
             sample = nusc.get("sample", sample["next"])
 
 
+def test_the_map_mask_holds_carriageways_and_not_the_pavements(nusc: NuScenes) -> None:
+    on_mask: dict[str, list[bool]] = {"vehicle": [], "human": []}
+    for row in nusc.sample_annotation:
+        kind = row["category_name"].split(".")[0]
+        scene = nusc.get("scene", nusc.get("sample", row["sample_token"])["scene_token"])
+        mask = next(m["mask"] for m in nusc.map if scene["log_token"] in m["log_tokens"])
+        if kind in on_mask:
+            x, y, _ = row["translation"]
+            on_mask[kind].append(bool(mask.is_on_mask(np.array([x]), np.array([y]))[0]))
+    assert np.mean(on_mask["vehicle"]) > 0.8 and np.mean(on_mask["human"]) < 0.5
+
+
 def test_the_devkit_finds_the_splits_and_loads_their_ground_truth(nusc: NuScenes, dataset: Path) -> None:
     splits = json.loads((dataset / "v1.0-synth" / "splits.json").read_text())
     assert sorted(splits["train"] + splits["val"]) == sorted(scene["name"] for scene in nusc.scene)

@@ -21,7 +21,7 @@ _MOST_PIXELS = 100_000_000
 """More than any camera on a vehicle has. Pillow's own limit does not count: the devkit lifts it when it is imported."""
 _MOST_BYTES_PER_PIXEL = 8  # four channels of 16 bits
 _LARGEST_HEADER = 1 << 20  # bytes
-_DECODING_ERRORS = (
+DECODING_ERRORS = (
     OSError, ValueError, SyntaxError, EOFError, ArithmeticError, LookupError, TypeError, MemoryError, struct.error,
     zlib.error,
 )  # fmt: skip
@@ -81,7 +81,7 @@ class ImageTransform:
             raise BadFileError(path, f"the image has more pixels than the {size[1]} x {size[0]} of the table") from None
         except UnidentifiedImageError:
             raise BadFileError(path, "the file is no image: neither JPEG nor PNG") from None
-        except _DECODING_ERRORS as error:
+        except DECODING_ERRORS as error:
             raise BadFileError(path, f"the image cannot be decoded ({error})") from None
         left, top = (wide - self.width) // 2, high - self.height
         pixels = np.array(resized)[top:, left : left + self.width]

@@ -22,6 +22,11 @@ def collate(samples: Sequence[Sample]) -> Batch:
         radar=_points([sample.radar for sample in samples], len(RADAR_FIELDS)),
         cameras=_cameras([sample.cameras for sample in samples]),
         labels=labels if len(labels) == len(samples) else None,
+        drivable={
+            grid: torch.stack([sample.drivable[grid] for sample in samples])
+            for grid in samples[0].drivable
+            if all(grid in sample.drivable for sample in samples)
+        },
     )
 
 

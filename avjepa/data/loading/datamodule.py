@@ -23,6 +23,7 @@ from avjepa.data.sampling.teachable import require_something_to_teach
 from avjepa.data.sensor_inputs import LidarSweeps, RadarSweeps, Sensor, SensorInputs
 from avjepa.data.taxonomy import load_taxonomy
 from avjepa.errors import UserError, counted
+from avjepa.geometry.grid import BEVGrid
 
 
 class PretrainDataModule(DataModule):
@@ -142,6 +143,9 @@ class DetectionDataModule(DataModule):
         on_bad_file: ``stop`` with an error that names the file, or ``skip``: training takes another keyframe,
             evaluation gives the keyframe without what the file held.
         **shared: options of every ``DataModule``.
+
+    Attributes:
+        map_grids: grids on which labelled samples say what can be driven on. No option: heads ask for theirs.
     """
 
     def __init__(
@@ -183,6 +187,7 @@ class DetectionDataModule(DataModule):
         self.class_balanced = class_balanced
         self.on_bad_file: OnBadFileOption = on_bad_file
         self.source: DrivingDataset | None = None
+        self.map_grids: tuple[BEVGrid, ...] = ()
 
     def open(self) -> DrivingDataset:
         """The data set with the taxonomy's classes, without its annotations."""
@@ -247,6 +252,7 @@ class DetectionDataModule(DataModule):
             bad_files=self.bad_files,
             gt_sampling=self.gt_sampling,
             reader=self.reader,
+            map_grids=self.map_grids,
         )
         self.require_packed(self.reader, dataset.moments)
         boxes = self.source.boxes(dataset.moments)
@@ -274,6 +280,7 @@ class DetectionDataModule(DataModule):
             keep_every_keyframe=True,
             bad_files=self.bad_files,
             reader=self.reader,
+            map_grids=self.map_grids,
         )
         self.require_packed(self.reader, dataset.moments)
         rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)

@@ -1,11 +1,13 @@
 """Moments of a dataset as samples: pairs of views for pre-training, labelled keyframes for everything else."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Generic, Literal, TypeAlias, TypeVar
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Int64, UInt8
+from torch import Tensor
 
 from avjepa.data.arrays import Array
 from avjepa.data.augmentation.augment import BEVAugmentation
@@ -18,6 +20,8 @@ from avjepa.data.sample import Sample
 from avjepa.data.sampling.sampler import SampleRequest
 from avjepa.data.sensor_inputs import OnBadFile, SensorInputs, channels_of, stop_at_bad_file
 from avjepa.errors import BadFileError, UserError
+from avjepa.geometry.grid import BEVGrid
+from avjepa.geometry.transforms import inverse
 
 Item = TypeVar("Item", covariant=True)
 
@@ -184,6 +188,9 @@ class LabelledDataset(MomentDataset[Sample]):
         gt_sampling: pastes further objects into the LiDAR and the radar, cut out of these very keyframes; for training
             only.
         reader: where the keyframes are read from; ``None`` for the data set itself.
+        map_grids: grids on which samples with labels say what can be driven on.
+
+    Raises ``UserError`` where the map of a scene is needed and cannot be read.
     """
 
     def __init__(
@@ -198,6 +205,7 @@ class LabelledDataset(MomentDataset[Sample]):
         bad_files: BadFileLog | None = None,
         gt_sampling: GTSampling | None = None,
         reader: MomentReader | None = None,
+        map_grids: Sequence[BEVGrid] = (),
     ) -> None:
         super().__init__(source.moments(scenes, keyframes_only=True), on_bad_file, bad_files or BadFileLog())
         self._source = source
@@ -207,6 +215,10 @@ class LabelledDataset(MomentDataset[Sample]):
         self.augmentation = augmentation
         skipping = self._leave_out if keep_every_keyframe else self._leave_out_further_sweeps
         self._handler: OnBadFile = skipping if on_bad_file == "skip" else stop_at_bad_file
+        self.map_grids = tuple(map_grids) if with_labels else ()
+        if self.map_grids:
+            for scene in dict.fromkeys(map(source.scene_of, self.moments.tolist())):
+                source.map_mask(scene)  # a missing one is an error now, not in mid-training
         self.gt_sampling = gt_sampling
         self._objects: GTDatabase | None = None
         if gt_sampling is not None and with_labels:
@@ -232,7 +244,14 @@ class LabelledDataset(MomentDataset[Sample]):
             and not self.gt_sampling.has_stopped(draw.progress)
         ):
             sample = self.gt_sampling.pasted(sample, self._objects)
-        return sample if self.augmentation is None else self.augmentation.applied(sample)
+        if self.augmentation is not None:
+            sample = self.augmentation.applied(sample)
+        return replace(sample, drivable=self._drivable(sample)) if self.map_grids else sample
+
+    def _drivable(self, sample: Sample) -> dict[BEVGrid, UInt8[Tensor, "y x"]]:
+        global_from_bev = sample.global_from_level @ inverse(sample.bev_from_level.double())
+        mask = self._source.map_mask(sample.scene)
+        return {grid: mask.on_grid(grid, global_from_bev) for grid in self.map_grids}
 
 
 def _raise(error: BadFileError) -> None:

@@ -28,6 +28,7 @@ def annotated_keyframes(index: DatasetIndex, annotations: AnnotationIndex, scene
         attributes=annotations.attributes if (index.folder / "attribute.json").is_file() else None,
         lidar_points=annotations.lidar_points[rows].astype(np.int64),
         radar_points=annotations.radar_points[rows].astype(np.int64),
+        visibility=annotations.visibility[rows].astype(np.int64),
     )
 
 

@@ -8,16 +8,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
 from avjepa.data.arrays import Array
 from avjepa.data.channels import SensorChannels
+from avjepa.data.map_mask import MapMask
 from avjepa.data.moment import Moment
 from avjepa.data.nuscenes.annotated_keyframes import annotated_keyframes
 from avjepa.data.nuscenes.annotations import AnnotationIndex
 from avjepa.data.nuscenes.devkit_needs import unfit_for_devkit
 from avjepa.data.nuscenes.index import DatasetIndex
+from avjepa.data.nuscenes.map_masks import MapMasks
 from avjepa.data.nuscenes.moment_files import TIME_TOLERANCE, MomentFiles
 from avjepa.data.protocol import AnnotatedKeyframes, BoxSummary
 from avjepa.data.reading import load_samples
@@ -45,6 +47,7 @@ class NuScenesDataset:
         self.index = index
         self.taxonomy = taxonomy
         self._files = MomentFiles(index)
+        self._maps = MapMasks(index)
 
     @staticmethod
     def recognises(dataroot: Path, version: str) -> bool:
@@ -150,6 +153,14 @@ class NuScenesDataset:
     def time_of(self, moment: int) -> int:
         """Reference time in microseconds."""
         return int(self.index.record_timestamp[self.index.moment_record[moment]])
+
+    def global_from_level(self, moment: int) -> Float64[Tensor, "4 4"]:
+        """See ``DrivingDataset``."""
+        return self.index.global_from_level(int(self.index.moment_record[moment]))
+
+    def map_mask(self, scene: str) -> MapMask:
+        """See ``DrivingDataset``: the tables' semantic prior."""
+        return self._maps.of_scene(scene)
 
     def read(self, moment: int, inputs: Sequence[SensorInputs]) -> Moment:
         """See ``MomentReader``."""

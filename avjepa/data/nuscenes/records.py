@@ -102,6 +102,15 @@ class SampleData(Record):
     next: Link = ""
 
 
+class Map(Record):
+    """An image of the ground where some recordings were made."""
+
+    table = "map"
+    filename: Token
+    category: Text = ""
+    log_tokens: Links = []
+
+
 class Category(Record):
     """A kind of object."""
 

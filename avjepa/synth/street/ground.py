@@ -28,6 +28,9 @@ class Surface(IntEnum):
     SIDEWALK_JOINT = 7
 
 
+_CARRIAGEWAY = (Surface.ASPHALT, Surface.PATCH, Surface.WHITE_MARKING, Surface.YELLOW_MARKING)
+
+
 class Ground:
     """Gently uneven ground with a raster that says what covers it.
 
@@ -141,8 +144,8 @@ def _mark_lanes(draw: ImageDraw.ImageDraw, road: Road, others: Sequence[Road]) -
 
 
 def map_mask(ground: Ground) -> Image.Image:
-    """The nuScenes semantic prior: 255 on carriageways and pavements, 0 elsewhere; the first row is the largest y."""
-    drivable = (ground.raster >= Surface.ASPHALT).astype(np.uint8) * 255
+    """The nuScenes semantic prior: 255 on carriageways, 0 elsewhere; the first row is the largest y."""
+    drivable = np.isin(ground.raster, _CARRIAGEWAY).astype(np.uint8) * 255
     return Image.fromarray(np.ascontiguousarray(drivable[::-1]), mode="L")
 
 
