@@ -2,7 +2,6 @@
 
 import multiprocessing
 import os
-import resource
 import sys
 import threading
 import traceback
@@ -11,7 +10,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from avjepa.errors import UserError, one_line
-from avjepa.processes import end_with_parent
+from avjepa.processes import end_with_parent, peak_resident_bytes
 
 INTERRUPTED = 130
 _LOOK = 0.2
@@ -77,6 +76,4 @@ def _main(task: Callable[[], None], log: str, threads: int, sender: Connection) 
             traceback.print_exc()
         print(f"avjepa: error: {line or repr(error)}", file=sys.stderr, flush=True)
         sys.exit(2 if line else 1)
-    # getrusage gives kibibytes on Linux and bytes on macOS
-    unit = 2**20 if sys.platform == "darwin" else 2**10
-    sender.send(round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit, 1))
+    sender.send(round(peak_resident_bytes() / 2**20, 1))

@@ -1,13 +1,12 @@
 """How fast training goes and what it waits for."""
 
-import resource
-import sys
 import time
 from typing import Any
 
 import torch
 from lightning import Callback, LightningModule, Trainer
 
+from avjepa.processes import peak_resident_bytes
 from avjepa.training.cadence import StepCadence, log_measures
 from avjepa.training.checkpoints import TrainingCheckpoint
 
@@ -16,9 +15,7 @@ def peak_memory_gib(device: torch.device) -> float:
     """Largest memory so far in GiB: allocated on the accelerator, or resident in this process for the CPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**30
-    # kibibytes on Linux, bytes on macOS
-    unit = 1 if sys.platform == "darwin" else 2**10
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
+    return peak_resident_bytes() / 2**30
 
 
 class Throughput(Callback):

@@ -8,8 +8,8 @@ command that reads the tables, which makes caches beside them, and as any later 
 """
 
 import argparse
+import importlib
 import multiprocessing
-import resource
 import tempfile
 import time
 from collections.abc import Sequence
@@ -21,6 +21,7 @@ from result_files import write_result_file
 from trainval_tables import VERSION, make_tables
 
 from avjepa.data.datasets import open_dataset
+from avjepa.processes import peak_resident_bytes
 
 BOXES = 100
 """Predicted in each of the 5,690 keyframes of the split."""
@@ -28,16 +29,15 @@ BOXES = 100
 
 def score(root: Path, fast: bool) -> tuple[float, float]:
     """Score as ``avjepa evaluate`` does once it has predicted; seconds and the process's greatest memory (GiB)."""
-    from nuscenes.eval.detection.evaluate import DetectionEval
-
+    if not fast:
+        importlib.import_module("avjepa.evaluate.detection.devkit")  # a fast scoring does without
     from avjepa.evaluate.detection.scoring import evaluate_detection
     from avjepa.heads.task import ScoredSplit
 
-    assert DetectionEval
     start = time.perf_counter()
     split = ScoredSplit(open_dataset(root, VERSION), "val")
     assert evaluate_detection(root / "predictions.json", split, root / "out", fast) is not None
-    return time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return time.perf_counter() - start, peak_resident_bytes() / 2**30
 
 
 def measured(root: Path, fast: bool, forget: bool = False) -> tuple[float, float]:

@@ -22,6 +22,8 @@ from typing import TextIO
 from PIL import Image
 from timing import print_table
 
+from avjepa.processes import peak_resident_bytes
+
 VERSION = "v1.0-large"
 SCENES, KEYFRAMES, RECORDS, BOXES = 850, 34_149, 2_583_424, 1_166_187
 """nuScenes trainval."""
@@ -271,7 +273,7 @@ def measured(
     nothing(root)
     before, start = _cpu(), time.perf_counter()
     step(root)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    peak = peak_resident_bytes() / 2**30
     results.put((_cpu() - before, time.perf_counter() - start, peak))
 
 

@@ -40,24 +40,25 @@ def build_index(
     sample_arrays, sample_rows = read_samples(reader, [scene for scene, _ in scenes])
     channels, calibration_arrays, calibration_rows = read_calibrations(reader, sensors)
     raw = read_sample_data(reader, sample_rows, calibration_rows)
-    pose, keep = read_poses(reader, raw)
+    poses, pose, keep = read_poses(reader, raw)
 
-    sample, calibration = raw.numbers.pop("sample"), raw.numbers.pop("calibration")
-    timestamp = raw.numbers.pop("timestamp")
-    scene = sample_arrays["sample_scene"][sample]
-    channel = calibration_arrays["calibration_channel"][calibration]
+    # nuScenes trainval has 2.6 M records: what was used for the last time is dropped
+    scene = sample_arrays["sample_scene"][raw.numbers["sample"]]
+    channel = calibration_arrays["calibration_channel"][raw.numbers["calibration"]]
     group = channel.astype(np.int64) * len(scenes) + scene
-    order = np.lexsort((timestamp, group))
+    order = np.lexsort((raw.numbers["timestamp"], group))
     order = order[keep[order]]
     group = group[order]
+    record_pose = poses[pose[order]]
+    del poses, pose
     arrays = {
         **sample_arrays,
         **calibration_arrays,
         "group_start": np.searchsorted(group, np.arange(len(channels) * len(scenes) + 1)).astype(np.int64),
-        "record_timestamp": timestamp[order],
-        "record_pose": pose[order],
-        "record_calibration": calibration[order],
-        "record_sample": sample[order],
+        "record_timestamp": raw.numbers.pop("timestamp")[order],
+        "record_pose": record_pose,
+        "record_calibration": raw.numbers.pop("calibration")[order],
+        "record_sample": raw.numbers.pop("sample")[order],
         "record_is_key": raw.numbers.pop("is_key")[order],
         "record_size": np.stack((raw.numbers.pop("height")[order], raw.numbers.pop("width")[order]), axis=1),
         "record_file_start": raw.files.start[order],

@@ -5,7 +5,7 @@ from itertools import compress
 from operator import attrgetter
 
 import numpy as np
-from jaxtyping import Bool, Float64
+from jaxtyping import Bool, Float64, Int64
 
 from avjepa.data.arrays import Array
 from avjepa.data.nuscenes.columns import Columns, Texts, keys_of, repeated_rows, rows_by_token, rows_of
@@ -109,8 +109,10 @@ def _usable(
     return False
 
 
-def read_poses(reader: TableReader, raw: SampleDataColumns) -> tuple[Float64[Array, "record 7"], Bool[Array, "record"]]:
-    """Ego pose (w, x, y, z, translation) of every record of sample_data, and which records can be kept.
+def read_poses(
+    reader: TableReader, raw: SampleDataColumns
+) -> tuple[Float64[Array, "pose 7"], Int64[Array, "record"], Bool[Array, "record"]]:
+    """All ego poses (w, x, y, z, translation), the pose of every record of sample_data, and which records can be kept.
 
     A record cannot be kept without a pose, or if an earlier one has the same token.
     """
@@ -130,4 +132,4 @@ def read_poses(reader: TableReader, raw: SampleDataColumns) -> tuple[Float64[Arr
     report_rows(reader, "sample_data", missing, raw.tokens.__getitem__, "ego_pose_token points to no record", True)
     keep &= good[row]
     keep[report_repeated(reader, "sample_data", raw.numbers.pop("key"), raw.tokens.__getitem__)] = False
-    return pose[row], keep
+    return pose, row, keep
