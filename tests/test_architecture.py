@@ -15,6 +15,7 @@ FLOORS = [
     {"evaluate"},
     {"pretrain", "finetune"},
     {"model"},
+    {"fusion"},
     {"heads"},
     {"features"},
     {"encoders"},

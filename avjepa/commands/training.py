@@ -14,6 +14,7 @@ from lightning.pytorch.accelerators import CPUAccelerator
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from avjepa.commands.begun_folder import CONFIGURATION, as_it_was_without_checkpoint
+from avjepa.commands.branch_bundles import as_mapping
 from avjepa.commands.option_checks import (
     WHILE_BUILDING,
     blamed_on,
@@ -47,6 +48,7 @@ SHORTHANDS = {
     "--steps": "--trainer.max_steps",
     "--seed": "--seed_everything",
     "--bundle": "--model.bundle",
+    "--bundles": "--model.bundles",
 }
 """Options that every training run sets, under the names that the other commands use."""
 
@@ -63,11 +65,16 @@ _FEW_PROCESSES = 8
 
 
 def expanded(arguments: Sequence[str]) -> list[str]:
-    """The arguments with shorthands written out."""
-    result = []
+    """The arguments with shorthands written out, and ``--bundles lidar=DIR,radar=DIR`` as a mapping."""
+    result: list[str] = []
     for argument in arguments:
         name, equals, value = argument.partition("=")
-        result.append(SHORTHANDS.get(name, name) + equals + value)
+        if result[-1:] == ["--model.bundles"]:
+            result.append(as_mapping(argument))
+        elif name == "--bundles" and equals:
+            result += ["--model.bundles", as_mapping(value)]
+        else:
+            result.append(SHORTHANDS.get(name, name) + equals + value)
     return result
 
 

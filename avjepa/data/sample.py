@@ -8,7 +8,7 @@ level frame after the augmentation that ``bev_from_level`` tells of. Points, box
 brought into it from each sensor's own pose at its own time, pitch and roll included.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar
 
@@ -17,6 +17,10 @@ from jaxtyping import Bool, Float, Float64, Int64, UInt8
 from torch import Tensor
 
 from avjepa.geometry.grid import BEVGrid
+
+SENSORS = ("camera", "lidar", "radar")
+"""The kinds of sensors that a batch may hold."""
+_FIELD_OF = {"camera": "cameras", "lidar": "lidar", "radar": "radar"}
 
 
 @dataclass(frozen=True)
@@ -198,15 +202,37 @@ class Batch(_Movable):
     @property
     def sensors(self) -> list[str]:
         """Those of which some sample has data."""
-        present = {"camera": self.cameras, "lidar": self.lidar, "radar": self.radar}
-        return [name for name, data in present.items() if data is not None]
+        return [name for name in SENSORS if getattr(self, _FIELD_OF[name]) is not None]
+
+    def present(self, sensor: str) -> Bool[Tensor, "batch"]:
+        """Which samples have data of a sensor: ``lidar``, ``camera``, ``radar``."""
+        data = getattr(self, _FIELD_OF[sensor])
+        if data is None:
+            return torch.zeros(len(self), dtype=torch.bool, device=self.bev_from_level.device)
+        present: Tensor = data.present
+        return present.any(1) if sensor == "camera" else present
+
+    def of_sensors(self, sensors: Collection[str]) -> "Batch":
+        """The batch as if there were no other sensors than these."""
+        return self._with({name: None for name in SENSORS if name not in sensors})
+
+    def keeping(self, sensor: str, kept: Bool[Tensor, "batch"]) -> "Batch":
+        """The batch as if the samples for which ``kept`` is false lacked a sensor."""
+        data = getattr(self, _FIELD_OF[sensor])
+        if data is None:
+            return self
+        here = kept.to(data.present.device, non_blocking=True)
+        if sensor == "camera":
+            return self._with({sensor: replace(data, present=data.present & here[:, None])})
+        return self._with({sensor: replace(data.selected(here[data.batch_index]), present=data.present & here)})
+
+    def _with(self, data: Mapping[str, Points | Cameras | None]) -> "Batch":
+        changes: dict[str, Any] = {_FIELD_OF[name]: value for name, value in data.items()}
+        return replace(self, **changes)
 
     def has_data(self) -> list[bool]:
         """Of every sample: whether any sensor gave data."""
-        present = [points.present for points in (self.lidar, self.radar) if points is not None]
-        if self.cameras is not None:
-            present.append(self.cameras.present.any(1))
-        return torch.stack(present).any(0).tolist() if present else [False] * len(self)
+        return torch.stack([self.present(name) for name in SENSORS]).any(0).tolist()
 
 
 @dataclass(frozen=True)

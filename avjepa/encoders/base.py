@@ -1,6 +1,7 @@
 """The contracts of a backbone, and of a sensor's encoder: the one thing that differs between modalities."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +44,8 @@ class BEVMap:
     """Cells about which the sensor said something: a point fell in (LiDAR, radar), a camera sees the cell's column."""
     intermediate_features: tuple[CellFeatures, ...] = ()
     """Intermediate depths of the encoder brought onto the token grid, shallow to deep, ``features`` not included."""
+    covered: Bool[Tensor, "batch y x"] | None = None
+    """Cells that the sensor could have told of: where it saw nothing there, that is knowledge too. ``None`` for all."""
 
 
 class BEVBackbone(Rebuildable, ABC):
@@ -63,6 +66,10 @@ class BEVBackbone(Rebuildable, ABC):
     @abstractmethod
     def forward(self, batch: Batch) -> BEVMap:
         """Encode. With a batch that lacks everything that it reads, raises ``UserError``."""
+
+    def encoders(self) -> "list[BEVBackbone]":
+        """What of it is pre-trained by itself, and may be frozen while the rest learns: by default all of it."""
+        return [self]
 
     def layer_order(self) -> list[nn.Module]:
         """The parts of the network from input to output, for learning rates that follow the depth.
@@ -90,10 +97,13 @@ class Tokens(ABC):
     observed: Bool[Tensor, "batch y x"]
 
     @abstractmethod
-    def without(self, share: float) -> "Tokens":
+    def without(self, share: float | Sequence[float]) -> "Tokens":
         """What is left without a share of the raw input (points, patches), removed at random.
 
         Draws per sample from ``Batch.seeds``.
+
+        Args:
+            share: between 0 and 1; one number, or one for each sample.
         """
 
     def realisable_mask(self, wanted: Bool[Tensor, "batch y x"]) -> Bool[Tensor, "batch y x"]:
@@ -106,8 +116,13 @@ class Tokens(ABC):
         return wanted
 
 
+def per_sample(share: float | Sequence[float], samples: int) -> Sequence[float]:
+    """One number for each sample, of one for all or of those numbers themselves."""
+    return [share] * samples if isinstance(share, int | float) else share
+
+
 class SensorEncoder(BEVBackbone):
-    """A backbone that reads one sensor and can be masked: what is pre-trained.
+    """A backbone that reads a sensor, or several, and can be masked: what is pre-trained.
 
     A subclass reads its own sensor from the batch and nothing else. It says what its tokens are, and encodes its own.
 

@@ -16,8 +16,10 @@ from avjepa.bundle.weights import state_hash
 from avjepa.data.sample import Batch
 from avjepa.data.taxonomy import Taxonomy, load_taxonomy
 from avjepa.distributed import by_itself, means_over_processes
-from avjepa.encoders.base import BEVBackbone
+from avjepa.encoders.base import BEVBackbone, SensorEncoder
 from avjepa.errors import UserError
+from avjepa.finetune.stages import EVERYTHING, HEADS_FIRST, Stage, require_whole, stage_at
+from avjepa.fusion import FusedBackbone
 from avjepa.heads.task import Task
 from avjepa.model.neck import NeckOptions
 from avjepa.model.perception_model import PerceptionModel
@@ -49,12 +51,15 @@ class FinetuneModule(LightningModule):
         backbone: with new weights; the command takes it from the bundle where one is given.
         bundle: folder of a backbone bundle whose weights replace the backbone's when training starts; every tensor has
             to match. A resumed run takes its checkpoint's weights.
-        mode: ``end_to_end`` trains the backbone too; ``frozen`` leaves every parameter and buffer of it as it is.
+        bundles: folders of bundles whose weights replace those of a fused backbone's branches, by sensor.
+        mode: ``end_to_end`` trains the backbone too; ``frozen`` leaves every parameter and buffer of it as it is;
+            ``frozen_encoders`` those of a fused backbone's branches, while what fuses them learns.
         learning_rate: peak.
         backbone_learning_rate_factor: the backbone's learning rate relative to ``learning_rate``.
         layer_decay: further factor of the backbone's learning rate for every part (``layer_order``) that lies
             between a parameter and the heads, its own part included, so that what comes first changes least.
         head_first_steps: the backbone is held still for so many steps at the start.
+        stages: a training in stages; none for one in which everything learns that ``mode`` lets learn.
         weight_decay: of AdamW.
         warmup_fraction: share of all steps that the warm-up takes.
         seed: of everything random within a step.
@@ -67,11 +72,13 @@ class FinetuneModule(LightningModule):
         taxonomy: Taxonomy | None = None,
         backbone: BEVBackbone | None = None,
         bundle: str | None = None,
-        mode: Literal["end_to_end", "frozen"] = "end_to_end",
+        bundles: dict[str, str] | None = None,
+        mode: Literal["end_to_end", "frozen_encoders", "frozen"] = "end_to_end",
         learning_rate: float = 1e-3,
         backbone_learning_rate_factor: float = 1.0,
         layer_decay: float = 1.0,
         head_first_steps: int = 0,
+        stages: list[Stage] | None = None,
         weight_decay: float = 0.01,
         warmup_fraction: float = 0.3,
         seed: int = 0,
@@ -92,17 +99,25 @@ class FinetuneModule(LightningModule):
             backbone, built_neck, heads, {name: task.loss_weight for name, task in tasks.items()}
         )
         self.tasks = tasks
-        self.bundle, self.frozen = bundle, mode == "frozen"
+        if stages and head_first_steps:
+            raise UserError("model.head_first_steps: give it as the first of model.stages, or leave stages out")
+        if bundle is not None and bundles:
+            raise UserError("--bundle is of the whole backbone and --bundles of its branches; give one of them")
+        require_whole(stages or [])
+        self.bundle, self.bundles, self.stages = bundle, bundles or {}, list(stages or [])
+        self.frozen = {"frozen": [backbone], "frozen_encoders": backbone.encoders(), "end_to_end": []}[mode]
         self.learning_rate, self.backbone_learning_rate_factor = learning_rate, backbone_learning_rate_factor
         self.layer_decay = layer_decay
         self.head_first_steps, self.weight_decay, self.warmup_fraction = head_first_steps, weight_decay, warmup_fraction
         self.seed = seed
         self.predicts_in_validation = False
         self._resumed = False
-        self._backbone_before: str | None = None
-        if self.frozen:
-            self.model.backbone_learns = False
-            self.model.backbone.requires_grad_(False)
+        self._frozen_before: list[str] = []
+        for stage in self.stages:
+            stage.still(self.model)  # a name that is none is an error now
+        for part in self.frozen:
+            part.requires_grad_(False)
+        self.model.hold_still(self.frozen)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Note that the weights come from a checkpoint; refuse that of another model in one line."""
@@ -115,16 +130,32 @@ class FinetuneModule(LightningModule):
             return
         if self.bundle is not None:
             load_bundled_weights(self.model.backbone, self.bundle)
-        elif self.frozen and any(True for _ in self.model.backbone.parameters()):
+        for sensor, directory in self.bundles.items():
+            load_bundled_weights(self.branch(sensor), directory)
+        started = self.bundle is not None or self.bundles
+        if not started and any(True for part in self.frozen for _ in part.parameters()):
             status("mode is frozen and no bundle is given: the heads learn on a backbone with random weights")
 
+    def branch(self, sensor: str) -> SensorEncoder:
+        """The branch of a fused backbone for a sensor.
+
+        Raises:
+            UserError: it has none.
+        """
+        backbone = self.model.backbone
+        if not isinstance(backbone, FusedBackbone) or sensor not in backbone.branches:
+            raise UserError(f"--bundles {sensor}=...: the backbone has no branch of that sensor; see model.backbone")
+        branch = backbone.branches[sensor]
+        assert isinstance(branch, SensorEncoder)
+        return branch
+
     def on_train_start(self) -> None:
-        """Remember what a frozen backbone looks like."""
-        self._backbone_before = state_hash(self.model.backbone) if self.frozen else None
+        """Remember what the frozen parts look like."""
+        self._frozen_before = [state_hash(part) for part in self.frozen]
 
     def on_train_end(self) -> None:
-        """Prove that a frozen backbone was frozen."""
-        if self._backbone_before is not None and state_hash(self.model.backbone) != self._backbone_before:
+        """Prove that what was frozen was."""
+        if [state_hash(part) for part in self.frozen] != self._frozen_before:
             raise RuntimeError("the frozen backbone changed during training")
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
@@ -133,24 +164,25 @@ class FinetuneModule(LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Float[Tensor, ""]:
         """Loss of one batch."""
-        holding_still = self.global_step < self.head_first_steps
-        self.model.backbone_learns = not (self.frozen or holding_still)
-        loss = self.model.loss(batch)
+        stage = self._stage()
+        self.model.hold_still([*self.frozen, *stage.still(self.model)])
+        loss = self.model.loss(stage.shown(batch))
         require_finite_loss(loss.total.detach(), loss.terms, self.global_step, batch.tokens)
         figures = means_over_processes({"loss": loss.total, **loss.terms})
         self.log("train/loss", figures.pop("loss"), prog_bar=True, batch_size=len(batch))
         self.log_dict({f"train/{name}": value for name, value in figures.items()}, batch_size=len(batch))
         self.log("learning_rate", self.trainer.optimizers[0].param_groups[-1]["lr"], batch_size=len(batch))
-        if holding_still and not self.frozen:
-            # DistributedDataParallel waits for a gradient of every parameter that may learn
-            return loss.total + 0.0 * torch.stack([p.sum() for p in self.model.backbone.parameters()]).sum()
         return loss.total
 
+    def _stage(self) -> Stage:
+        if self.stages:
+            return stage_at(self.stages, self.global_step, planned_steps(self.trainer))
+        return HEADS_FIRST if self.global_step < self.head_first_steps else EVERYTHING
+
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Keep the optimiser (its weight decay too) from a backbone that is held still."""
-        if self.global_step < self.head_first_steps:
-            for parameter in self.model.backbone.parameters():
-                parameter.grad = None
+        """Keep the optimiser (its weight decay too) from what is held still."""
+        for parameter in self.model.still_parameters():
+            parameter.grad = None
 
     def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Any] | None:
         """Log the loss on held-out samples: the mean over batches, weighted by their samples, of all processes.
@@ -194,17 +226,24 @@ class FinetuneModule(LightningModule):
             yield
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """AdamW; the backbone has its own peak learning rates."""
+        """AdamW; what was pre-trained has its own peak learning rates."""
         decay, rate = self.weight_decay, self.learning_rate
         factor = self.backbone_learning_rate_factor
         backbone = self.model.backbone
-        groups = parameter_groups(
-            backbone,
-            learning_rate=rate * factor,
-            weight_decay=decay,
-            by_depth=backbone.layer_order(),
-            layer_decay=self.layer_decay,
-        )
+        pretrained = backbone.encoders() if self.bundles else [backbone]
+        groups = [
+            group
+            for part in pretrained
+            for group in parameter_groups(
+                part,
+                learning_rate=rate * factor,
+                weight_decay=decay,
+                by_depth=part.layer_order(),
+                layer_decay=self.layer_decay,
+            )
+        ]
+        theirs = {parameter for part in pretrained for parameter in part.parameters()}
+        groups += parameter_groups(backbone, learning_rate=rate, weight_decay=decay, without=theirs)
         for module in (self.model.neck, self.model.heads):
             groups += parameter_groups(module, learning_rate=rate, weight_decay=decay)
         steps = planned_steps(self.trainer)

@@ -1,5 +1,7 @@
 """Backbone, neck and heads as one network."""
 
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,34 +52,42 @@ class PerceptionModel(Rebuildable):
         self.neck = neck
         self.heads = nn.ModuleDict(heads)
         self.loss_weights = {name: 1.0 for name in heads} | dict(loss_weights or {})
-        self._backbone_learns = True
+        self._still: tuple[nn.Module, ...] = ()
 
-    @property
-    def backbone_learns(self) -> bool:
-        """Whether the backbone gets gradients. Where it does not, it also stays in eval mode: no statistics drift."""
-        return self._backbone_learns
+    def hold_still(self, parts: Sequence[nn.Module]) -> None:
+        """From now on these parts of the model do not learn, and all others do.
 
-    @backbone_learns.setter
-    def backbone_learns(self, learns: bool) -> None:
-        self._backbone_learns = learns
-        self.backbone.train(self.training and learns)
+        They stay in eval mode, so that no statistics drift, and their parameters' gradients are 0.
+        """
+        if self._still != tuple(parts):
+            self._still = tuple(parts)
+            self.train(self.training)
 
     def train(self, mode: bool = True) -> "PerceptionModel":
-        """Switch the mode of everything except a backbone that does not learn."""
+        """Switch the mode of everything except what is held still."""
         super().train(mode)
-        self.backbone.train(mode and self._backbone_learns)
+        for part in self._still:
+            part.eval()
         return self
+
+    def still_parameters(self) -> list[nn.Parameter]:
+        """Those of the parts that are held still."""
+        return [parameter for part in self._still for parameter in part.parameters()]
 
     def forward(self, batch: Batch) -> Float[Tensor, "batch channel y x"]:
         """The map that the heads read, on the backbone's token grid."""
-        with torch.set_grad_enabled(torch.is_grad_enabled() and self._backbone_learns):
-            features = self.backbone(batch).features
-        bev: Tensor = self.neck(features)
+        bev: Tensor = self.neck(self.backbone(batch).features)
         return bev
 
     def loss(self, batch: Batch) -> PerceptionLoss:
         """Weighted sum of the heads' losses; ``batch.labels`` is set."""
-        return self._loss(self(batch), batch)
+        held = [parameter for parameter in self.still_parameters() if parameter.requires_grad]
+        with _without_gradient(held):
+            loss = self._loss(self(batch), batch)
+        if not held or not torch.is_grad_enabled():
+            return loss
+        # distributed training waits for a gradient of every parameter that may learn
+        return PerceptionLoss(loss.total + 0.0 * torch.stack([p.sum() for p in held]).sum(), loss.terms)
 
     @torch.no_grad()
     def predict(self, batch: Batch) -> dict[str, Any]:
@@ -101,3 +111,15 @@ class PerceptionModel(Rebuildable):
 
     def _predictions(self, bev: Float[Tensor, "batch channel y x"], batch: Batch) -> dict[str, Any]:
         return {name: head.predict(bev, batch) for name, head in self.heads.items()}  # type: ignore[operator]
+
+
+@contextlib.contextmanager
+def _without_gradient(parameters: Sequence[nn.Parameter]) -> Iterator[None]:
+    """Within the block no graph is recorded for these parameters: what is held still costs no backward pass."""
+    for parameter in parameters:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in parameters:
+            parameter.requires_grad_(True)

@@ -1,7 +1,7 @@
 """AdamW with a learning rate that is a pure function of the step."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Literal
 
 import torch
@@ -37,6 +37,7 @@ def parameter_groups(
     weight_decay: float,
     by_depth: Sequence[nn.Module] = (),
     layer_decay: float = 1.0,
+    without: Collection[nn.Parameter] = (),
 ) -> list[dict[str, Any]]:
     """Optimiser groups of *all* trainable parameters of a module: those that decay and those that do not.
 
@@ -53,11 +54,12 @@ def parameter_groups(
         by_depth: parts of the module from input to output; what lies outside of them (tokens that replace hidden
             input) is of the first part.
         layer_decay: factor from one part to the one before it.
+        without: parameters that are in other groups.
     """
     part_of = {parameter: part for part, child in enumerate(by_depth) for parameter in child.parameters()}
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, parameter in module.named_parameters():
-        if parameter.requires_grad:
+        if parameter.requires_grad and parameter not in without:
             exempt = parameter.ndim <= 1 or name.rsplit(".", 1)[-1] == "bias"
             distance = len(by_depth) - part_of.get(parameter, 0)
             groups.setdefault((layer_decay**distance, exempt), []).append(parameter)

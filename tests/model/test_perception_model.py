@@ -38,15 +38,15 @@ def test_every_head_predicts_under_its_name() -> None:
     assert len(predictions["count"]) == 3
 
 
-def test_train_leaves_a_backbone_that_does_not_learn_in_eval_mode() -> None:
+def test_train_leaves_what_is_held_still_in_eval_mode() -> None:
     detector = make_detector()
-    detector.backbone_learns = False
+    detector.hold_still([detector.backbone])
     for mode, expected in ((True, False), (False, False)):
         detector.train(mode)
         assert all(module.training == expected for module in detector.backbone.modules())
         assert detector.neck.training == mode
     detector.train()
-    detector.backbone_learns = True
+    detector.hold_still([])
     assert all(module.training for module in detector.backbone.modules())
 
 

@@ -51,12 +51,12 @@ def _points(clouds: Sequence[Tensor | None], fields: int) -> Points | None:
 
 
 def _cameras(rigs: Sequence[CameraImages | None]) -> Cameras | None:
-    """The cameras are the channels that any sample has, in the order of the rig; all of them if none has any."""
-    some = [rig for rig in rigs if rig is not None]
+    """The cameras are the channels that any sample has, in the order of the rig."""
+    some = [rig for rig in rigs if rig is not None and rig.channels]
     if not some:
         return None
     seen = {channel for rig in some for channel in rig.channels}
-    channels = [channel for channel in some[0].rig if channel in seen] or list(some[0].rig)
+    channels = [channel for channel in some[0].rig if channel in seen]
     shape = (len(rigs), len(channels))
     images = some[0].images.new_zeros(*shape, *some[0].images.shape[1:])
     intrinsics = torch.eye(3).repeat(*shape, 1, 1)

@@ -107,7 +107,7 @@ class CameraEncoder(SensorEncoder):
         )
         lifted = self.mix_heights(self.lift(features))
         first, out = self.bev(lifted)
-        return BEVMap(out, occupied, (DenseFeatures(lifted), DenseFeatures(first)))
+        return BEVMap(out, occupied, (DenseFeatures(lifted), DenseFeatures(first)), covered=occupied)
 
     def reconstruction_target(self) -> PillarPixels:
         """See ``SensorEncoder.reconstruction_target``: the pixels that look at a cell's column, which masking hides."""
@@ -124,7 +124,7 @@ class CameraEncoder(SensorEncoder):
 
 
 def _cameras_of(batch: Batch) -> Cameras:
-    if batch.cameras is None or not bool(batch.cameras.present.any()):
+    if batch.cameras is None:
         raise UserError(
             f"CameraEncoder: no image in the batch of {', '.join(batch.tokens[:3])}; "
             "add cameras to the sensors of the data section or choose another encoder"

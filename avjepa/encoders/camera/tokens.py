@@ -1,5 +1,6 @@
 """The images of a batch, and the cells that their patches see."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -8,7 +9,7 @@ from jaxtyping import Bool, Int64
 from torch import Tensor
 
 from avjepa.data.sample import Cameras
-from avjepa.encoders.base import Tokens
+from avjepa.encoders.base import Tokens, per_sample
 from avjepa.encoders.camera.geometry import PatchViews
 from avjepa.encoders.camera.patch_masks import MaskCells, MaskPatches, seeded
 from avjepa.geometry.device import constant
@@ -41,13 +42,16 @@ class CameraTokens(Tokens):
         patches = self.hiding.patches(self.views, wanted, self.seeds)
         return torch.where(self.observed, ~self.views.cells_seen(patches), wanted)
 
-    def without(self, share: float) -> "CameraTokens":
+    def without(self, share: float | Sequence[float]) -> "CameraTokens":
         """See ``Tokens.without``: patches of every image take the mean colour."""
         images = self.cameras.images
         view_count, (height, width) = images.shape[1], images.shape[-2:]
         shape = (view_count, *self.views.patch_shape)
         dropped = torch.stack(
-            [torch.rand(shape, generator=seeded(seed, _THINNING_STREAM)) < share for seed in self.seeds.tolist()]
+            [
+                torch.rand(shape, generator=seeded(seed, _THINNING_STREAM)) < own
+                for seed, own in zip(self.seeds.tolist(), per_sample(share, len(images)), strict=True)
+            ]
         )
         pixels = dropped.repeat_interleave(self.patch, 2).repeat_interleave(self.patch, 3)[..., :height, :width]
         colour = constant(self.fill, torch.float32, images.device).mul(255).round().to(torch.uint8)

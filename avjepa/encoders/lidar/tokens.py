@@ -1,5 +1,6 @@
 """The points of a batch, and the voxel that each of them falls into."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -8,6 +9,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from avjepa.data.files.point_fields import LIDAR_FIELDS
+from avjepa.encoders.base import per_sample
 from avjepa.encoders.lidar.voxelise import VoxelGrid
 from avjepa.encoders.point_tokens import PointTokens
 from avjepa.geometry.device import occurrences
@@ -34,16 +36,18 @@ class LidarTokens(PointTokens):
         row, column = self.voxel // columns % rows, self.voxel % columns
         return (self.points.batch_index * (rows // stride) + row // stride) * across + column // stride
 
-    def without(self, share: float) -> "LidarTokens":
+    def without(self, share: float | Sequence[float]) -> "LidarTokens":
         """See ``Tokens.without``. Whole beams take ``thin_by_beam`` of the share, single points the rest."""
         points = self.points
         counts = occurrences(points.batch_index, points.batch_size).tolist()
-        beams = share * self.thin_by_beam
+        shares = per_sample(share, len(counts))
         # a GPU is not asked for what nobody reads
-        rings = points.features[:, LIDAR_FIELDS.index("ring")].long().cpu() if beams > 0 else torch.zeros(sum(counts))
-        singles = (share - beams) / (1 - beams) if beams < 1 else 0.0
+        by_beam = self.thin_by_beam > 0 and max(shares) > 0
+        rings = points.features[:, LIDAR_FIELDS.index("ring")].long().cpu() if by_beam else torch.zeros(sum(counts))
         stays = []
-        for seed, ring in zip(self.seeds.tolist(), torch.split(rings, counts), strict=True):
+        for seed, ring, own in zip(self.seeds.tolist(), torch.split(rings, counts), shares, strict=True):
+            beams = own * self.thin_by_beam
+            singles = (own - beams) / (1 - beams) if beams < 1 else 0.0
             # drawn on the CPU: a seed gives the same points on every device
             generator = torch.Generator().manual_seed((seed ^ _THINNING_STREAM) % 2**63)
             beam_stays = torch.rand(_MOST_BEAMS, generator=generator) >= beams
