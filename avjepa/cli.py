@@ -19,13 +19,16 @@ COMMANDS = {
     "pretrain": "train a sensor's backbone without labels",
     "finetune": "train a detector on a pre-trained or a new backbone",
     "evaluate": "score a fine-tuned detector with the official nuScenes evaluation",
+    "robustness": "score a model with every subset of its sensors, and with degraded ones",
     "view": "draw a sample: bird's-eye view, six cameras, boxes, predictions",
     "label-efficiency": "score against labels: a grid of methods, label amounts and seeds",
     "demo": "all of it on a small synthetic world, ending in report.html",
 }
 
 RESUMPTION = {
-    **dict.fromkeys(("synth", "pack", "label-efficiency", "demo"), "; the same command goes on where it stopped"),
+    **dict.fromkeys(
+        ("synth", "pack", "robustness", "label-efficiency", "demo"), "; the same command goes on where it stopped"
+    ),
     **dict.fromkeys(("pretrain", "finetune"), "; --ckpt_path last goes on from the last checkpoint"),
 }
 """What an interrupted user is told of the commands that do not have to begin anew."""

@@ -18,7 +18,7 @@ from jsonargparse import ArgumentError, ArgumentParser
 
 from avjepa.bounded_yaml import require_bounded
 from avjepa.bundle import TRUSTED
-from avjepa.bundle.rebuildable import Rebuildable
+from avjepa.bundle.rebuildable import OptionsOfKinds, Rebuildable
 from avjepa.errors import UserError
 from avjepa.files import read_text
 
@@ -31,13 +31,18 @@ Built = TypeVar("Built", bound=Rebuildable)
 def plain(value: Any) -> Any:
     """A constructor argument as JSON holds it.
 
-    Dataclasses become dictionaries, tuples lists, paths strings, modules ``{class_path, init_args}``.
+    Dataclasses become dictionaries, tuples lists, paths strings, modules and options of several kinds
+    ``{class_path, init_args}``.
 
     Raises:
         TypeError: the value is none of these, so a manifest could not rebuild it.
     """
     if isinstance(value, Rebuildable):
         return architecture(value)
+    if isinstance(value, OptionsOfKinds):
+        assert is_dataclass(value)
+        arguments = {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+        return {"class_path": _public_path(type(value)), "init_args": arguments}
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):

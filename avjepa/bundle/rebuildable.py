@@ -8,6 +8,10 @@ from torch import nn
 Module = TypeVar("Module", bound="Rebuildable")
 
 
+class OptionsOfKinds:
+    """Options, a dataclass, of which there are several kinds behind one argument: a manifest names the kind."""
+
+
 class Rebuildable(nn.Module):
     """A module that notes its constructor's arguments, so that a bundle can build it again from plain values.
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from avjepa.bundle.construction import require_trusted
 from avjepa.commands.begun_folder import CONFIGURATION
@@ -14,6 +14,7 @@ from avjepa.commands.scoring import require_own_results, score
 from avjepa.commands.splits import scenes_of
 from avjepa.data.channels import load_channels
 from avjepa.data.loading.datamodule import DetectionDataModule
+from avjepa.data.sensor_inputs import Sensor
 from avjepa.data.taxonomy import Taxonomy, load_taxonomy
 from avjepa.errors import UserError
 from avjepa.finetune.lightning_model import FinetuneModule
@@ -26,6 +27,7 @@ def evaluate(
     channels: Path | None = None,
     taxonomy: str | None = None,
     split: str | None = None,
+    sensors: str | None = None,
     checkpoint: Path | None = None,
     on_bad_file: str | None = None,
     accelerator: str = "auto",
@@ -36,7 +38,7 @@ def evaluate(
 ) -> None:
     """Score a fine-tuned detector with the official nuScenes evaluation.
 
-    Writes predictions.json in the official format and metrics.json into OUT/evaluation/SPLIT.
+    Writes predictions.json in the official format and metrics.json into OUT/evaluation/SPLIT, or SPLIT_SENSORS.
 
     Args:
         run: folder of a finished "avjepa finetune".
@@ -45,6 +47,7 @@ def evaluate(
         channels: a YAML file that says which channels are lidar, cameras and radars; as in the run by default.
         taxonomy: the classes, which must be those of the run: nuscenes, or a YAML file; as in the run by default.
         split: the split to score; the run's eval_split by default.
+        sensors: what the model is shown, as in "lidar,radar"; all the run's sensors by default.
         checkpoint: another checkpoint than the run's last.
         on_bad_file: "stop" or "skip"; as in the run by default.
         accelerator: "cpu", "gpu" or what else Lightning knows; what there is by default, whatever the run had.
@@ -52,6 +55,56 @@ def evaluate(
         fast: score with our own evaluator, which gives the devkit's numbers without loading its tables.
         out: folder for the results; the run's own by default.
         overwrite: replace results of other weights or other data that lie there.
+    """
+    changes: dict[str, Any] = {
+        "dataroot": data,
+        "version": version,
+        "taxonomy": taxonomy,
+        "eval_split": split,
+        "on_bad_file": on_bad_file,
+    }
+    cli = finished_run(run, changes, channels, checkpoint, {"accelerator": accelerator, "devices": devices}, out)
+    if sensors is not None:
+        cli.datamodule.show(chosen_sensors(sensors, cli.config.data.sensors))
+    with cli.folder_held():
+        if cli.trainer.is_global_zero and not overwrite:
+            require_own_results(cli)
+        score(cli, fast)
+
+
+def chosen_sensors(given: str, loaded: Sequence[str]) -> tuple[Sensor, ...]:
+    """``lidar,radar`` as names, in the order in which the run loads them.
+
+    Raises:
+        UserError: one of them is no sensor of the run.
+    """
+    wanted = [name.strip() for name in given.split(",")]
+    if unknown := [name for name in wanted if name not in loaded]:
+        raise UserError(f"--sensors {given}: {unknown[0]!r} is no sensor of this run; choose of {', '.join(loaded)}")
+    names: dict[str, Sensor] = {name: name for name in get_args(Sensor)}
+    return tuple(names[name] for name in loaded if name in wanted)
+
+
+def finished_run(
+    run: Path,
+    data: Mapping[str, Any],
+    channels: Path | None,
+    checkpoint: Path | None,
+    trainer: Mapping[str, Any],
+    out: Path | None,
+) -> FinetuneCLI:
+    """A training's trainer, model and data, with the weights that it ended with.
+
+    Args:
+        run: folder of the training.
+        data: options of ``data`` that are to be others than the run's; ``None`` for the run's.
+        channels: a YAML file of channels; the run's for ``None``.
+        checkpoint: another one than the run's last.
+        trainer: options of the trainer.
+        out: folder for results; the run's for ``None``.
+
+    Raises:
+        UserError: the folder holds no training, names code that is not trusted, or does not fit what is given.
     """
     from avjepa.training.checkpoint_contents import require_same_model
     from avjepa.training.checkpoints import LAST, load_checkpoint
@@ -65,29 +118,19 @@ def evaluate(
     config = read_yaml(file)
     if not isinstance(config, dict) or not all(isinstance(config.get(part), dict) for part in ("data", "model")):
         raise UserError(f"{file}: is not the configuration of an avjepa finetune; give the folder of one")
-    given = {
-        "dataroot": data,
-        "version": version,
-        "taxonomy": taxonomy,
-        "eval_split": split,
-        "on_bad_file": on_bad_file,
-    }
-    changes: dict[str, Any] = {name: str(value) for name, value in given.items() if value is not None}
+    changes: dict[str, Any] = {name: str(value) for name, value in data.items() if value is not None}
     if channels is not None:
         changes["channels"] = {kind: list(names) for kind, names in asdict(load_channels(channels)).items()}
     before = str(config["data"].get("taxonomy", "nuscenes"))
-    config = for_scoring(config, out or run, changes, {"accelerator": accelerator, "devices": devices})
+    config = for_scoring(config, out or run, changes, trainer)
     require_trusted_run(config, file)
     cli = FinetuneCLI("finetune", FinetuneModule, DetectionDataModule, config)
-    if taxonomy is not None:
+    if (taxonomy := changes.get("taxonomy")) is not None:
         require_same_classes(cli.datamodule.taxonomy, load_taxonomy(before), taxonomy, run)
     scenes_of(cli.datamodule.open(), cli.datamodule.eval_split, "--split")
     require_same_model(cli.model, content, path)
     cli.model.load_state_dict(content["state_dict"])
-    with cli.folder_held():
-        if cli.trainer.is_global_zero and not overwrite:
-            require_own_results(cli)
-        score(cli, fast)
+    return cli
 
 
 def require_same_classes(given: Taxonomy, trained: Taxonomy, name: str, run: Path) -> None:

@@ -16,9 +16,11 @@ WEIGHTS = "weights"
 
 
 def evaluation_folder(cli: TrainingCLI) -> Path:
-    """Where the results for the evaluated split lie."""
+    """Where the results for the evaluated split lie, apart for each choice of sensors that leaves some out."""
     split: str = cli.datamodule.eval_split
-    return cli.out / "evaluation" / split
+    shown = cli.datamodule.inputs.sensors()
+    left_out = set(cli.config.data.sensors) - set(shown)
+    return cli.out / "evaluation" / (f"{split}_{'+'.join(shown)}" if left_out else split)
 
 
 def holds_results(folder: Path) -> bool:

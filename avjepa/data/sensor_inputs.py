@@ -1,6 +1,6 @@
 """What to load of a moment: options, equal for every kind of data set."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeAlias, get_args
 
@@ -82,6 +82,13 @@ class SensorInputs:
         """The sensors that are not left out."""
         parts: dict[Sensor, object] = {"lidar": self.lidar, "radar": self.radar, "camera": self.camera}
         return tuple(name for name, part in parts.items() if part is not None)
+
+    def of(self, sensors: Collection[Sensor]) -> "SensorInputs":
+        """Those of some of the sensors."""
+        lidar, radar, camera = ("lidar" in sensors, "radar" in sensors, "camera" in sensors)
+        return SensorInputs(
+            self.lidar if lidar else None, self.radar if radar else None, self.camera if camera else None
+        )
 
 
 def channels_of(sensor: Sensor, channels: SensorChannels) -> tuple[str, ...]:

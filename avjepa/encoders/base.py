@@ -67,7 +67,7 @@ class BEVBackbone(Rebuildable, ABC):
     def forward(self, batch: Batch) -> BEVMap:
         """Encode. With a batch that lacks everything that it reads, raises ``UserError``."""
 
-    def encoders(self) -> "list[BEVBackbone]":
+    def pretrained_parts(self) -> "list[BEVBackbone]":
         """What of it is pre-trained by itself, and may be frozen while the rest learns: by default all of it."""
         return [self]
 

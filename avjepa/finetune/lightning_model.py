@@ -105,7 +105,7 @@ class FinetuneModule(LightningModule):
             raise UserError("--bundle is of the whole backbone and --bundles of its branches; give one of them")
         require_whole(stages or [])
         self.bundle, self.bundles, self.stages = bundle, bundles or {}, list(stages or [])
-        self.frozen = {"frozen": [backbone], "frozen_encoders": backbone.encoders(), "end_to_end": []}[mode]
+        self.frozen = {"frozen": [backbone], "frozen_encoders": backbone.pretrained_parts(), "end_to_end": []}[mode]
         self.learning_rate, self.backbone_learning_rate_factor = learning_rate, backbone_learning_rate_factor
         self.layer_decay = layer_decay
         self.head_first_steps, self.weight_decay, self.warmup_fraction = head_first_steps, weight_decay, warmup_fraction
@@ -230,7 +230,7 @@ class FinetuneModule(LightningModule):
         decay, rate = self.weight_decay, self.learning_rate
         factor = self.backbone_learning_rate_factor
         backbone = self.model.backbone
-        pretrained = backbone.encoders() if self.bundles else [backbone]
+        pretrained = backbone.pretrained_parts() if self.bundles else [backbone]
         groups = [
             group
             for part in pretrained

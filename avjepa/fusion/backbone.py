@@ -89,7 +89,7 @@ class FusedBackbone(SensorEncoder):
         self.fuser = fuser.build(channels)
         self.bev = BEVUNet(channels, out_channels, bev_channels, bev_blocks)
 
-    def encoders(self) -> list[BEVBackbone]:
+    def pretrained_parts(self) -> list[BEVBackbone]:
         """The branches."""
         return list(self._encoders().values())
 

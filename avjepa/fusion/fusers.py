@@ -10,6 +10,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from avjepa.bundle.rebuildable import OptionsOfKinds
+
 
 class Fuser(nn.Module, ABC):
     """Fuses maps of equal shape."""
@@ -26,7 +28,7 @@ class Fuser(nn.Module, ABC):
         """
 
 
-class FuserOptions(ABC):
+class FuserOptions(OptionsOfKinds, ABC):
     """Everything about a fuser but the maps that it reads. Constructor arguments are YAML keys."""
 
     @abstractmethod

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Int64
 from torch import Tensor
@@ -44,12 +45,12 @@ class FusedTokens(Tokens):
         dropped = per_sample(share, len(self.seeds))
         if max(dropped) == 0:
             return self
-        kept = torch.tensor(
-            [
-                kept_shares([seed], len(self.tokens), 1 - own, self.concentration)[0]
-                for seed, own in zip(self.seeds.tolist(), dropped, strict=True)
-            ]
-        )
+        sensors = len(self.tokens)
+        draws = [
+            kept_shares([seed], sensors, 1 - own, self.concentration)
+            for seed, own in zip(self.seeds.tolist(), dropped, strict=True)
+        ]
+        kept = torch.from_numpy(np.concatenate(draws))
         tokens, present = {}, {}
         for (name, own_tokens), shares in zip(self.tokens.items(), kept.unbind(1), strict=True):
             tokens[name] = own_tokens.without((1 - shares).tolist())

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+from collections.abc import Collection
 from typing import Any
 
 from jaxtyping import Int64
@@ -10,6 +11,7 @@ from avjepa.data.arrays import Array
 from avjepa.data.augmentation.augment import BEVAugmentation
 from avjepa.data.augmentation.gt_sampling import GTSampling
 from avjepa.data.datasets import open_dataset
+from avjepa.data.degradation import Degradation, DegradedReader
 from avjepa.data.loading.base_datamodule import DataModule
 from avjepa.data.loading.batch_loader import BatchLoader, ResumableLoader
 from avjepa.data.loading.collate import collate, collate_pretrain
@@ -188,6 +190,18 @@ class DetectionDataModule(DataModule):
         self.on_bad_file: OnBadFileOption = on_bad_file
         self.source: DrivingDataset | None = None
         self.map_grids: tuple[BEVGrid, ...] = ()
+        self._degradation: tuple[Degradation, int] | None = None
+
+    def show(self, sensors: Collection[Sensor], degradation: Degradation | None = None, seed: int = 0) -> None:
+        """From now on evaluation is shown these sensors alone, degraded so.
+
+        Args:
+            sensors: of those that are loaded.
+            degradation: what goes wrong with them; ``None`` for nothing.
+            seed: of everything random in it.
+        """
+        self.inputs = self.inputs.of(sensors)
+        self._degradation = None if degradation is None else (degradation, seed)
 
     def open(self) -> DrivingDataset:
         """The data set with the taxonomy's classes, without its annotations."""
@@ -269,6 +283,10 @@ class DetectionDataModule(DataModule):
         """Every keyframe of ``eval_split`` once, without labels: works without annotation tables."""
         return self._every_keyframe(self.eval_split, with_labels=False)
 
+    def _degraded(self, degradation: Degradation, seed: int) -> DegradedReader:
+        assert self.source is not None, "setup() comes first"
+        return DegradedReader(self.reader, self.source, degradation, seed)
+
     def _every_keyframe(self, split: str, with_labels: bool) -> BatchLoader[Batch]:
         assert self.source is not None, "setup() comes first"
         dataset = LabelledDataset(
@@ -279,8 +297,8 @@ class DetectionDataModule(DataModule):
             with_labels=with_labels,
             keep_every_keyframe=True,
             bad_files=self.bad_files,
-            reader=self.reader,
             map_grids=self.map_grids,
+            reader=self.reader if self._degradation is None else self._degraded(*self._degradation),
         )
         self.require_packed(self.reader, dataset.moments)
         rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)

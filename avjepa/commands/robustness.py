@@ -1,0 +1,112 @@
+"""``avjepa robustness``."""
+
+import json
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from avjepa.bundle.weights import state_hash
+from avjepa.commands.evaluate import finished_run
+from avjepa.commands.finetune import FinetuneCLI
+from avjepa.commands.parsing import run_function
+from avjepa.commands.scoring import WEIGHTS
+from avjepa.errors import UserError
+from avjepa.evaluate.predict import predict_split
+from avjepa.evaluate.robustness.conditions import Condition, conditions, unmeasurable
+from avjepa.evaluate.robustness.results import TABLE, merged, read_table, row_of, write_results, write_table
+from avjepa.files import read_json, write_json
+from avjepa.heads.task import ScoredSplit
+from avjepa.ranges import require_number
+from avjepa.training.console import status
+
+FIGURES = "figures.json"
+
+
+def robustness(
+    run: Path,
+    data: Path | None = None,
+    version: str | None = None,
+    split: str | None = None,
+    checkpoint: Path | None = None,
+    seed: int = 0,
+    model: str | None = None,
+    subsets_only: bool = False,
+    accelerator: str = "auto",
+    devices: str = "auto",
+    out: Path | None = None,
+    publish: Path | None = None,
+) -> None:
+    """Score a fine-tuned model with every subset of its sensors, and with each of them degraded.
+
+    Scored by avjepa's own evaluator, with the devkit's numbers. Writes robustness.csv, robustness.md and robustness.png
+    into OUT/robustness/SPLIT; interrupted, the same command goes on.
+
+    Args:
+        run: folder of a finished "avjepa finetune".
+        data: root folder of another dataset; the run's own by default.
+        version: name of its folder of tables; the run's own by default.
+        split: the split to score; the run's eval_split by default.
+        checkpoint: another checkpoint than the run's last.
+        seed: of what is drawn at random in the degradations.
+        model: what the table calls the model; the name of the run's folder by default.
+        subsets_only: leave the degradations out.
+        accelerator: "cpu", "gpu" or what else Lightning knows; what there is by default.
+        devices: how many, or which as in "0,2"; all there are by default.
+        out: folder for the results; the run's own by default.
+        publish: folder whose robustness.csv gets the rows too.
+    """
+    require_number("--seed", seed, at_least=0)
+    changes = {"dataroot": data, "version": version, "eval_split": split}
+    trainer = {"accelerator": accelerator, "devices": devices}
+    cli = finished_run(run, changes, None, checkpoint, trainer, out)
+    folder = cli.out / "robustness" / cli.datamodule.eval_split
+    source, sensors = cli.datamodule.open(), cli.datamodule.inputs.sensors()
+    name = model or run.resolve().name
+    whole, skipped, rows = cli.datamodule.inputs, [], []
+    with cli.folder_held():
+        made_with = {**cli.provenance(), WEIGHTS: state_hash(cli.model), "seed": seed}
+        for condition in conditions(sensors, source.channels):
+            if subsets_only and condition.degradation is not None:
+                continue
+            if reason := unmeasurable(condition, source):
+                skipped.append(f"{condition.name} ({reason})")
+                status(f"{condition.name}: {reason}")
+                continue
+            cli.datamodule.inputs = whole
+            cli.datamodule.show(condition.sensors, condition.degradation, seed)
+            figures = _figures(cli, condition, folder / condition.folder, made_with)
+            if figures:
+                rows.append(row_of(name, condition.letters, condition.name, seed, figures))
+    if not cli.trainer.is_global_zero:
+        return
+    if not rows:
+        raise UserError(f"{source.name}: nothing is annotated in {cli.datamodule.eval_split}, so nothing is scored")
+    command = " ".join(["avjepa robustness --run", shlex.quote(str(run)), f"--seed {seed}"])
+    if publish is not None:
+        write_table(publish / TABLE, merged(read_table(publish / TABLE), rows))
+    print(write_results(folder, rows, command, skipped))
+
+
+def _figures(cli: FinetuneCLI, condition: Condition, folder: Path, made_with: dict[str, object]) -> dict[str, float]:
+    """The main scores of all tasks under a condition, from an earlier run of the same model where there are any."""
+    key = json.loads(json.dumps({name: made_with[name] for name in (WEIGHTS, "data", "seed")}))
+    if (folder / FIGURES).is_file():
+        kept = read_json(folder / FIGURES)
+        if isinstance(kept, dict) and kept.get("made_with") == key:
+            return dict(kept["figures"])
+    predicted = predict_split(cli.trainer, cli.model, cli.datamodule, folder)
+    figures: dict[str, float] = {}
+    if cli.trainer.is_global_zero:
+        split = ScoredSplit(cli.datamodule.source, cli.datamodule.eval_split, predicted.without_input)
+        for name, file in predicted.files.items():
+            figures |= cli.model.tasks[name].scorer().figures(file, split)
+            file.unlink()
+        write_json(folder / FIGURES, {"made_with": key, "figures": figures})
+        shown = ", ".join(f"{name} {100 * value:.1f}" for name, value in figures.items())
+        status(f"{condition.letters}, {condition.name}: {shown}")
+    return figures
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Parse and run."""
+    run_function("robustness", robustness, arguments)

@@ -1,0 +1,1 @@
+"""What a model's score loses where sensors are missing or degraded."""

@@ -1,0 +1,90 @@
+"""The conditions under which a model is scored: every subset of its sensors, and what goes wrong with them."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from avjepa.data.channels import SensorChannels
+from avjepa.data.degradation import (
+    BlurredImages,
+    DeadCameras,
+    Degradation,
+    FewerBeams,
+    Late,
+    LidarSector,
+    Miscalibrated,
+    NightImages,
+    RadarsOnly,
+)
+from avjepa.data.protocol import DrivingDataset
+from avjepa.data.sensor_inputs import Sensor
+from avjepa.errors import UserError
+
+LETTERS: dict[Sensor, str] = {"camera": "C", "lidar": "L", "radar": "R"}
+NONE = "none"
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What a model is shown.
+
+    Attributes:
+        sensors: of the model's.
+        name: of the degradation, ``none`` for none.
+        degradation: of these sensors.
+    """
+
+    sensors: tuple[Sensor, ...]
+    name: str = NONE
+    degradation: Degradation | None = None
+
+    @property
+    def letters(self) -> str:
+        """The sensors as ``C+L+R``."""
+        return "+".join(letter for sensor, letter in LETTERS.items() if sensor in self.sensors)
+
+    @property
+    def folder(self) -> str:
+        """Where its results lie."""
+        return f"{self.letters}_{self.name}".replace(" ", "_")
+
+
+def conditions(sensors: Sequence[Sensor], channels: SensorChannels) -> list[Condition]:
+    """All subsets of a model's sensors, all of them first; then all sensors with each degradation that concerns one.
+
+    Args:
+        sensors: of the model.
+        channels: of the data.
+    """
+    subsets = [
+        Condition(chosen)
+        for size in range(len(sensors), 0, -1)
+        for chosen in itertools.combinations([name for name in LETTERS if name in sensors], size)
+    ]
+    cameras = len(channels.cameras)
+    degradations: list[tuple[Sensor, str, Degradation]] = [
+        ("camera", "one camera dead", DeadCameras(1)),
+        ("camera", "half of the cameras dead", DeadCameras(max(1, cameras // 2))),
+        ("camera", "night", NightImages()),
+        ("camera", "blur", BlurredImages()),
+        ("camera", "camera 100 ms late", Late("camera")),
+        ("lidar", "half of the beams", FewerBeams(16)),
+        ("lidar", "4 beams", FewerBeams(4)),
+        ("lidar", "lidar within 60 degrees", LidarSector(60.0)),
+        ("lidar", "lidar 100 ms late", Late("lidar")),
+        ("radar", "front radar only", RadarsOnly(1)),
+        ("radar", "radar 100 ms late", Late("radar")),
+    ]
+    full = subsets[0].sensors
+    found = [Condition(full, name, what) for sensor, name, what in degradations if sensor in sensors]
+    return [*subsets, *found, Condition(full, "calibration off by 1 degree and 10 cm", Miscalibrated())]
+
+
+def unmeasurable(condition: Condition, source: DrivingDataset) -> str:
+    """Why a data set cannot show a condition; empty if it can."""
+    if isinstance(condition.degradation, Late):
+        try:
+            condition.degradation.check(source)
+        except UserError as error:
+            return str(error)
+    return ""

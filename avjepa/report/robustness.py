@@ -1,0 +1,42 @@
+"""Bars of a score under conditions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from matplotlib.figure import Figure
+
+from avjepa.report.style import INK, OTHER_COLOURS, chart
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A score under a condition."""
+
+    label: str
+    score: float
+    plain: bool
+    """A choice of sensors, rather than a degradation of them."""
+
+
+@chart
+def bars_figure(bars: Sequence[Bar], title: str) -> Figure:
+    """Horizontal bars, the first one on top; a line marks its score.
+
+    Args:
+        bars: conditions; the first is that of all sensors.
+        title: of the score.
+    """
+    figure = Figure(figsize=(6.8, 0.6 + 0.27 * len(bars)), layout="constrained")
+    axes = figure.add_subplot()
+    places = range(len(bars))
+    colours = [OTHER_COLOURS[0] if bar.plain else OTHER_COLOURS[1] for bar in bars]
+    axes.barh(places, [bar.score for bar in bars], color=colours, height=0.7)
+    for place, bar in zip(places, bars, strict=True):
+        axes.text(bar.score, place, f" {bar.score:.1f}", va="center", color=INK, fontsize=8.5)
+    axes.axvline(bars[0].score, color=INK, linewidth=0.8, linestyle=":")
+    axes.set_yticks(places, [bar.label for bar in bars])
+    axes.invert_yaxis()
+    axes.grid(visible=False, axis="y")
+    axes.set_xlim(0, 1.12 * max(1.0, *(bar.score for bar in bars)))
+    axes.set_xlabel(title)
+    return figure

@@ -1,0 +1,81 @@
+import pytest
+import torch
+from torch import nn
+
+from avjepa.errors import UserError
+from avjepa.finetune.stages import EVERYTHING, HEADS_FIRST, Stage, require_whole, stage_at
+from tests.finetune.toys import fit, toy_module
+from tests.fusion.toys import SENSORS, batch_of
+
+
+def model() -> nn.Module:
+    def parts(*names: str) -> nn.ModuleDict:
+        return nn.ModuleDict({name: nn.Linear(2, 2) for name in names})
+
+    backbone = nn.ModuleDict({"branches": parts("lidar", "camera"), "adapters": parts("lidar", "camera")})
+    return nn.ModuleDict({"backbone": backbone, "neck": nn.Linear(2, 2), "heads": parts("boxes")})
+
+
+def test_the_parts_that_do_not_learn_are_all_others() -> None:
+    network = model()
+    names = {id(module): name for name, module in network.named_modules()}
+    still = Stage(0.5, ("backbone.adapters.camera", "neck")).still(network)
+    backbone = network["backbone"]  # type: ignore[index]
+    assert [id(part) for part in still] == [
+        id(backbone["branches"]), id(backbone["adapters"]["lidar"]), id(network["heads"]),  # type: ignore[index]
+    ], [names[id(part)] for part in still]  # fmt: skip
+    assert EVERYTHING.still(network) == []
+    assert HEADS_FIRST.still(network) == [backbone]
+
+
+def test_stages_follow_each_other_and_the_last_one_lasts() -> None:
+    stages = [Stage(0.25, ("a",)), Stage(0.25, ("b",)), Stage(0.5)]
+    assert [stages.index(stage_at(stages, step, 8)) for step in range(8)] == [0, 0, 1, 1, 2, 2, 2, 2]
+    assert stage_at([Stage(1 / 3, ("a",)), Stage(2 / 3)], 9, 10) == Stage(2 / 3)
+
+
+def test_sensor_dropout_leaves_every_sample_something_and_follows_its_seed() -> None:
+    batch = batch_of(list(range(60)))
+    shown = Stage(1.0, sensor_dropout=0.5).shown(batch)
+    present = torch.stack([shown.present(sensor) for sensor in SENSORS], dim=1)
+    assert present.any(1).all()
+    assert 0.3 < present.all(1).float().mean() < 0.7
+    assert len({tuple(row) for row in present.tolist()}) == 7, "every subset comes up"
+    assert shown.lidar is not None
+    assert set(shown.lidar.batch_index.tolist()) == set(present[:, 0].nonzero()[:, 0].tolist())
+    alone = Stage(1.0, sensor_dropout=0.5).shown(batch_of([7]))
+    assert [bool(alone.present(sensor)[0]) for sensor in SENSORS] == present[7].tolist()
+
+
+def test_what_a_sample_lacks_anyway_cannot_be_all_that_is_left() -> None:
+    batch = batch_of(list(range(20))).keeping("lidar", torch.zeros(20, dtype=torch.bool))
+    shown = Stage(1.0, sensor_dropout=1.0).shown(batch)
+    assert torch.stack([shown.present(sensor) for sensor in SENSORS]).any(0).all()
+
+
+def test_a_stage_shows_some_sensors_alone() -> None:
+    assert Stage(1.0, sensors=("camera",)).shown(batch_of([1])).sensors == ["camera"]
+
+
+def test_parts_learn_in_their_stage_alone() -> None:
+    module = toy_module(stages=[Stage(0.5, ("heads",)), Stage(0.5, ("neck",))])
+    neck = [p.detach().clone() for p in module.model.neck.parameters()]
+    heads = [p.detach().clone() for p in module.model.heads.parameters()]
+    backbone = {name: value.clone() for name, value in module.model.backbone.state_dict().items()}
+    fit(module, 4)
+    assert all(torch.equal(value, backbone[name]) for name, value in module.model.backbone.state_dict().items())
+    assert not any(map(torch.equal, neck, module.model.neck.parameters()))
+    assert not any(map(torch.equal, heads, module.model.heads.parameters()))
+
+
+def test_errors_name_the_option() -> None:
+    with pytest.raises(UserError, match=r"no part backbone\.adapter; parts are"):
+        Stage(1.0, ("backbone.adapter",)).still(model())
+    with pytest.raises(UserError, match=r"shares are \[0.5, 0.4\]; they must sum to 1"):
+        require_whole([Stage(0.5), Stage(0.4)])
+    with pytest.raises(UserError, match="name some of camera, lidar, radar"):
+        Stage(1.0, sensors=("sonar",))
+    with pytest.raises(UserError, match="head_first_steps"):
+        toy_module(stages=[Stage(1.0)], head_first_steps=2)
+    with pytest.raises(UserError, match="has no branch of that sensor"):
+        fit(toy_module(bundles={"radar": "nowhere"}), 1)
