@@ -1,7 +1,7 @@
 """``--bundles lidar=DIR,camera=DIR,radar=DIR``: the branches of a fused backbone, each from a bundle of its own."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
@@ -12,6 +12,7 @@ from avjepa.data.sample import SENSORS
 from avjepa.encoders.base import SensorEncoder
 from avjepa.encoders.bundled import read_backbone_manifest
 from avjepa.errors import UserError
+from avjepa.training.console import status
 
 
 def as_mapping(value: str) -> str:
@@ -43,6 +44,28 @@ def require_bundles(bundles: Mapping[str, Any]) -> None:
         raise UserError(f"--bundles {unknown[0]}=...: no such sensor; use {', '.join(SENSORS)}")
 
 
+def fused_configuration(backbone: Namespace | None, option: str, command: str) -> Namespace:
+    """The configuration of a fused backbone, whose branches are to be replaced.
+
+    Raises:
+        UserError: it is of another backbone.
+    """
+    if backbone is None or "branches" not in backbone.get("init_args", {}):
+        raise UserError(
+            f"--bundles: {option} is no fused backbone, which alone has branches; use a configuration such as "
+            f"configs/{command}/fusion_tiny.yaml"
+        )
+    return backbone
+
+
+def sensors_of(bundles: Mapping[str, str], configured: Sequence[str], option: str) -> list[str]:
+    """The sensors to read: those of the bundles, in the configured order; says so where they are others."""
+    sensors = [*(name for name in configured if name in bundles), *(name for name in bundles if name not in configured)]
+    if set(sensors) != set(configured):
+        status(f"{option}: {', '.join(sensors)}, those of --bundles")
+    return sensors
+
+
 def branches_of(bundles: Mapping[str, str]) -> dict[str, Namespace]:
     """The architecture of every bundle, as a configuration of the branch.
 
@@ -50,14 +73,30 @@ def branches_of(bundles: Mapping[str, str]) -> dict[str, Namespace]:
         UserError: a bundle cannot be read, is of no sensor's encoder, or names code that is not trusted.
     """
     require_bundles(bundles)
-    branches = {}
-    for sensor, folder in bundles.items():
-        architecture = read_backbone_manifest(folder).architecture
-        require_trusted(architecture, folder)
-        parser = ArgumentParser(exit_on_error=False)
-        parser.add_subclass_arguments(SensorEncoder, "branch", required=True)
-        try:
-            branches[sensor] = parser.parse_object({"branch": architecture}).branch
-        except ArgumentError as error:
-            raise UserError(f"--bundles {sensor}={folder}: {readable(error)}") from error
-    return branches
+    return {
+        sensor: _parsed(read_backbone_manifest(folder).architecture, f"--bundles {sensor}={folder}")
+        for sensor, folder in bundles.items()
+    }
+
+
+def loaded_branches_of(bundles: Mapping[str, str]) -> dict[str, Namespace]:
+    """As ``branches_of``, with the bundles' weights."""
+    branches_of(bundles)
+    return {
+        sensor: _parsed(
+            {"class_path": "avjepa.encoders.bundled.load_encoder", "init_args": {"directory": folder}},
+            f"--bundles {sensor}={folder}",
+        )
+        for sensor, folder in bundles.items()
+    }
+
+
+def _parsed(branch: Mapping[str, Any], source: str) -> Namespace:
+    require_trusted(branch, source)
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(SensorEncoder, "branch", required=True)
+    try:
+        parsed: Namespace = parser.parse_object({"branch": dict(branch)}).branch
+    except ArgumentError as error:
+        raise UserError(f"{source}: {readable(error)}") from error
+    return parsed

@@ -176,7 +176,8 @@ def for_scoring(
     return {
         **config,
         "data": {**config["data"], **data, "validation_split": None},
-        "model": {**config["model"], "bundle": None, "bundles": None},
+        "model": {**config["model"], "bundle": None},
+        "bundles": None,
         "trainer": {**trainer, "logger": False},
         "validate_every": None,
         "score_validation": False,

@@ -10,7 +10,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 
 from avjepa.bundle.construction import require_trusted
 from avjepa.bundle.files import fitting_weights
-from avjepa.commands.branch_bundles import branches_of
+from avjepa.commands.branch_bundles import branches_of, fused_configuration, sensors_of
 from avjepa.commands.configurations import located
 from avjepa.commands.parsing import readable
 from avjepa.commands.scoring import evaluation_folder, holds_results, score
@@ -32,6 +32,7 @@ class FinetuneCLI(TrainingCLI):
         """Options of the command beside those of trainer, model and data."""
         super().add_arguments_to_parser(parser)
         parser.link_arguments("data.taxonomy", "model.taxonomy", apply_on="instantiate")
+        parser.link_arguments("bundles", "model.bundles")
         parser.add_argument(
             "--validate_every",
             type=int,
@@ -96,7 +97,7 @@ class FinetuneCLI(TrainingCLI):
                 status(f"{folder}: holds results of an earlier training, which this one will replace")
         if checkpoint is None and self.config.model.bundle is not None:
             fitting_weights(self.model.model.backbone, self.config.model.bundle)
-        for sensor, folder in (self.config.model.bundles or {}).items() if checkpoint is None else ():
+        for sensor, folder in (self.config.bundles or {}).items() if checkpoint is None else ():
             fitting_weights(self.model.branch(sensor), folder)
 
     def instantiate_classes(self) -> None:
@@ -108,8 +109,11 @@ class FinetuneCLI(TrainingCLI):
     def before_instantiate_classes(self) -> None:
         """Take the backbone from the bundle, which knows its architecture: no configuration need repeat it."""
         bundle = self.config.model.bundle
-        if self.config.model.bundles is not None:
-            self._take_branches(self.config.model.bundles)
+        if self.config.bundles is not None:
+            backbone = fused_configuration(self.config.model.backbone, "model.backbone", "finetune")
+            backbone.init_args.branches = branches_of(self.config.bundles)
+            self.config.data.sensors = sensors_of(self.config.bundles, self.config.data.sensors, "data.sensors")
+            self.source = "configuration with --bundles"
         if bundle is None:
             return
         manifest = read_backbone_manifest(bundle)
@@ -125,21 +129,6 @@ class FinetuneCLI(TrainingCLI):
             status(f"model.backbone is the bundle's; the configured one differs in {', '.join(differing)}")
         self.config.model.backbone = backbone
         self.source = f"configuration with --bundle {bundle}"
-
-    def _take_branches(self, bundles: Mapping[str, str]) -> None:
-        """The branches of the fused backbone, and the sensors that are read, are those of the bundles."""
-        backbone = self.config.model.backbone
-        if backbone is None or "branches" not in backbone.get("init_args", {}):
-            raise UserError(
-                "--bundles: model.backbone is no fused backbone, which alone has branches; use a configuration such as "
-                "configs/finetune/fusion_tiny.yaml, or --bundle DIR for one sensor"
-            )
-        backbone.init_args.branches = branches_of(bundles)
-        sensors = [sensor for sensor in self.config.data.sensors if sensor in bundles]
-        if sensors != list(self.config.data.sensors):
-            status(f"data.sensors: {', '.join(bundles)}, those of --bundles")
-            self.config.data.sensors = sensors or list(bundles)
-        self.source = "configuration with --bundles"
 
 
 def run(arguments: Sequence[str] | Mapping[str, Any]) -> None:

@@ -8,6 +8,7 @@ from lightning import Callback
 from lightning.pytorch.cli import LightningArgumentParser
 
 from avjepa.bundle.manifest import Manifest
+from avjepa.commands.branch_bundles import fused_configuration, loaded_branches_of, sensors_of
 from avjepa.commands.training import TrainingCLI
 from avjepa.data.loading.datamodule import PretrainDataModule
 from avjepa.encoders.base import SensorEncoder
@@ -34,6 +35,20 @@ class PretrainCLI(TrainingCLI):
         parser.add_argument(
             "--export", type=str, default="encoder", help="which encoder becomes the bundle: encoder or target.teacher"
         )
+
+    def before_instantiate_classes(self) -> None:
+        """Start the branches of a fused encoder from bundles: the target that copies them starts there too."""
+        bundles = self.config.bundles
+        if bundles is None:
+            return
+        objective = self.config.model.objective.init_args
+        encoder = fused_configuration(objective.get("encoder"), "model.objective.init_args.encoder", "pretrain")
+        encoder.init_args.branches = loaded_branches_of(bundles)
+        data = self.config.data
+        data.sensors = sensors_of(bundles, data.sensors, "data.sensors")
+        if data.target_sensors is not None:
+            data.target_sensors = sensors_of(bundles, data.target_sensors, "data.target_sensors")
+        self.source = "configuration with --bundles"
 
     def check(self, checkpoint: Path | None) -> None:
         """Also whether there is the encoder that is to be exported.

@@ -48,7 +48,6 @@ SHORTHANDS = {
     "--steps": "--trainer.max_steps",
     "--seed": "--seed_everything",
     "--bundle": "--model.bundle",
-    "--bundles": "--model.bundles",
 }
 """Options that every training run sets, under the names that the other commands use."""
 
@@ -69,10 +68,10 @@ def expanded(arguments: Sequence[str]) -> list[str]:
     result: list[str] = []
     for argument in arguments:
         name, equals, value = argument.partition("=")
-        if result[-1:] == ["--model.bundles"]:
+        if result[-1:] == ["--bundles"]:
             result.append(as_mapping(argument))
         elif name == "--bundles" and equals:
-            result += ["--model.bundles", as_mapping(value)]
+            result += [name, as_mapping(value)]
         else:
             result.append(SHORTHANDS.get(name, name) + equals + value)
     return result
@@ -139,6 +138,12 @@ class TrainingCLI(LightningCLI):
             "--ckpt_path", type=str, default=None, help="a checkpoint to resume from; 'last' is the newest one in --out"
         )
         parser.add_argument("--checkpoint_every", type=int, default=500, help="optimiser steps between two checkpoints")
+        parser.add_argument(
+            "--bundles",
+            type=dict[str, str] | None,
+            default=None,
+            help="bundles of a fused backbone's branches: lidar=DIR,camera=DIR,radar=DIR",
+        )
         parser.link_arguments("seed_everything", "data.seed")
         parser.link_arguments("seed_everything", "model.seed")
 
