@@ -2,7 +2,6 @@
 
 import csv
 import io
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -30,9 +29,8 @@ class Row:
 
 
 def row_of(model: str, sensors: str, degradation: str, seed: int, figures: Mapping[str, float]) -> Row:
-    """A row of the main scores of a model's tasks; several IoUs are averaged."""
-    overlaps = [value for name, value in figures.items() if name.startswith("IoU")]
-    scores = figures.get("mAP"), figures.get("NDS"), statistics.fmean(overlaps) if overlaps else None
+    """A row of the main scores of a model's tasks."""
+    scores = figures.get("mAP"), figures.get("NDS"), figures.get("mIoU")
     rounded = [None if score is None else round(100 * score, 3) for score in scores]
     return Row(model, sensors, degradation, seed, *rounded)
 
