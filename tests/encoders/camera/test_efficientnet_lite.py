@@ -63,6 +63,19 @@ def test_a_norm_folded_into_its_convolution_changes_nothing() -> None:
         torch.testing.assert_close(layer(x), with_gradients, atol=1e-5, rtol=1e-5)
 
 
+def test_mixed_precision_trains_as_full_precision_does() -> None:
+    """Rounding alone: the gradients of the float32 pass point the same way."""
+
+    def gradients(mixed: bool) -> torch.Tensor:
+        backbone = lite0((3,)).eval()
+        with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+            backbone(noise())[0].square().mean().backward()
+        return torch.cat([p.grad.flatten() for p in backbone.trunk.blocks.parameters() if p.grad is not None])
+
+    one, other = gradients(False), gradients(True)
+    assert torch.nn.functional.cosine_similarity(one, other, dim=0) > 0.99
+
+
 def test_fewer_stages_are_the_same_stages() -> None:
     whole, part = lite0().eval()(noise()), lite0((2, 4)).eval()
     assert part.strides == (4, 16) and part.channels == (24, 112)
