@@ -2,11 +2,16 @@
 
 import itertools
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
+
+Upsampling = Literal["transposed", "bilinear"]
+"""How a map gets twice its resolution: by a transposed convolution, as in the neck of SECOND (Yan et al., 2018), whose
+kernel gives each of four cells its own weights, or by interpolation, which treats all alike and leaves no lattice."""
 
 
 class ConvNormReLU(nn.Sequential):
@@ -63,9 +68,17 @@ class BEVUNet(nn.Module):
         out_channels: channels of the output.
         channels: channels at each depth.
         blocks: residual blocks at each depth.
+        upsampling: on the way up.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, channels: Sequence[int], blocks: Sequence[int]) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        channels: Sequence[int],
+        blocks: Sequence[int],
+        upsampling: Upsampling = "transposed",
+    ) -> None:
         super().__init__()
         if len(channels) != len(blocks) or not channels:
             raise ValueError(f"a number of blocks for every depth: channels {channels}, blocks {blocks}")
@@ -73,7 +86,7 @@ class BEVUNet(nn.Module):
         for depth, (width, count) in enumerate(zip(channels, blocks, strict=True)):
             entry = ConvNormReLU(channels[depth - 1] if depth else in_channels, width, stride=2 if depth else 1)
             self.down.append(nn.Sequential(entry, *(ResidualBlock(width) for _ in range(count))))
-        self.up = nn.ModuleList(_Upsample(deep, shallow) for shallow, deep in itertools.pairwise(channels))
+        self.up = nn.ModuleList(_upsampled(deep, shallow, upsampling) for shallow, deep in itertools.pairwise(channels))
         self.out = nn.Linear(channels[0], out_channels)  # a 1×1 convolution, faster so on the CPU
         nn.init.kaiming_normal_(self.out.weight, nonlinearity="linear")
         nn.init.zeros_(self.out.bias)
@@ -114,13 +127,16 @@ class SparseNorm(nn.BatchNorm1d):
         return normalised
 
 
-class _Upsample(nn.Sequential):
-    """Twice the resolution by a transposed convolution, as in the neck of SECOND (Yan et al., 2018)."""
-
-    def __init__(self, in_channels: int, out_channels: int) -> None:
+def _upsampled(in_channels: int, out_channels: int, upsampling: Upsampling) -> nn.Sequential:
+    """Other channels at twice the resolution."""
+    interpolation: list[nn.Module] = []
+    if upsampling == "bilinear":
+        convolution: nn.Conv2d | nn.ConvTranspose2d = nn.Conv2d(in_channels, out_channels, 1, bias=False)
+        interpolation = [nn.Upsample(scale_factor=2, mode="bilinear")]
+    else:
         convolution = nn.ConvTranspose2d(in_channels, out_channels, 2, stride=2, bias=False)
-        nn.init.normal_(convolution.weight, std=in_channels**-0.5)  # an output cell sees one element of the kernel
-        super().__init__(convolution, nn.BatchNorm2d(out_channels))
+    nn.init.normal_(convolution.weight, std=in_channels**-0.5)  # an output cell sees one element of the kernel
+    return nn.Sequential(convolution, nn.BatchNorm2d(out_channels), *interpolation)
 
 
 def _convolution(in_channels: int, out_channels: int, kernel: int, stride: int, dilation: int) -> nn.Conv2d:

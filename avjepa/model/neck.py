@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from avjepa.bundle.rebuildable import Rebuildable
+from avjepa.encoders.blocks import Upsampling
 from avjepa.errors import UserError
 from avjepa.geometry.grid import BEVGrid
 
@@ -21,6 +22,17 @@ def _block(in_channels: int, channels: int, layers: int, stride: int) -> nn.Sequ
         )
         modules += [convolution, nn.BatchNorm2d(channels), nn.ReLU(inplace=True)]
     return nn.Sequential(*modules)
+
+
+def _transposed(in_channels: int, channels: int, factor: int) -> nn.Sequential:
+    convolution = nn.ConvTranspose2d(in_channels, channels, factor, stride=factor, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(channels), nn.ReLU(inplace=True))
+
+
+def _interpolated(in_channels: int, channels: int, factor: int) -> nn.Sequential:
+    convolution = nn.Conv2d(in_channels, channels, 1, bias=False)
+    resize = [nn.Upsample(scale_factor=factor, mode="bilinear")] if factor > 1 else []
+    return nn.Sequential(convolution, nn.BatchNorm2d(channels), nn.ReLU(inplace=True), *resize)
 
 
 class Neck(Rebuildable, ABC):
@@ -55,11 +67,13 @@ class SecondFPNOptions(NeckOptions):
         channels: width of each scale; the first keeps the resolution, each further one halves it.
         layers: 3×3 convolutions of each scale.
         out_channels: channels of the result, shared out evenly over the scales.
+        upsampling: how the coarser scales get their resolution back.
     """
 
     channels: tuple[int, ...] = (64, 128)
     layers: int = 3
     out_channels: int = 128
+    upsampling: Upsampling = "transposed"
 
     def __post_init__(self) -> None:
         if not self.channels or min(*self.channels, self.layers, self.out_channels) < 1:
@@ -96,14 +110,8 @@ class SecondFPN(Neck):
             _block(before, width, layers, stride=1 if index == 0 else 2)
             for index, (before, width) in enumerate(zip(inputs, channels, strict=True))
         )
-        self.laterals = nn.ModuleList(
-            nn.Sequential(
-                nn.ConvTranspose2d(width, share, 2**index, stride=2**index, bias=False),
-                nn.BatchNorm2d(share),
-                nn.ReLU(inplace=True),
-            )
-            for index, width in enumerate(channels)
-        )
+        lateral = _interpolated if options.upsampling == "bilinear" else _transposed
+        self.laterals = nn.ModuleList(lateral(width, share, 2**index) for index, width in enumerate(channels))
 
     def forward(self, features: Float[Tensor, "batch channel y x"]) -> Float[Tensor, "batch out y x"]:
         """A map on the same grid."""

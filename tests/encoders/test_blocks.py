@@ -7,9 +7,10 @@ from torch import nn
 from avjepa.encoders.blocks import BEVUNet, ConvNormReLU, ResidualBlock, SparseNorm
 
 
+@pytest.mark.parametrize("upsampling", ["transposed", "bilinear"])
 @pytest.mark.parametrize("size", [(16, 24), (13, 22), (5, 3)])
-def test_unet_keeps_the_grid_whatever_its_size(size):
-    network = BEVUNet(3, 7, channels=(4, 6, 8), blocks=(0, 1, 2))
+def test_unet_keeps_the_grid_whatever_its_size(size, upsampling):
+    network = BEVUNet(3, 7, channels=(4, 6, 8), blocks=(0, 1, 2), upsampling=upsampling)
     first, out = network(torch.randn(2, 3, *size))
     assert first.shape == (2, 4, *size) and out.shape == (2, 7, *size)
     out.sum().backward()
@@ -50,6 +51,18 @@ def test_unet_starts_with_outputs_of_ordinary_size():
     torch.manual_seed(0)
     out = BEVUNet(16, 32, channels=(16, 32, 32), blocks=(1, 1, 1))(torch.randn(4, 16, 32, 32))[1]
     assert 0.3 < out.std() < 4
+
+
+def test_interpolation_leaves_no_lattice_in_a_constant_map():
+    """Whatever the weights, each of the 4 × 4 cells that a coarsest cell covers is treated as the others are."""
+    torch.manual_seed(0)
+    network = BEVUNet(3, 5, channels=(4, 6, 8), blocks=(0, 0, 1), upsampling="bilinear").eval()
+    for parameter in network.parameters():
+        nn.init.normal_(parameter)
+    out = network(torch.ones(1, 3, 64, 64))[1]
+    interior = out[..., 28:36, 28:36]
+    torch.testing.assert_close(interior, interior[..., :1, :1].expand_as(interior), rtol=1e-4, atol=1e-4)
+    assert (out[..., 0, 0] - interior[..., 0, 0]).abs().max() > 0.1  # the edge of the map shows, so the weights count
 
 
 def test_depths_need_blocks():

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from avjepa.encoders.blocks import Upsampling
 from avjepa.errors import UserError
 from avjepa.heads.detection.center_point import CenterPointOptions
 from avjepa.model.neck import SecondFPN, SecondFPNOptions
@@ -8,8 +9,10 @@ from avjepa.model.perception_model import PerceptionModel
 from tests.finetune.toys import CARS, GRID, CountHead, CountingEncoder, toy_batch
 
 
-def neck_of(in_channels: int, channels: tuple[int, ...], layers: int, out_channels: int) -> SecondFPN:
-    return SecondFPNOptions(channels, layers, out_channels).build(in_channels, GRID)
+def neck_of(
+    in_channels: int, channels: tuple[int, ...], layers: int, out_channels: int, upsampling: Upsampling = "transposed"
+) -> SecondFPN:
+    return SecondFPNOptions(channels, layers, out_channels, upsampling).build(in_channels, GRID)
 
 
 def make_detector(loss_weights: dict[str, float] | None = None) -> PerceptionModel:
@@ -52,9 +55,22 @@ def test_train_leaves_what_is_held_still_in_eval_mode() -> None:
 
 @pytest.mark.parametrize("shape", [(11, 16), (8, 8), (13, 7)])
 @pytest.mark.parametrize("channels", [(6,), (6, 8), (6, 8, 10)])
-def test_the_neck_keeps_the_grid(shape: tuple[int, int], channels: tuple[int, ...]) -> None:
-    neck = neck_of(3, channels, 1, 12)
+@pytest.mark.parametrize("upsampling", ["transposed", "bilinear"])
+def test_the_neck_keeps_the_grid(shape: tuple[int, int], channels: tuple[int, ...], upsampling: Upsampling) -> None:
+    neck = neck_of(3, channels, 1, 12, upsampling)
     assert neck(torch.randn(2, 3, *shape)).shape == (2, 12, *shape)
+
+
+def test_an_interpolating_neck_puts_no_lattice_into_a_constant_map() -> None:
+    """Whatever the weights, each of the 4 × 4 cells that the coarsest scale covers is treated as the others are."""
+    torch.manual_seed(0)
+    neck = neck_of(3, (6, 8, 10), 1, 12, "bilinear").eval()
+    for parameter in neck.parameters():
+        torch.nn.init.normal_(parameter)
+    out = neck(torch.ones(1, 3, 48, 48))
+    interior = out[..., 20:28, 20:28]
+    torch.testing.assert_close(interior, interior[..., :1, :1].expand_as(interior), rtol=1e-4, atol=1e-4)
+    assert (out[..., 0, 0] - interior[..., 0, 0]).abs().max() > 0.1  # the edge of the map shows, so the weights count
 
 
 def test_the_neck_sees_farther_with_more_scales() -> None:

@@ -79,7 +79,7 @@ class CameraEncoder(SensorEncoder):
         self.pyramid = FeaturePyramid(self.backbone.channels, image_channels)
         self.lift = lift.build(image_channels, token_grid)
         self.mix_heights = ConvNormReLU(self.lift.out_channels, bev_channels[0], kernel=1)
-        self.bev = BEVUNet(bev_channels[0], out_channels, bev_channels, bev_blocks)
+        self.bev = BEVUNet(bev_channels[0], out_channels, bev_channels, bev_blocks, upsampling="bilinear")
 
     @torch.no_grad()
     def tokenise(self, batch: Batch) -> CameraTokens:
