@@ -240,21 +240,29 @@ class PretrainBatch(_Movable):
     """Two views of the same moments. Neither carries labels.
 
     ``context`` holds what the sensors of that moment gave; ``target`` may know more (sweeps before and after, ego
-    motion compensated) or be augmented differently (see ``bev_from_level`` of both). By default they are one object.
+    motion compensated) or be augmented differently (see ``bev_from_level`` of both). By default they are one object;
+    images that both have are one object, ``Cameras``, too.
     """
 
     context: Batch
     target: Batch
 
     def mapped(self, function: Callable[[Tensor], Tensor]) -> "PretrainBatch":
-        """As for a batch; one object in two roles stays one object."""
-        context = self.context.mapped(function)
-        return PretrainBatch(context, context if self.target is self.context else self.target.mapped(function))
+        """As for a batch; what both views have as one object stays one object."""
+        return self._moved(lambda batch: batch.mapped(function))
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "PretrainBatch":
-        """As for a batch; one object in two roles stays one object."""
-        context = self.context.to(device, non_blocking)
-        return PretrainBatch(context, context if self.target is self.context else self.target.to(device, non_blocking))
+        """As for a batch; what both views have as one object stays one object."""
+        return self._moved(lambda batch: batch.to(device, non_blocking))
+
+    def _moved(self, move: Callable[[Batch], Batch]) -> "PretrainBatch":
+        context = move(self.context)
+        if self.target is self.context:
+            return PretrainBatch(context, context)
+        if self.target.cameras is not self.context.cameras:
+            return PretrainBatch(context, move(self.target))
+        target = move(replace(self.target, cameras=None))
+        return PretrainBatch(context, replace(target, cameras=context.cameras))
 
     def __len__(self) -> int:
         return len(self.context)

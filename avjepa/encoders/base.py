@@ -106,6 +106,13 @@ class Tokens(ABC):
             share: between 0 and 1; one number, or one for each sample.
         """
 
+    def are_of(self, batch: Batch) -> bool:
+        """Whether encoding these is encoding that batch, because it holds the very same data of the sensor.
+
+        By default nobody knows; then the batch is tokenised.
+        """
+        return False
+
     def realisable_mask(self, wanted: Bool[Tensor, "batch y x"]) -> Bool[Tensor, "batch y x"]:
         """The cells to hide when ``wanted`` is the mask that was drawn: those that this sensor can lose.
 

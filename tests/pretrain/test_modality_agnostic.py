@@ -3,6 +3,7 @@
 import ast
 import copy
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from avjepa.bundle.construction import build
 from avjepa.bundle.files import save_bundle
 from avjepa.data.loading.datamodule import PretrainDataModule
 from avjepa.data.sample import Batch, PretrainBatch
+from avjepa.data.sensor_inputs import Sensor
 from avjepa.encoders.base import BEVMap, SensorEncoder, Tokens
 from avjepa.encoders.bundled import load_encoder
 from avjepa.encoders.reconstruction_target import PillarPoints, ReconstructionTarget
@@ -24,7 +26,7 @@ from avjepa.pretrain.masking.generators import MultiBlock
 from avjepa.pretrain.objectives import jepa
 from avjepa.pretrain.objectives.jepa import JEPA
 from avjepa.pretrain.objectives.predictor import PredictorOptions
-from avjepa.pretrain.objectives.targets import FrozenTargetOptions
+from avjepa.pretrain.objectives.targets import EMATargetOptions, FrozenTargetOptions, SharedTargetOptions, TargetOptions
 from tests.batch_tokens import BatchTokens
 from tests.data.conftest import VERSION, tiny
 
@@ -95,19 +97,25 @@ def real_encoder(sensor: str) -> SensorEncoder:
 def encoder_and_batch(request: pytest.FixtureRequest, tiny: Path) -> tuple[SensorEncoder, PretrainBatch]:
     torch.manual_seed(0)
     encoder = DepthImageEncoder(GRID) if request.param == "depth image" else real_encoder(request.param)
-    sensors = ["lidar" if request.param == "depth image" else request.param]
-    data = PretrainDataModule(
-        dataroot=str(tiny),
+    return encoder, batch_of(tiny, ["lidar" if request.param == "depth image" else request.param])
+
+
+def batch_of(data: Path, sensors: list[Sensor], target_sensors: list[Sensor] | None = None) -> PretrainBatch:
+    """Two keyframes."""
+    module = PretrainDataModule(
+        dataroot=str(data),
         version=VERSION,
         sensors=sensors,
+        target_sensors=target_sensors,
         image_size=(64, 112),
         keyframes_only=True,
         batch_size=2,
         workers=0,
         steps=1,
     )
-    data.setup()
-    return encoder, next(iter(data.train_dataloader()))
+    module.setup()
+    batch: PretrainBatch = next(iter(module.train_dataloader()))
+    return batch
 
 
 def test_the_objective_trains_every_encoder(encoder_and_batch: tuple[SensorEncoder, PretrainBatch]) -> None:
@@ -135,6 +143,29 @@ def test_the_objective_trains_every_encoder(encoder_and_batch: tuple[SensorEncod
     assert losses[-1] < losses[0], losses
     moved = [not torch.equal(a, b) for a, b in zip(before, encoder.parameters(), strict=True)]
     assert sum(moved) > 0.9 * len(moved), "the encoder learns"
+
+
+@pytest.mark.parametrize("target", [EMATargetOptions(), SharedTargetOptions()])
+def test_images_that_both_views_have_are_tokenised_once(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch, target: TargetOptions
+) -> None:
+    """And give the loss and the gradients of images that each view has for itself, to the bit."""
+    torch.manual_seed(0)
+    encoder, batch = real_encoder("camera"), batch_of(tiny, ["camera"], ["camera", "lidar"])
+    assert batch.target.cameras is not None and batch.target.lidar is not None
+    copied = replace(batch.target, cameras=batch.target.cameras.mapped(Tensor.clone))
+    apart = PretrainBatch(batch.context, copied)
+    objective = JEPA(encoder, MultiBlock(), target, predictor=PredictorOptions(16, (1,)), standardise=False)
+    tokenised, tokenise = [], type(encoder).tokenise
+    monkeypatch.setattr(type(encoder), "tokenise", lambda self, view: tokenised.append(view) or tokenise(self, view))
+    results = []
+    for views in (batch, apart):
+        output = objective(views)
+        output.loss.backward()
+        results.append((output.loss.detach(), *(p.grad for p in objective.parameters() if p.grad is not None)))
+        objective.zero_grad()
+    assert len(tokenised) == 1 + 2
+    assert all(map(torch.equal, *results))
 
 
 def test_an_invented_encoder_is_bundled_like_the_others(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Samples to batches."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -31,11 +32,23 @@ def collate(samples: Sequence[Sample]) -> Batch:
 
 
 def collate_pretrain(pairs: Sequence[tuple[Sample, Sample]]) -> PretrainBatch:
-    """Stack pairs of context and target. Where every pair is one sample twice, so is the batch."""
+    """Stack pairs of context and target. Where every pair is one sample twice, so is the batch.
+
+    Where every pair has the same images in the same frame, both batches have one object for all of them.
+    """
     context = collate([context for context, _ in pairs])
     if all(context is target for context, target in pairs):
         return PretrainBatch(context, context)
-    return PretrainBatch(context, collate([target for _, target in pairs]))
+    if not all(_same_cameras(context.cameras, target.cameras) for context, target in pairs):
+        return PretrainBatch(context, collate([target for _, target in pairs]))
+    target = collate([replace(target, cameras=None) for _, target in pairs])
+    return PretrainBatch(context, replace(target, cameras=context.cameras))
+
+
+def _same_cameras(one: CameraImages | None, other: CameraImages | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return one.images is other.images and torch.equal(one.bev_from_camera, other.bev_from_camera)
 
 
 def _points(clouds: Sequence[Tensor | None], fields: int) -> Points | None:

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Int64
 from torch import Tensor
 
-from avjepa.data.sample import Cameras
+from avjepa.data.sample import Batch, Cameras
 from avjepa.encoders.base import Tokens, per_sample
 from avjepa.encoders.camera.geometry import PatchViews
 from avjepa.encoders.camera.patch_masks import MaskCells, MaskPatches, seeded
@@ -35,6 +35,10 @@ class CameraTokens(Tokens):
     def observed(self) -> Bool[Tensor, "batch y x"]:  # type: ignore[override]
         """The cells whose column falls into an image, whatever stands there."""
         return self.views.cells_seen()
+
+    def are_of(self, batch: Batch) -> bool:
+        """See ``Tokens.are_of``."""
+        return batch.cameras is self.cameras
 
     def realisable_mask(self, wanted: Bool[Tensor, "batch y x"]) -> Bool[Tensor, "batch y x"]:
         """See ``Tokens.realisable_mask``: the cells that lose their view when patches are hidden as ``hiding`` says,

@@ -100,7 +100,7 @@ class JEPA(Objective):
         masked = tokens.realisable_mask(drawn)
 
         context = encoder.encode(tokens.without(self.input_dropout), masked)
-        target = self.target(encoder, batch.target)
+        target = self.target(encoder, batch.target, tokens if tokens.are_of(batch.target) else None)
         cells = loss_cells(masked, target.observed, view.seeds, self.cells_per_kind)
         content, content_cells, wanted_cells = None, cells, cells.at
         if self.reconstruction_weight > 0:

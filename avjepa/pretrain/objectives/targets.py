@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from avjepa.data.sample import Batch
-from avjepa.encoders.base import BEVMap, CellFeatures, DenseFeatures, SensorEncoder
+from avjepa.encoders.base import BEVMap, CellFeatures, DenseFeatures, SensorEncoder, Tokens
 from avjepa.errors import UserError
 from avjepa.pretrain.objectives.cells import LossCells
 from avjepa.pretrain.objectives.ema import Momentum, update_teacher
@@ -27,8 +27,14 @@ class TargetEncoder(nn.Module, ABC):
     channels_of: SensorEncoder
 
     @abstractmethod
-    def forward(self, encoder: SensorEncoder, batch: Batch) -> BEVMap:
-        """The target's map. ``encoder`` is the context encoder as it is now."""
+    def forward(self, encoder: SensorEncoder, batch: Batch, tokens: Tokens | None = None) -> BEVMap:
+        """The target's map.
+
+        Args:
+            encoder: the context encoder as it is now.
+            batch: the target view.
+            tokens: those that the context encoder makes of it, if they are known.
+        """
 
     def after_step(self, encoder: SensorEncoder, step: int) -> None:
         """``Objective.after_step``."""
@@ -69,7 +75,7 @@ class _Teacher(TargetEncoder):
         return self
 
     @torch.no_grad()
-    def forward(self, encoder: SensorEncoder, batch: Batch) -> BEVMap:
+    def forward(self, encoder: SensorEncoder, batch: Batch, tokens: Tokens | None = None) -> BEVMap:
         """The teacher's map."""
         map_: BEVMap = self.teacher(batch)
         return map_
@@ -96,6 +102,11 @@ class EMATarget(_Teacher):
     def __init__(self, teacher: SensorEncoder, momentum: Momentum) -> None:
         super().__init__(teacher)
         self.momentum = momentum
+
+    @torch.no_grad()
+    def forward(self, encoder: SensorEncoder, batch: Batch, tokens: Tokens | None = None) -> BEVMap:
+        """The average's map; it reads the same tokens as the context encoder."""
+        return super().forward(encoder, batch) if tokens is None else self.teacher.encode(tokens)
 
     def after_step(self, encoder: SensorEncoder, step: int) -> None:
         """Move towards the context encoder, which has just made its step number ``step``."""
@@ -159,11 +170,10 @@ class SharedTarget(TargetEncoder):
         self.__dict__["channels_of"] = encoder  # not a submodule: it is the objective's
         self.stop_gradient = stop_gradient
 
-    def forward(self, encoder: SensorEncoder, batch: Batch) -> BEVMap:
+    def forward(self, encoder: SensorEncoder, batch: Batch, tokens: Tokens | None = None) -> BEVMap:
         """The context encoder's map of the full target view."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.stop_gradient):
-            map_: BEVMap = encoder(batch)
-        return map_
+            return encoder.encode(encoder.tokenise(batch) if tokens is None else tokens)
 
 
 class TargetFeatures(nn.Module):

@@ -1,3 +1,6 @@
+import pickle
+from dataclasses import replace
+
 import torch
 
 from avjepa.data.channels import NUSCENES_CHANNELS
@@ -78,3 +81,20 @@ def test_one_view_in_two_roles_is_one_batch_also_after_a_copy() -> None:
     different = collate_pretrain([(one, other)])
     assert different.target.lidar is not None
     assert different.target.lidar.features[0, 0] == 1
+
+
+def test_images_of_both_views_are_one_object_also_after_a_copy() -> None:
+    """They are collated and sent to the device once."""
+    context = sample("a", cameras=rig("CAM_BACK"))
+    target = replace(context, lidar=torch.zeros(1, 6))
+    batch = collate_pretrain([(context, target)])
+    for shared in (batch, batch.to("cpu"), pickle.loads(pickle.dumps(batch))):
+        assert shared.target.cameras is shared.context.cameras is not None
+        assert shared.context.lidar is None and shared.target.lidar is not None
+    turned = replace(target, cameras=replace(context.cameras, bev_from_camera=torch.eye(4)[None]))
+    other = collate_pretrain([(context, target), (context, turned)])
+    assert other.context.cameras is not None and other.target.cameras is not None
+    assert (
+        other.context.cameras.bev_from_camera[1, 0, 0, 0] == 3 and other.target.cameras.bev_from_camera[1, 0, 0, 0] == 1
+    )
+    assert collate_pretrain([(context, target), (context, sample("a"))]).target.cameras is not other.context.cameras
