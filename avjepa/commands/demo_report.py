@@ -30,6 +30,10 @@ from avjepa.encoders.base import SensorEncoder
 from avjepa.encoders.bundled import load_encoder, read_backbone_manifest
 from avjepa.evaluate.detection.sample_detections import read_detections
 from avjepa.evaluate.detection.scores import DetectionScores
+from avjepa.evaluate.detection.task import DetectionWriter
+from avjepa.evaluate.segmentation.class_maps import read_class_maps
+from avjepa.evaluate.segmentation.task import SegmentationWriter
+from avjepa.heads.task import METRICS
 from avjepa.provenance import hardware, package_versions
 from avjepa.report.curves import Curves, finite
 from avjepa.report.demo_page import PretrainingCost, Scene, Score, write_demo_report
@@ -102,7 +106,7 @@ def mean_measured(curves: Curves, metric: str, digits: int, unit: float = 1.0) -
 
 def gathered_score(out: Path, sensor: str, method: str, seed: int) -> Score:
     """The official scores of one detector."""
-    scores = DetectionScores.load(finetune_folder(out, sensor, method) / "evaluation" / "val" / "metrics.json")
+    scores = DetectionScores.load(results_folder(finetune_folder(out, sensor, method), "detection") / METRICS)
     present = {name: value for name, value in scores.class_ap.items() if not math.isnan(value)}
     return Score(sensor, method, seed, FINETUNE_STEPS, LABELLED_SCENES, scores.mean_ap, scores.nd_score, present)
 
@@ -110,10 +114,19 @@ def gathered_score(out: Path, sensor: str, method: str, seed: int) -> Score:
 def gathered_scene(out: Path, sensor: str, dataset: DrivingDataset, moment: int) -> Scene:
     """A keyframe with the predictions of the detector on the pre-trained backbone of ``sensor``."""
     sample = loaded(dataset, moment, None)
-    predictions = finetune_folder(out, sensor, "jepa") / "evaluation" / "val" / "predictions.json"
+    run = finetune_folder(out, sensor, "jepa")
+    predictions = results_folder(run, "detection") / DetectionWriter.file_name
     found = read_detections(predictions, sample.token, sample.global_from_level, dataset.taxonomy)
     detections = (found.boxes, found.scores, found.class_index)
-    return Scene(f"{sample.scene}, detections of the pre-trained {sensor} detector", sample, detections)
+    segmentation = results_folder(run, "segmentation") / SegmentationWriter.file_name
+    class_maps = read_class_maps(segmentation, dataset, moment)[0] if segmentation.is_file() else ()
+    return Scene(f"{sample.scene}, detections of the pre-trained {sensor} detector", sample, detections, class_maps)
+
+
+def results_folder(run: Path, task: str) -> Path:
+    """Where the results of a run's task lie: in a folder of the task's where the run has several."""
+    folder = run / "evaluation" / "val"
+    return folder / task if (folder / task).is_dir() else folder
 
 
 def loaded(dataset: DrivingDataset, moment: int, sensor: str | None) -> Sample:

@@ -36,9 +36,10 @@ def evaluate(
     out: Path | None = None,
     overwrite: bool = False,
 ) -> None:
-    """Score a fine-tuned detector with the official nuScenes evaluation.
+    """Predict a split with a fine-tuned model, and score every task of it: detections with the official evaluation.
 
-    Writes predictions.json in the official format and metrics.json into OUT/evaluation/SPLIT, or SPLIT_SENSORS.
+    Writes each task's result file (predictions.json in the official format, segmentation.zip) and metrics.json into
+    OUT/evaluation/SPLIT, or SPLIT_SENSORS; where the run has several tasks, into a folder of the task's in there.
 
     Args:
         run: folder of a finished "avjepa finetune".
@@ -52,7 +53,7 @@ def evaluate(
         on_bad_file: "stop" or "skip"; as in the run by default.
         accelerator: "cpu", "gpu" or what else Lightning knows; what there is by default, whatever the run had.
         devices: how many, or which as in "0,2"; all there are by default, whatever the run had.
-        fast: score with our own evaluator, which gives the devkit's numbers without loading its tables.
+        fast: score detections with our own evaluator, which gives the devkit's numbers without loading its tables.
         out: folder for the results; the run's own by default.
         overwrite: replace results of other weights or other data that lie there.
     """

@@ -132,7 +132,7 @@ class FinetuneCLI(TrainingCLI):
 
 
 def run(arguments: Sequence[str] | Mapping[str, Any]) -> None:
-    """Train a detector; then score it on ``data.eval_split``."""
+    """Train heads; then score every task on ``data.eval_split``."""
     cli = FinetuneCLI("finetune", FinetuneModule, DetectionDataModule, arguments)
     with cli.folder_held():
         cli.fit()

@@ -21,6 +21,7 @@ from avjepa.data.loading.datamodule import DetectionDataModule, PretrainDataModu
 from avjepa.encoders.base import BEVBackbone
 from avjepa.encoders.bundled import read_backbone_manifest
 from avjepa.errors import UserError
+from avjepa.evaluate.detection.task import DetectionTask
 from avjepa.finetune.lightning_model import FinetuneModule
 from avjepa.pretrain.lightning_model import PretrainModule
 from avjepa.provenance import provenance
@@ -67,8 +68,14 @@ class ConfiguredBuilder(Builder):
             except UserError as error:
                 raise UserError(f"methods.{name}: {error}") from error
         try:
-            data = self._finetuning(nowhere, {}).datamodule
-            data.reader_of(data.open())
+            cli = self._finetuning(nowhere, {})
+            cli.datamodule.reader_of(cli.datamodule.open())
+            if not isinstance(cli.model.tasks.get("detection"), DetectionTask):
+                named = ", ".join(cli.model.tasks)
+                raise UserError(
+                    f"model.tasks: a study compares detections, and none of {named} is a DetectionTask of the name "
+                    "'detection'; add one"
+                )
         except UserError as error:
             raise UserError(f"finetune: {error}") from error
 

@@ -21,6 +21,7 @@ def view(
     index: int = 0,
     token: str | None = None,
     predictions: Path | None = None,
+    segmentation: Path | None = None,
     minimum_score: float = 0.2,
     lidar_sweeps: int = 1,
     window: bool = False,
@@ -39,6 +40,7 @@ def view(
         index: number of the keyframe, if no token is given.
         token: the keyframe's sample token.
         predictions: a result file in the official format, to draw its detections too.
+        segmentation: a segmentation.zip of avjepa evaluate, to draw its classes over the truth too.
         minimum_score: detections below it are not drawn, nor those beyond the 50 surest.
         lidar_sweeps: LiDAR sweeps to draw.
         window: also open an open3d window with the point cloud and the boxes.
@@ -51,6 +53,7 @@ def view(
     from avjepa.data.sensor_inputs import LidarSweeps, RadarSweeps, SensorInputs, recorded_sensors, require_recorded
     from avjepa.data.taxonomy import load_taxonomy
     from avjepa.evaluate.detection.sample_detections import read_detections
+    from avjepa.evaluate.segmentation.class_maps import read_class_maps
     from avjepa.report.points_window import show_points
     from avjepa.report.sample_figure import draw_sample
 
@@ -86,10 +89,13 @@ def view(
         if left_out := int(sure.sum()) - len(surest):
             print(f"the {MOST_DRAWN} surest predictions are drawn, {left_out} left out; --minimum_score draws fewer")
         detections = (found.boxes[surest], found.scores[surest], found.class_index[surest])
+    class_maps, notes = ((), ()) if segmentation is None else read_class_maps(segmentation, dataset, moment)
+    for note in notes:
+        print(note)
     if channels is None and (missing := [name for name in sensors.sensors() if name not in there]):
         names = ", ".join(dataset.recorded_channels)
         print(f"drawn without {' and '.join(missing)}: nuScenes' channels are not among {names}; see --channels")
-    draw_sample(sample, out, detections, classes.classes)
+    draw_sample(sample, out, detections, classes.classes, class_maps)
     print(out)
     if window:
         show_points(sample, classes.classes)

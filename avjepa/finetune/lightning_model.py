@@ -20,7 +20,7 @@ from avjepa.encoders.base import BEVBackbone, SensorEncoder
 from avjepa.errors import UserError
 from avjepa.finetune.stages import EVERYTHING, HEADS_FIRST, Stage, require_whole, stage_at
 from avjepa.fusion import FusedBackbone
-from avjepa.heads.task import Task
+from avjepa.heads.task import Task, require_task_names
 from avjepa.model.neck import NeckOptions
 from avjepa.model.perception_model import PerceptionModel
 from avjepa.ranges import require_number
@@ -85,6 +85,7 @@ class FinetuneModule(LightningModule):
     ) -> None:
         super().__init__()
         require_rates(learning_rate, weight_decay)
+        require_task_names(tasks)
         most = LARGEST_RATE / learning_rate
         require_number("model.backbone_learning_rate_factor", backbone_learning_rate_factor, at_least=0, at_most=most)
         require_number("model.layer_decay", layer_decay, above=0, at_most=1)

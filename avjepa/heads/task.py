@@ -4,20 +4,41 @@ A task is named in YAML and nowhere else: adding one touches no file that is the
 from the backbone and the neck.
 """
 
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic
 
+from torch import nn
+
 from avjepa.data.protocol import DrivingDataset
 from avjepa.data.sample import Batch
 from avjepa.data.taxonomy import Taxonomy
+from avjepa.errors import UserError
 from avjepa.geometry.grid import BEVGrid
 from avjepa.heads.base import Head, Prediction
 
 METRICS = "metrics.json"
 """The file of a task's scores, beside the official file of its predictions."""
+
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
+
+
+def require_task_names(names: Iterable[str]) -> None:
+    """Raise for a name that cannot name a head, a folder and a curve.
+
+    Raises:
+        UserError: naming it.
+    """
+    taken = nn.ModuleDict()
+    for name in names:
+        if not _NAME.fullmatch(name) or hasattr(taken, name):
+            raise UserError(
+                f"model.tasks: {name!r:.80} cannot be a task's name; use another one of letters, digits, '_' and '-'"
+            )
 
 
 class PredictionWriter(ABC, Generic[Prediction]):

@@ -97,7 +97,7 @@ def draw_bev(
         detections: predictions in the BEV frame of the sample, all of which are drawn.
         classes: names of the classes, by their index.
     """
-    _prepare(axes, extent)
+    prepare_bev(axes, extent)
     if sample.lidar is not None:
         _draw_lidar(axes, sample.lidar, extent)
     if sample.labels is not None:
@@ -134,7 +134,8 @@ def legend_handles(sample: Sample, detections: Detections | None = None, classes
     return handles
 
 
-def _prepare(axes: Axes, extent: Extent) -> None:
+def prepare_bev(axes: Axes, extent: Extent) -> None:
+    """Limits, labels, rings of distance and the outline of the ego vehicle: what every view from above has."""
     x_min, x_max, y_min, y_max = extent
     axes.set_xlim(y_max, y_min)  # reversed: left is left
     axes.set_ylim(x_min, x_max)

@@ -16,6 +16,7 @@ from avjepa.report.page import Cell, ReportPage
 from avjepa.report.sample_figure import sample_figure
 from avjepa.report.scores import method_colours, score_bars_figure
 from avjepa.report.seed_statistics import Spread
+from avjepa.report.segmentation import ClassMap
 from avjepa.report.style import CLASSES, method_name
 from avjepa.report.verdict import verdict
 
@@ -74,6 +75,7 @@ class Scene:
     caption: str
     sample: Sample
     detections: Detections | None
+    segmentation: Sequence[ClassMap] = ()
 
 
 def write_demo_report(
@@ -121,11 +123,12 @@ def write_demo_report(
         page.add_text(
             "Six cameras, and the scene from above (forward is up) to 52 m and to 26 m. Ground truth is filled in the "
             "views from above and dotted in the images; predictions are outlines, bolder the higher their score: the "
-            "surest ones, as many as there are annotated boxes."
+            "surest ones, as many as there are annotated boxes. Below, where there is a segmentation, its "
+            "cells over the truth."
         )
         for scene in scenes:
             detections, caption = _surest(scene)
-            figure = sample_figure(scene.sample, detections)
+            figure = sample_figure(scene.sample, detections, segmentation=scene.segmentation)
             page.add_image(png_of(figure), caption, f"Camera images and views from above: {caption}")
     page.write(path)
 

@@ -20,6 +20,7 @@ from avjepa.report.bev import (
     square_extent,
 )
 from avjepa.report.cameras import draw_camera, mosaic
+from avjepa.report.segmentation import ClassMap, class_map_handles, draw_class_map
 from avjepa.report.style import CANVAS, CLASSES, picture
 
 RESOLUTION = 125
@@ -38,10 +39,14 @@ def sample_figure(
     sample: Sample,
     detections: Detections | None = None,
     *,
+    segmentation: Sequence[ClassMap] = (),
     reach: float = 52.0,
     classes: Sequence[str] = CLASSES,
 ) -> Figure:
-    """The cameras above two views from above: out to ``reach`` metres, and the inner half of it."""
+    """The cameras above two views from above: out to ``reach`` metres, and the inner half of it.
+
+    Below them, two in a row, the classes of a segmentation out to ``reach``.
+    """
     camera_width = (_WIDTH - 4 * _GAP) / 3
     camera_height = 0.0
     rows: tuple[tuple[str, ...], ...] = ()
@@ -50,7 +55,8 @@ def sample_figure(
         rows = mosaic(sample.cameras.rig)
     bev_side = (_WIDTH - _GAP) / 2 - _AXIS_LABELS
     bev_top = _TITLE + len(rows) * (camera_height + _GAP) + _GAP
-    height = bev_top + bev_side + _AXIS_LABELS + _LEGEND
+    maps_top, maps_row = bev_top + bev_side + _AXIS_LABELS, _TITLE + bev_side + _AXIS_LABELS
+    height = maps_top + -(-len(segmentation) // 2) * maps_row + _LEGEND
     figure = Figure(figsize=(_WIDTH, height))
 
     def place(left: float, top: float, wide: float, high: float) -> Axes:
@@ -71,6 +77,11 @@ def sample_figure(
     for column, half_side in enumerate((reach, reach / 2)):
         left = _AXIS_LABELS + column * (bev_side + _AXIS_LABELS)
         draw_bev(place(left, bev_top, bev_side, bev_side), sample, square_extent(half_side), detections, classes)
+    for number, shown in enumerate(segmentation):
+        row, column = divmod(number, 2)
+        left = _AXIS_LABELS + column * (bev_side + _AXIS_LABELS)
+        top = maps_top + row * maps_row + _TITLE
+        draw_class_map(place(left, top, bev_side, bev_side), shown, square_extent(reach))
     if sample.lidar is not None:
         scale = place(_AXIS_LABELS, height - 0.32, 1.9, 0.08)
         bar = figure.colorbar(
@@ -82,6 +93,10 @@ def sample_figure(
         scale.xaxis.set_ticks(range(int(HEIGHT_RANGE[0]), int(HEIGHT_RANGE[1]) + 1))
         bar.outline.set_visible(False)
 
+    if segmentation:
+        figure.legend(
+            handles=class_map_handles(), loc="upper right", ncols=4, bbox_to_anchor=(1.0, 1 - maps_top / height)
+        )
     handles = legend_handles(sample, detections, classes)
     if handles:
         lines = -(-len(handles) // 7)
@@ -97,9 +112,13 @@ def sample_figure(
 
 
 def draw_sample(
-    sample: Sample, out: Path, detections: Detections | None = None, classes: Sequence[str] = CLASSES
+    sample: Sample,
+    out: Path,
+    detections: Detections | None = None,
+    classes: Sequence[str] = CLASSES,
+    segmentation: Sequence[ClassMap] = (),
 ) -> None:
     """Write the picture of a sample (``sample_figure``) to the PNG file ``out``."""
-    figure = sample_figure(sample, detections, classes=classes)
+    figure = sample_figure(sample, detections, classes=classes, segmentation=segmentation)
     with replacing(out) as temporary, matplotlib.rc_context({"savefig.facecolor": CANVAS}):
         figure.savefig(temporary, format="png", dpi=RESOLUTION)

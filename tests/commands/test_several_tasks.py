@@ -9,6 +9,7 @@ import torch
 import yaml
 
 from avjepa.bundle import TRUSTED
+from avjepa.report.segmentation import ClassMap
 from avjepa.training.metrics import read_rows
 from tests.commands.test_label_efficiency import FINETUNE
 from tests.commands.test_training import VERSION, avjepa
@@ -84,6 +85,15 @@ def test_a_single_task_of_another_kind_needs_no_detection(streets: Path, tmp_pat
     assert any(name.startswith("model.heads.ground.") for name in state)
 
 
+@pytest.mark.parametrize("name", ["keys", "a.b", "../out", "", "training", "0"])
+def test_a_name_that_cannot_be_a_folder_or_a_module_is_one_line(
+    name: str, streets: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert finetune(streets, tmp_path / "run", {name: SEGMENTATION}) == 2
+    said = capfd.readouterr().err
+    assert said.count("\n") == 1 and "cannot be a task's name" in said and repr(name) in said
+
+
 def test_without_map_masks_a_training_is_refused_and_a_scoring_leaves_the_class_out(
     streets: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -116,3 +126,28 @@ def test_without_annotations_the_ground_is_scored_alone(
     assert avjepa("evaluate", "--run", tmp_path / "run") == 0
     assert "no segmentation to score" in capfd.readouterr().out
     assert not (tmp_path / "run" / "evaluation" / "val" / "metrics.json").exists()
+
+
+def test_the_segmentation_of_a_keyframe_is_drawn_over_the_truth(
+    streets: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert finetune(streets, tmp_path / "run", {"segmentation": SEGMENTATION}) == 0
+    file = tmp_path / "run" / "evaluation" / "val" / "segmentation.zip"
+    drawn: list[tuple[ClassMap, ...]] = []
+    monkeypatch.setattr("avjepa.report.sample_figure.draw_sample", lambda *parts: drawn.append(parts[-1]))
+
+    def view(*options: object) -> int:
+        common = ("--data", streets, "--version", VERSION, "--out", tmp_path / "x.png", "--segmentation", file)
+        return avjepa("view", *common, *options)
+
+    assert view("--split", "val", "--index", 1) == 0
+    ground, vehicle = drawn[0]
+    assert (ground.name, vehicle.name) == ("drivable_area", "vehicle")
+    assert ground.present.any() and vehicle.present.any() and ground.known.all()
+    capfd.readouterr()
+    assert view("--split", "train") == 2
+    assert "does not list sample sample-0-0" in capfd.readouterr().err
+    (streets / "maps" / "mask.png").unlink()
+    assert view("--split", "val") == 0
+    assert "drivable_area is not scored" in capfd.readouterr().out
+    assert not drawn[1][0].known.any() and drawn[1][1].known.all()

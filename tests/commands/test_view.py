@@ -59,7 +59,7 @@ def test_of_many_predictions_the_surest_are_drawn(
     file.write_text(json.dumps(content))
     drawn = []
     monkeypatch.setattr(
-        "avjepa.report.sample_figure.draw_sample", lambda sample, out, found, classes: drawn.append(found)
+        "avjepa.report.sample_figure.draw_sample", lambda sample, out, found, classes, maps: drawn.append(found)
     )
     assert view(tiny, tmp_path / "x.png", "--token", "sample-0-0", "--predictions", file) == 0
     assert "50 surest predictions are drawn, 10 left out" in capfd.readouterr().out

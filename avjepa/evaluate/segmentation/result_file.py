@@ -1,8 +1,9 @@
 """Result files of BEV segmentation: a ZIP of grey pictures.
 
-``maps.json`` says the classes, the grid, the sensors and every sample in order; ``N.png`` is the map of sample N, the
-classes below each other and the first row of each at the lowest y, white where a class is certain. A sample without a
-picture has an empty prediction. Anyone may have written such a file, so every part is checked before it is used.
+``maps.json`` says what the classes are made of, the grid, the sensors and every sample in order; ``N.png`` is the map
+of sample N, the classes below each other and the first row of each at the lowest y, white where a class is certain. A
+sample without a picture has an empty prediction. Anyone may have written such a file, so every part is checked before
+it is used.
 """
 
 import base64
@@ -24,6 +25,7 @@ from avjepa.data.files.images import DECODING_ERRORS
 from avjepa.errors import UserError
 from avjepa.files import replacing, require_regular
 from avjepa.geometry.grid import BEVGrid
+from avjepa.heads.segmentation.classes import SegmentedClasses
 from avjepa.heads.segmentation.prediction import Segmentation
 
 FILE_NAME = "segmentation.zip"
@@ -40,26 +42,25 @@ def entry(segmentation: Segmentation) -> dict[str, Any]:
     picture = io.BytesIO()
     Image.fromarray(stacked).save(picture, "PNG")
     return {
-        "classes": list(segmentation.classes),
         "grid": asdict(segmentation.grid),
         "png": base64.b64encode(picture.getvalue()).decode(),
     }
 
 
 def write_segmentations(
-    path: Path, entries: Mapping[str, bytes], tokens: Sequence[str], sensors: Sequence[str]
+    path: Path, classes: SegmentedClasses, entries: Mapping[str, bytes], tokens: Sequence[str], sensors: Sequence[str]
 ) -> None:
     """Write a result file, sample by sample; arguments as of ``PredictionWriter.write``."""
-    classes, grid, shown = None, None, []
+    grid, shown = None, []
     with replacing(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         for number, token in enumerate(tokens):
             shown.append(token in entries)
             if token in entries:
                 content = json.loads(entries[token])
-                classes, grid = content["classes"], content["grid"]
+                grid = content["grid"]
                 archive.writestr(zipfile.ZipInfo(f"{number}.png", _LONG_AGO), base64.b64decode(content["png"]))
         contents = {
-            "format_version": 1, "classes": classes or [], "grid": grid, "sensors": list(sensors),
+            "format_version": 1, "classes": asdict(classes), "grid": grid, "sensors": list(sensors),
             "tokens": list(tokens), "shown": shown,
         }  # fmt: skip
         archive.writestr(zipfile.ZipInfo(_CONTENTS, _LONG_AGO), json.dumps(contents), zipfile.ZIP_DEFLATED)
@@ -67,7 +68,7 @@ def write_segmentations(
 
 class _Contents(msgspec.Struct):
     format_version: int
-    classes: tuple[str, ...]
+    classes: SegmentedClasses
     grid: dict[str, float] | None
     sensors: tuple[str, ...]
     tokens: tuple[str, ...]
@@ -80,7 +81,7 @@ class SegmentationFile:
 
     Attributes:
         path: of the file.
-        classes: of its maps.
+        classes: of its maps, in the order of their names.
         grid: of its maps; ``None`` where no sample has one.
         sensors: of ``lidar``, ``camera``, ``radar``: what the predictions were made from, as far as the file says.
         tokens: of all samples, in the order of the file.
@@ -88,7 +89,7 @@ class SegmentationFile:
     """
 
     path: Path
-    classes: tuple[str, ...]
+    classes: SegmentedClasses
     grid: BEVGrid | None
     sensors: tuple[str, ...]
     tokens: tuple[str, ...]
@@ -111,7 +112,7 @@ class SegmentationFile:
 
     def _map(self, archive: zipfile.ZipFile, number: int) -> Segmentation:
         assert self.grid is not None
-        name, (rows, columns), classes = f"{number}.png", self.grid.shape, len(self.classes)
+        name, (rows, columns), classes = f"{number}.png", self.grid.shape, len(self.classes.names)
         try:
             content = _content(archive, name, 2 * classes * rows * columns + 65_536)
             with Image.open(io.BytesIO(content), formats=("PNG",)) as picture:
@@ -120,7 +121,7 @@ class SegmentationFile:
                 values = np.array(picture)
         except (*_ERRORS, *DECODING_ERRORS, UnidentifiedImageError, Image.DecompressionBombError) as error:
             raise _damaged(self.path, f"{name}: {error}") from None
-        return Segmentation(self.classes, self.grid, torch.from_numpy(values).view(classes, rows, columns))
+        return Segmentation(self.classes.names, self.grid, torch.from_numpy(values).view(classes, rows, columns))
 
 
 def read_segmentations(path: Path) -> SegmentationFile:
@@ -144,12 +145,10 @@ def _checked(path: Path, contents: _Contents) -> SegmentationFile:
         raise ValueError(f"format version {contents.format_version}, 1 can be read")
     if len(set(contents.tokens)) < len(contents.tokens) or len(contents.tokens) != len(contents.shown):
         raise ValueError("a sample is listed twice, or one is not said to have a map or none")
-    if len(set(contents.classes)) < len(contents.classes):
-        raise ValueError("two classes have one name")
     grid = None if contents.grid is None else BEVGrid(**contents.grid)
-    if any(contents.shown) and (grid is None or not contents.classes):
-        raise ValueError("there are maps, but no grid or no classes")
-    if grid is not None and len(contents.classes) * grid.shape[0] * grid.shape[1] > _MOST_CELLS:
+    if any(contents.shown) and grid is None:
+        raise ValueError("there are maps, but no grid")
+    if grid is not None and len(contents.classes.names) * grid.shape[0] * grid.shape[1] > _MOST_CELLS:
         raise ValueError("the grid has more cells than any map")
     return SegmentationFile(path, contents.classes, grid, contents.sensors, contents.tokens, contents.shown)
 

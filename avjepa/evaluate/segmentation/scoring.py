@@ -38,7 +38,7 @@ def evaluate_segmentation(
         UserError: the file is missing or not in its format, or its samples or classes are not those of the split.
     """
     source, split, console = scored.source, scored.split, Console()
-    truth = SegmentationTruth.of(source, split, classes)
+    truth = SegmentationTruth.of(source, source.scenes_of(split), classes)
     file = read_segmentations(predictions)
     scores = _scores(file, truth, source, split)
     notes = list(truth.notes)
@@ -81,7 +81,7 @@ def segmentation_scores(predictions: Path, scored: ScoredSplit, classes: Segment
     Raises:
         UserError: see ``evaluate_segmentation``.
     """
-    truth = SegmentationTruth.of(scored.source, scored.split, classes)
+    truth = SegmentationTruth.of(scored.source, scored.source.scenes_of(scored.split), classes)
     return _scores(read_segmentations(predictions), truth, scored.source, scored.split)
 
 
@@ -96,9 +96,10 @@ def _scores(
             "only); predict this split of this dataset again"
         )
     names = truth.classes.names
-    if unknown := [name for name in names if name not in file.classes]:
+    said = file.classes.names
+    if unknown := [name for name in names if name not in said]:
         raise UserError(f"{file.path}: holds no class {unknown[0]!r}; predict again with the task that is scored")
-    rows, counter = [file.classes.index(name) for name in names], IoUCounter(len(names))
+    rows, counter = [said.index(name) for name in names], IoUCounter(len(names))
     for found, target in zip(file.maps(truth.tokens), truth.maps(file.grid), strict=True):
         counter.add(None if found is None else found.probability[rows], target.present[0], target.known[0])
     return dict(zip(names, counter.scores(), strict=True))

@@ -19,9 +19,16 @@ from avjepa.ranges import require_number
 
 
 class SegmentationWriter(PredictionWriter[Segmentation]):
-    """The result file of ``evaluate.segmentation.result_file``."""
+    """The result file of ``evaluate.segmentation.result_file``.
+
+    Args:
+        classes: what is segmented.
+    """
 
     file_name = FILE_NAME
+
+    def __init__(self, classes: SegmentedClasses) -> None:
+        self.classes = classes
 
     def entries(self, batch: Batch, predictions: Sequence[Segmentation]) -> dict[str, Any]:
         """Maps of the level frame as pictures, by sample token."""
@@ -29,7 +36,7 @@ class SegmentationWriter(PredictionWriter[Segmentation]):
 
     def write(self, path: Path, entries: Mapping[str, bytes], tokens: Sequence[str], sensors: Sequence[str]) -> None:
         """See ``PredictionWriter.write``."""
-        write_segmentations(path, entries, tokens, sensors)
+        write_segmentations(path, self.classes, entries, tokens, sensors)
 
 
 class SegmentationScorer(Scorer):
@@ -72,7 +79,7 @@ class SegmentationTask(Task[Segmentation]):
 
     def writer(self, taxonomy: Taxonomy) -> SegmentationWriter:
         """See ``Task.writer``."""
-        return SegmentationWriter()
+        return SegmentationWriter(self.head.classes)
 
     def scorer(self) -> SegmentationScorer:
         """See ``Task.scorer``."""

@@ -22,7 +22,7 @@ from avjepa.heads.segmentation.targets import SegmentationTargets, segmentation_
 
 @dataclass(frozen=True)
 class SegmentationTruth:
-    """The maps of a split's keyframes, made one by one. Opens no sensor file.
+    """The maps of some scenes' keyframes, made one by one. Opens no sensor file.
 
     Attributes:
         classes: those that the data set can tell of.
@@ -39,13 +39,12 @@ class SegmentationTruth:
     _annotated: AnnotatedKeyframes | None
 
     @classmethod
-    def of(cls, source: DrivingDataset, split: str, classes: SegmentedClasses) -> "SegmentationTruth":
-        """Open what a split is scored with: its scenes' map masks and its annotations, as far as they are there.
+    def of(cls, source: DrivingDataset, scenes: list[str], classes: SegmentedClasses) -> "SegmentationTruth":
+        """Open what scenes are scored with: their map masks and annotations, as far as they are there.
 
         Raises:
-            UserError: there is no such split, or the annotations are broken.
+            UserError: the annotations are broken.
         """
-        scenes = source.scenes_of(split)
         moments = source.moments(scenes, keyframes_only=True)
         notes, masks, annotated = [], {}, None
         drivable_area, objects = classes.drivable_area, classes.objects
@@ -65,16 +64,19 @@ class SegmentationTruth:
         return cls(left, tokens, tuple(notes), source, moments, masks, annotated)
 
     def maps(self, grid: BEVGrid) -> Iterator[SegmentationTargets]:
-        """The truth of every keyframe on a grid of its level frame, in the order of ``tokens``; each a batch of one."""
+        """The truth of every keyframe, in the order of ``tokens``, as of ``at``."""
+        return (self.at(moment, grid) for moment in self._moments.tolist())
+
+    def at(self, moment: int, grid: BEVGrid) -> SegmentationTargets:
+        """The truth of a keyframe on a grid of its level frame, as a batch of one."""
         assert self.classes is not None, "there is nothing to score"
+        global_from_level = self._source.global_from_level(moment)
+        drivable: UInt8[Tensor, "1 y x"] | None = None
+        if self.classes.drivable_area:
+            drivable = self._masks[self._source.scene_of(moment)].on_grid(grid, global_from_level)[None]
+        labels = self._labels(self._source.token_of(moment), global_from_level)
         names = self._source.taxonomy.classes
-        for number, moment in enumerate(self._moments.tolist()):
-            global_from_level = self._source.global_from_level(moment)
-            drivable: UInt8[Tensor, "1 y x"] | None = None
-            if self.classes.drivable_area:
-                drivable = self._masks[self._source.scene_of(moment)].on_grid(grid, global_from_level)[None]
-            labels = self._labels(self.tokens[number], global_from_level)
-            yield segmentation_targets(self.classes, names, grid, (labels,), drivable, torch.device("cpu"))
+        return segmentation_targets(self.classes, names, grid, (labels,), drivable, torch.device("cpu"))
 
     def _labels(self, token: str, global_from_level: Float64[Tensor, "4 4"]) -> Labels:
         """The boxes of a keyframe in its level frame."""

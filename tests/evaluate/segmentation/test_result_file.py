@@ -11,29 +11,31 @@ import torch
 from avjepa.errors import UserError
 from avjepa.evaluate.segmentation.result_file import entry, read_segmentations, write_segmentations
 from avjepa.geometry.grid import BEVGrid
+from avjepa.heads.segmentation.classes import SegmentedClasses
 from avjepa.heads.segmentation.prediction import Segmentation
 
 GRID = BEVGrid(0.0, 6.0, -2.0, 2.0, 1.0)
+CLASSES = SegmentedClasses(objects={"vehicle": ["car"]})
 TOKENS = ("a/../b", "second", "third")
 
 
 def segmentation(seed: int) -> Segmentation:
     generator = torch.Generator().manual_seed(seed)
     values = torch.randint(0, 256, (2, 4, 6), generator=generator, dtype=torch.uint8)
-    return Segmentation(("drivable_area", "vehicle"), GRID, values)
+    return Segmentation(CLASSES.names, GRID, values)
 
 
 @pytest.fixture
 def written(tmp_path: Path) -> Path:
     entries = {token: json.dumps(entry(segmentation(n))).encode() for n, token in enumerate(TOKENS) if n != 1}
-    write_segmentations(tmp_path / "segmentation.zip", entries, TOKENS, ["lidar"])
+    write_segmentations(tmp_path / "segmentation.zip", CLASSES, entries, TOKENS, ["lidar"])
     return tmp_path / "segmentation.zip"
 
 
 def test_it_holds_every_sample_in_order_and_empty_ones_too(written: Path) -> None:
     file = read_segmentations(written)
     assert (file.tokens, file.shown, file.sensors) == (TOKENS, (True, False, True), ("lidar",))
-    assert (file.classes, file.grid) == (("drivable_area", "vehicle"), GRID)
+    assert (file.classes, file.grid) == (CLASSES, GRID)
     third, none, first = file.maps([TOKENS[2], TOKENS[1], TOKENS[0]])
     assert none is None and third is not None and first is not None
     assert torch.equal(third.probability, segmentation(2).probability)
@@ -43,13 +45,13 @@ def test_it_holds_every_sample_in_order_and_empty_ones_too(written: Path) -> Non
 def test_the_same_predictions_are_the_same_bytes(written: Path, tmp_path: Path) -> None:
     before = written.read_bytes()
     entries = {token: json.dumps(entry(segmentation(n))).encode() for n, token in enumerate(TOKENS) if n != 1}
-    write_segmentations(tmp_path / "again.zip", entries, TOKENS, ["lidar"])
+    write_segmentations(tmp_path / "again.zip", CLASSES, entries, TOKENS, ["lidar"])
     assert (tmp_path / "again.zip").read_bytes() == before
 
 
 def test_nothing_is_left_of_a_file_that_could_not_be_finished(tmp_path: Path) -> None:
     with pytest.raises(ValueError):
-        write_segmentations(tmp_path / "segmentation.zip", {"a": b"no JSON"}, ["a"], [])
+        write_segmentations(tmp_path / "segmentation.zip", CLASSES, {"a": b"no JSON"}, ["a"], [])
     assert list(tmp_path.iterdir()) == []
 
 
@@ -79,7 +81,9 @@ SPOILT: dict[str, Callable[[dict[str, bytes]], object]] = {
     "no grid": contents(grid=None),
     "a token twice": contents(tokens=["a", "a", "third"]),
     "too few said to be shown": contents(shown=[True]),
-    "three classes": contents(classes=["drivable_area", "vehicle", "more"]),
+    "no class": contents(classes={"drivable_area": False, "objects": {}}),
+    "another number of classes": contents(classes={"drivable_area": False, "objects": {"vehicle": []}}),
+    "classes of a wrong type": contents(classes=["vehicle"]),
     "a map is missing": lambda parts: parts.pop("0.png"),
     "a map is no picture": lambda parts: parts.update({"0.png": b"\x89PNG no"}),
     "a map is too long": lambda parts: parts.update({"0.png": bytes(1 << 20)}),

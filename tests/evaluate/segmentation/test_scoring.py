@@ -55,7 +55,7 @@ def scored(copy: Path, tmp_path: Path) -> tuple[Path, ScoredSplit]:
     tokens = source.keyframe_tokens(source.scenes_of("val"))
     maps = {token: Segmentation(CLASSES.names, GRID, drawn_by_the_devkit(nusc, token)) for token in tokens}
     entries = {token: json.dumps(entry(segmentation)).encode() for token, segmentation in maps.items()}
-    write_segmentations(tmp_path / "segmentation.zip", entries, tokens, ["lidar"])
+    write_segmentations(tmp_path / "segmentation.zip", CLASSES, entries, tokens, ["lidar"])
     return tmp_path / "segmentation.zip", ScoredSplit(source, "val")
 
 
