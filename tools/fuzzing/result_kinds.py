@@ -1,9 +1,11 @@
-"""Spoilt result files, given to ``view``."""
+"""Spoilt result files and map masks, given to ``view``."""
 
 import json
+import zipfile
+from pathlib import Path
 from random import Random
 
-from fuzzing.files import spoil_text
+from fuzzing.files import spoil_file, spoil_text
 from fuzzing.trial import Trial
 from fuzzing.values import paths, same_kind, spoilt_document
 from fuzzing.world import World
@@ -29,3 +31,42 @@ def results(random: Random, world: World) -> Trial:
     harmful = len(place) > 3 and place[3] in drawn and not same_kind(old, new)
     path.write_text(json.dumps(document), encoding="utf-8")
     return Trial(f"result file: {change}", (command,), (path.name,), harmful)
+
+
+def segmentations(random: Random, world: World) -> Trial:
+    """A segmentation that is broken, as a file or in one value, or the map mask that it is compared with."""
+    path = world.root / "segmentation.zip"
+    token = world.read_table("sample")[0]["token"]
+    _write_segmentation(path, token)
+    command = world.view("--token", token, "--segmentation", str(path))
+    names = (path.name, ".png", "map")
+    if random.random() < 0.3:
+        change = spoil_file(random, random.choice([path, *world.files("maps/*.png")]))
+        return Trial(f"segmentation or map: {change}", (command,), names)
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    part = random.choice(list(parts))
+    if part.endswith(".json"):
+        document = json.loads(parts[part])
+        change, _, _, _, document = spoilt_document(random, document, list(paths(document)))
+        parts[part] = json.dumps(document).encode()
+    else:
+        change, parts[part] = "noise", random.randbytes(random.choice((0, 10, 100_000)))
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+    return Trial(f"segmentation, {part}: {change}", (command,), names)
+
+
+def _write_segmentation(path: Path, token: str) -> None:
+    import torch
+
+    from avjepa.evaluate.segmentation.result_file import entry, write_segmentations
+    from avjepa.geometry.grid import BEVGrid
+    from avjepa.heads.segmentation import SegmentedClasses
+    from avjepa.heads.segmentation.prediction import Segmentation
+
+    classes, grid = SegmentedClasses(), BEVGrid(-20.0, 20.0, -20.0, 20.0, 1.0)
+    probability = torch.randint(0, 256, (2, 40, 40), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    entries = {token: json.dumps(entry(Segmentation(classes.names, grid, probability))).encode()}
+    write_segmentations(path, classes, entries, [token, "another"], ["lidar"])

@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 
 from avjepa.data.protocol import DrivingDataset
+from avjepa.errors import UserError
 from avjepa.evaluate.segmentation.result_file import read_segmentations
 from avjepa.evaluate.segmentation.truth import SegmentationTruth
 from avjepa.heads.segmentation.prediction import CERTAIN
@@ -20,9 +21,14 @@ def read_class_maps(path: Path, source: DrivingDataset, moment: int) -> tuple[tu
         The classes (none if the prediction is empty), and what is missing of the truth, in words.
 
     Raises:
-        UserError: the file is no result file, does not list the keyframe, or the annotations are broken.
+        UserError: the file is no result file, does not list the keyframe, or names classes of boxes that the taxonomy
+            lacks; or the annotations are broken.
     """
     file = read_segmentations(path)
+    try:
+        file.classes.indices(source.taxonomy.classes)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
     (found,) = file.maps([source.token_of(moment)])
     truth = SegmentationTruth.of(source, [source.scene_of(moment)], file.classes)
     if found is None:

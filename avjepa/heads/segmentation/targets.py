@@ -39,7 +39,7 @@ def segmentation_targets(
         grid: of the maps.
         labels: per sample, on the CPU.
         drivable: ``Batch.drivable`` of the grid; ``None`` for none, then nothing is known of it.
-        device: where the targets are made.
+        device: where the targets are wanted.
     """
     items, (rows, columns) = len(labels), grid.shape
     present, known = [], []
@@ -56,7 +56,7 @@ def segmentation_targets(
     for members in classes.indices(taxonomy_classes).values():
         mine = torch.isin(class_index, torch.tensor(members, dtype=torch.int64))
         visible, hidden = (
-            covered_cells(boxes[chosen].to(device), item[chosen].to(device), items, grid)
+            covered_cells(boxes[chosen], item[chosen], items, grid).to(device, non_blocking=True)
             for chosen in (mine & seen, mine & ~seen)
         )
         present.append(visible)

@@ -80,6 +80,24 @@ def test_a_sample_of_which_nothing_is_known_has_no_gradient() -> None:
     assert logits.grad is not None and not logits.grad.any() and logits.grad.isfinite().all()
 
 
+def test_the_loss_of_a_batch_is_the_mean_of_those_of_its_samples() -> None:
+    """Whatever part of a sample is known: so that processes with a sample each have the loss of one with all."""
+    torch.manual_seed(0)
+    head = SegmentationOptions(channels=4).build(4, GRID, NUSCENES).eval()
+    drivable = torch.randint(0, 2, (3, 8, 8), dtype=torch.uint8)
+    drivable[0, :7], drivable[1] = UNKNOWN, UNKNOWN
+    samples = labels((2, 0, CAR, 4)), labels(), labels((5, 1, CAR, 4), (1, 1, CAR, 4))
+    bev = torch.randn(3, 4, 8, 8)
+    with torch.no_grad():
+        joint = head.loss(bev, batch_of(*samples, drivable=drivable))
+        alone = [
+            head.loss(bev[i : i + 1], batch_of(one, drivable=drivable[i : i + 1])) for i, one in enumerate(samples)
+        ]
+    for name, value in joint.items():
+        assert float(value) == pytest.approx(float(sum(one[name] for one in alone)) / 3, rel=1e-5)
+    assert float(alone[1]["drivable_area"]) == 0.0
+
+
 def test_it_learns_classes_at_the_refined_grid_and_each_has_its_own_term() -> None:
     torch.manual_seed(0)
     head = SegmentationOptions(upsample=2, channels=16).build(4, GRID, NUSCENES)
