@@ -86,7 +86,8 @@ class CameraEncoder(SensorEncoder):
         """See ``SensorEncoder.tokenise``."""
         cameras, patch = _cameras_of(batch), self.backbone.patch
         views = PatchViews.of(cameras, self.token_grid, self.column, patch)
-        return CameraTokens(cameras, batch.seeds, views, patch, self.hiding, self.backbone.fill)
+        sightings = self.lift.sightings(cameras)
+        return CameraTokens(cameras, batch.seeds, views, patch, sightings, self.hiding, self.backbone.fill)
 
     def encode(self, tokens: Tokens, masked: Bool[Tensor, "batch y x"] | None = None) -> BEVMap:
         """See ``SensorEncoder.encode``."""
@@ -103,8 +104,9 @@ class CameraEncoder(SensorEncoder):
         pyramid = self.pyramid(maps)
         values = pyramid.new_zeros(*cameras.present.shape, *pyramid.shape[1:]).index_put(at, pyramid)
         features = ImageFeatures(
-            values, cameras, self.backbone.strides[0], self.backbone.origins[0], patches, self.backbone.patch
-        )
+            values, cameras, self.backbone.strides[0], self.backbone.origins[0], patches, self.backbone.patch,
+            tokens.sightings,
+        )  # fmt: skip
         lifted = self.mix_heights(self.lift(features))
         first, out = self.bev(lifted)
         return BEVMap(out, occupied, (DenseFeatures(lifted), DenseFeatures(first)), covered=occupied)

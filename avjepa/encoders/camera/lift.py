@@ -15,6 +15,20 @@ from avjepa.geometry.device import occurrences
 
 
 @dataclass(frozen=True)
+class Sightings:
+    """Points of the BEV frame in the images: an entry for each image that holds one, in the order of the points."""
+
+    point: Int64[Tensor, "sighting"]
+    image: Int64[Tensor, "sighting"]
+    """Position in (batch, camera), flattened."""
+    u: Float[Tensor, "sighting"]
+    v: Float[Tensor, "sighting"]
+    """Pixels."""
+    points: int
+    """How many there are, seen or not."""
+
+
+@dataclass(frozen=True)
 class ImageFeatures:
     """One feature map per image, with what it takes to find a pixel in it."""
 
@@ -28,6 +42,8 @@ class ImageFeatures:
     """Image patches that were hidden: what was filled in there is not lifted."""
     patch: int = 1
     """Side of a patch in pixels."""
+    sightings: Sightings | None = None
+    """``Lift.sightings`` of the cameras, if it was asked for them before."""
 
     def seen(
         self,
@@ -37,17 +53,36 @@ class ImageFeatures:
         v: Float[Tensor, "*#point"],
     ) -> Bool[Tensor, "*point"]:
         """Whether image points (pixels) lie in a present image, on a patch that was not masked."""
-        height, width = self.cameras.images.shape[-2:]
-        inside = self.cameras.present[sample, view] & (u >= 0) & (u < width) & (v >= 0) & (v < height)
+        inside = in_image(self.cameras, view, sample, u, v)
+        return inside if self.masked is None else inside & ~self.masked[(sample, view, *self._patch_of(u, v))]
+
+    def unmasked(self, sightings: Sightings) -> Sightings:
+        """Those that do not lie on a masked patch."""
         if self.masked is None:
-            return inside
-        row = (v.clamp(0, height - 1) / self.patch).long()
-        column = (u.clamp(0, width - 1) / self.patch).long()
-        return inside & ~self.masked[sample, view, row, column]
+            return sightings
+        point, image, u, v = sightings.point, sightings.image, sightings.u, sightings.v
+        kept = (~self.masked.flatten(0, 1)[(image, *self._patch_of(u, v))]).nonzero()[:, 0]
+        return Sightings(point[kept], image[kept], u[kept], v[kept], sightings.points)
+
+    def _patch_of(self, u: Float[Tensor, "*#point"], v: Float[Tensor, "*#point"]) -> tuple[Tensor, Tensor]:
+        height, width = self.cameras.images.shape[-2:]
+        return (v.clamp(0, height - 1) / self.patch).long(), (u.clamp(0, width - 1) / self.patch).long()
 
     def table(self) -> Float[Tensor, "cell channel"]:
         """The values of all images as rows, (batch, view, row, column) flattened, in float32."""
         return self.values.float().permute(0, 1, 3, 4, 2).flatten(0, 3)
+
+
+def in_image(
+    cameras: Cameras,
+    view: Int64[Tensor, "*#point"],
+    sample: Int64[Tensor, "*#point"],
+    u: Float[Tensor, "*#point"],
+    v: Float[Tensor, "*#point"],
+) -> Bool[Tensor, "*point"]:
+    """Whether image points (pixels) lie in a present image."""
+    height, width = cameras.images.shape[-2:]
+    return cameras.present[sample, view] & (u >= 0) & (u < width) & (v >= 0) & (v < height)
 
 
 class Lift(nn.Module, ABC):
@@ -58,6 +93,10 @@ class Lift(nn.Module, ABC):
     """
 
     out_channels: int
+
+    def sightings(self, cameras: Cameras) -> Sightings | None:
+        """What follows from where the cameras stand alone, if this lift starts from there: made once for many maps."""
+        return None
 
     @abstractmethod
     def forward(self, features: ImageFeatures) -> Float[Tensor, "batch channel y x"]:

@@ -6,10 +6,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from avjepa.data.sample import Cameras
 from avjepa.encoders.camera.geometry import NEAREST_DEPTH, image_from_bev, project_lattice
-from avjepa.encoders.camera.lift import ImageFeatures, Lift, weighted_sums
+from avjepa.encoders.camera.lift import ImageFeatures, Lift, Sightings, in_image, weighted_sums
 from avjepa.errors import UserError
-from avjepa.geometry.device import constant
+from avjepa.geometry.device import constant, occurrences
 from avjepa.geometry.grid import BEVGrid
 from avjepa.ranges import require_numbers
 
@@ -54,21 +55,19 @@ class BilinearLift(Lift):
         return volume.view(len(features.values), *self.grid.shape, self.out_channels).permute(0, 3, 1, 2)
 
     @torch.no_grad()
-    def _taps(self, features: ImageFeatures) -> tuple[Tensor, Tensor, Tensor]:
-        """Row of the table and weight of the four cells around every projection of every voxel, in the order of voxels
-        (batch, y, x, z), and how many each voxel has."""
-        batch, view, _, rows, columns = features.values.shape
-        centres = self.grid.centres(features.values.device)
+    def sightings(self, cameras: Cameras) -> Sightings:
+        """The images that hold the centre of each voxel; voxels in the order (batch, y, x, z)."""
+        batch, view = cameras.present.shape
+        centres = self.grid.centres(cameras.present.device)
         heights = constant(tuple(self.heights), torch.float32, centres.device)
-        points = project_lattice(image_from_bev(features.cameras), centres[0, :, 0], centres[:, 0, 1], heights)
+        points = project_lattice(image_from_bev(cameras), centres[0, :, 0], centres[:, 0, 1], heights)
         depth = points[:, :, 2]
         u = points[:, :, 0] / depth.clamp(min=NEAREST_DEPTH)
         v = points[:, :, 1] / depth.clamp(min=NEAREST_DEPTH)
 
         sample_of = torch.arange(batch, device=u.device)[:, None, None, None, None]
         view_of = torch.arange(view, device=u.device)[:, None, None, None]
-        sees = (depth >= NEAREST_DEPTH) & features.seen(view_of, sample_of, u, v)
-        cameras = sees.sum(1).permute(0, 2, 3, 1).reshape(-1)  # of every voxel, in the order (batch, y, x, z)
+        sees = (depth >= NEAREST_DEPTH) & in_image(cameras, view_of, sample_of, u, v)
         levels, cells = len(self.heights), self.grid.shape[0] * self.grid.shape[1]
         seen = sees.permute(0, 3, 4, 2, 1).reshape(-1).nonzero()[:, 0]
         voxel, seen_by = seen // view, seen % view
@@ -76,15 +75,25 @@ class BilinearLift(Lift):
         sample, cell = pillar // cells, pillar % cells
         image = sample * view + seen_by
         point = (image * levels + z) * cells + cell
+        return Sightings(voxel, image, u.flatten()[point], v.flatten()[point], batch * cells * levels)
 
-        row = ((v.flatten()[point] - features.origin) / features.stride).clamp(0, rows - 1)
-        column = ((u.flatten()[point] - features.origin) / features.stride).clamp(0, columns - 1)
+    @torch.no_grad()
+    def _taps(self, features: ImageFeatures) -> tuple[Tensor, Tensor, Tensor]:
+        """Row of the table and weight of the four cells around every projection of every voxel, in the order of voxels
+        (batch, y, x, z), and how many each voxel has."""
+        rows, columns = features.values.shape[-2:]
+        known = self.sightings(features.cameras) if features.sightings is None else features.sightings
+        seen = features.unmasked(known)
+        cameras = occurrences(seen.point, seen.points)
+
+        row = ((seen.v - features.origin) / features.stride).clamp(0, rows - 1)
+        column = ((seen.u - features.origin) / features.stride).clamp(0, columns - 1)
         upper, left = row.floor(), column.floor()
         down, right = row - upper, column - left
         up, leftward = 1 - down, 1 - right
-        share = 1 / cameras[voxel].float()
+        share = 1 / cameras[seen.point].float()
         weights = torch.stack((up * leftward, up * right, down * leftward, down * right), dim=-1) * share[:, None]
-        first = (image * rows + upper.long()) * columns + left.long()
+        first = (seen.image * rows + upper.long()) * columns + left.long()
         lower = (upper < rows - 1).long() * columns  # beyond the last cell a feature is held
         last = (left < columns - 1).long()
         source = torch.stack((first, first + last, first + lower, first + lower + last), dim=-1)

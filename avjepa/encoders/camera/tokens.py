@@ -11,6 +11,7 @@ from torch import Tensor
 from avjepa.data.sample import Batch, Cameras
 from avjepa.encoders.base import Tokens, per_sample
 from avjepa.encoders.camera.geometry import PatchViews
+from avjepa.encoders.camera.lift import Sightings
 from avjepa.encoders.camera.patch_masks import MaskCells, MaskPatches, seeded
 from avjepa.geometry.device import constant
 
@@ -27,6 +28,8 @@ class CameraTokens(Tokens):
     views: PatchViews
     patch: int
     """Side of a patch in pixels."""
+    sightings: Sightings | None
+    """Of the encoder's lift."""
     hiding: MaskCells | MaskPatches
     fill: tuple[float, ...]
     """What a dropped patch is filled with: red, green and blue between 0 and 1."""
