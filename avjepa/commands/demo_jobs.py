@@ -1,4 +1,5 @@
-"""What the demo consists of: one synthetic world; per sensor one pre-training and two equal fine-tunings."""
+"""What the demo consists of: one synthetic world; per sensor one pre-training and two equal fine-tunings; one
+detector of all sensors."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -71,6 +72,23 @@ class FinetuneTask(DemoTask):
         run(_on_one_device(self.configuration, slot))
 
 
+@dataclass(frozen=True)
+class SubsetsTask(DemoTask):
+    """``avjepa robustness`` without degradations."""
+
+    folder: str
+
+    def run(self, slot: int) -> None:
+        """See ``DemoTask``."""
+        from avjepa.commands.robustness import robustness
+        from avjepa.training.devices import device_of_slot, trainer_options
+
+        options = trainer_options(device_of_slot(slot))
+        devices = options["devices"]
+        chosen = ",".join(map(str, devices)) if isinstance(devices, list) else str(devices)
+        robustness(Path(self.folder), subsets_only=True, accelerator=options["accelerator"], devices=chosen)
+
+
 def _on_one_device(configuration: dict[str, Any], slot: int) -> dict[str, Any]:
     from avjepa.training.devices import device_of_slot, trainer_options
 
@@ -95,7 +113,21 @@ def demo_jobs(out: Path, seed: int, sensors: Sequence[str]) -> list[Job[DemoTask
                 needs = (f"pretrain-{sensor}",)
             configuration = merged(load_config(CONFIGS / "finetune" / f"{sensor}_tiny.yaml"), changes)
             jobs.append(Job(f"finetune-{sensor}-{method}", FinetuneTask(configuration), needs))
-    return jobs
+    return jobs + _fusion_jobs(out, seed, sensors) if len(sensors) > 1 else jobs
+
+
+def _fusion_jobs(out: Path, seed: int, sensors: Sequence[str]) -> list[Job[DemoTask]]:
+    """One detector of the branches of the pre-trained detectors; then its score with every subset of the sensors."""
+    folder = fused_folder(out)
+    changes = _changes(out, seed, folder, FINETUNE_STEPS)
+    changes["data"]["scenes"] = LABELLED_SCENES
+    changes["bundles"] = {sensor: str(finetune_folder(out, sensor, "jepa") / "backbone") for sensor in sensors}
+    configuration = merged(load_config(CONFIGS / "finetune" / "fusion_tiny.yaml"), changes)
+    needs = tuple(f"finetune-{sensor}-jepa" for sensor in sensors)
+    return [
+        Job("finetune-fused", FinetuneTask(configuration), needs),
+        Job("subsets-fused", SubsetsTask(str(folder)), ("finetune-fused",)),
+    ]
 
 
 def pretrain_folder(out: Path, sensor: str) -> Path:
@@ -106,6 +138,11 @@ def pretrain_folder(out: Path, sensor: str) -> Path:
 def finetune_folder(out: Path, sensor: str, method: str) -> Path:
     """Where a fine-tuning leaves its results."""
     return out / "finetune" / f"{sensor}-{method}"
+
+
+def fused_folder(out: Path) -> Path:
+    """Where the fused detector leaves its results."""
+    return out / "finetune" / "fused"
 
 
 def _changes(out: Path, seed: int, folder: Path, steps: int) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from avjepa.commands.demo_jobs import (
     SCENES,
     VERSION,
     finetune_folder,
+    fused_folder,
     pretrain_folder,
 )
 from avjepa.data.datasets import open_dataset
@@ -33,6 +34,7 @@ from avjepa.evaluate.detection.scores import DetectionScores
 from avjepa.evaluate.detection.task import DetectionWriter
 from avjepa.evaluate.segmentation.class_maps import read_class_maps
 from avjepa.evaluate.segmentation.task import SegmentationWriter
+from avjepa.evaluate.robustness.results import TABLE, read_table
 from avjepa.heads.task import METRICS
 from avjepa.provenance import hardware, package_versions
 from avjepa.report.curves import Curves, finite
@@ -64,7 +66,8 @@ def write_report(out: Path, seed: int, sensors: Sequence[str], outcomes: Sequenc
         timings=[(outcome["job"], outcome["seconds"], outcome["peak_mebibytes"]) for outcome in outcomes],
         pretraining=pretraining,
         scores=[gathered_score(out, sensor, method, seed) for sensor in sensors for method in METHODS],
-        scenes=[gathered_scene(out, sensors[0], dataset, moment) for moment in shown],
+        scenes=[gathered_scene(out, sensors, dataset, moment) for moment in shown],
+        subsets=read_table(fused_folder(out) / "robustness" / "val" / TABLE) if len(sensors) > 1 else (),
         finetuning={
             sensor: {method: read_curves(finetune_folder(out, sensor, method) / "metrics.csv") for method in METHODS}
             for sensor in sensors
@@ -111,16 +114,18 @@ def gathered_score(out: Path, sensor: str, method: str, seed: int) -> Score:
     return Score(sensor, method, seed, FINETUNE_STEPS, LABELLED_SCENES, scores.mean_ap, scores.nd_score, present)
 
 
-def gathered_scene(out: Path, sensor: str, dataset: DrivingDataset, moment: int) -> Scene:
-    """A keyframe with the predictions of the detector on the pre-trained backbone of ``sensor``."""
+def gathered_scene(out: Path, sensors: Sequence[str], dataset: DrivingDataset, moment: int) -> Scene:
+    """A keyframe with the predictions of the fused detector; of the one on a pre-trained backbone for one sensor."""
     sample = loaded(dataset, moment, None)
-    run = finetune_folder(out, sensor, "jepa")
+    fused = len(sensors) > 1
+    run = fused_folder(out) if fused else finetune_folder(out, sensors[0], "jepa")
+    name = f"fused detector ({', '.join(sensors)})" if fused else f"pre-trained {sensors[0]} detector"
     predictions = results_folder(run, "detection") / DetectionWriter.file_name
     found = read_detections(predictions, sample.token, sample.global_from_level, dataset.taxonomy)
     detections = (found.boxes, found.scores, found.class_index)
     segmentation = results_folder(run, "segmentation") / SegmentationWriter.file_name
     class_maps = read_class_maps(segmentation, dataset, moment)[0] if segmentation.is_file() else ()
-    return Scene(f"{sample.scene}, detections of the pre-trained {sensor} detector", sample, detections, class_maps)
+    return Scene(f"{sample.scene}, detections of the {name}", sample, detections, class_maps)
 
 
 def results_folder(run: Path, task: str) -> Path:

@@ -9,13 +9,13 @@ from lightning import Callback
 from lightning.pytorch.cli import LightningArgumentParser
 
 from avjepa.bundle.construction import require_trusted
-from avjepa.bundle.files import fitting_weights
+from avjepa.bundle.files import fitting_weights, save_bundle
 from avjepa.commands.branch_bundles import branches_of, fused_configuration, sensors_of
 from avjepa.commands.configurations import located
 from avjepa.commands.parsing import readable
 from avjepa.commands.scoring import evaluation_folder, holds_results, score
 from avjepa.commands.splits import scenes_of
-from avjepa.commands.training import TrainingCLI
+from avjepa.commands.training import BUNDLE, TrainingCLI
 from avjepa.data.loading.datamodule import DetectionDataModule
 from avjepa.encoders.base import BEVBackbone
 from avjepa.encoders.bundled import read_backbone_manifest
@@ -130,6 +130,15 @@ class FinetuneCLI(TrainingCLI):
         self.config.model.backbone = backbone
         self.source = f"configuration with --bundle {bundle}"
 
+    def export(self) -> None:
+        """Write the backbone as a bundle, unless it was frozen as a whole and is the one that it was.
+
+        A branch of a fused backbone may start from it, and a fused backbone is one like any other.
+        """
+        if self.config.model.mode != "frozen":
+            save_bundle(self.model.model.backbone, self.out / BUNDLE, self.provenance())
+            status(f"{self.out / BUNDLE}: bundle of the fine-tuned backbone")
+
 
 def run(arguments: Sequence[str] | Mapping[str, Any]) -> None:
     """Train heads; then score every task on ``data.eval_split``."""
@@ -137,5 +146,7 @@ def run(arguments: Sequence[str] | Mapping[str, Any]) -> None:
     with cli.folder_held():
         cli.fit()
         cli.say_what_there_is()
+        if cli.trainer.is_global_zero:
+            cli.export()
         if cli.config.evaluate:
             score(cli)

@@ -9,7 +9,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 
 from avjepa.bundle.manifest import Manifest
 from avjepa.commands.branch_bundles import fused_configuration, loaded_branches_of, sensors_of
-from avjepa.commands.training import TrainingCLI
+from avjepa.commands.training import BUNDLE, TrainingCLI
 from avjepa.data.loading.datamodule import PretrainDataModule
 from avjepa.encoders.base import SensorEncoder
 from avjepa.errors import UserError, counted
@@ -20,8 +20,6 @@ from avjepa.pretrain.monitoring.collapse_monitor import CollapseMonitor
 from avjepa.training.checkpoints import LAST
 from avjepa.training.defaults import CHECKPOINTS
 
-BUNDLE = "backbone"
-"""Folder of the backbone bundle below the run's folder."""
 CALIBRATION_BATCHES = 50
 """Batches of whole inputs from which a bundle's batch normalisations take their statistics."""
 

@@ -15,8 +15,9 @@ from avjepa.commands.configurations import merged
 from avjepa.commands.finetune import FinetuneCLI
 from avjepa.commands.option_checks import require_no_null
 from avjepa.commands.parsing import readable
-from avjepa.commands.pretrain import BUNDLE, PretrainCLI
+from avjepa.commands.pretrain import PretrainCLI
 from avjepa.commands.study import StudyConfig
+from avjepa.commands.training import BUNDLE
 from avjepa.data.loading.datamodule import DetectionDataModule, PretrainDataModule
 from avjepa.encoders.base import BEVBackbone
 from avjepa.encoders.bundled import read_backbone_manifest

@@ -53,6 +53,9 @@ SHORTHANDS = {
 
 EPILOGUE = "Shorthands: " + ", ".join(f"{short} = {long}" for short, long in SHORTHANDS.items())
 
+BUNDLE = "backbone"
+"""Folder of the backbone bundle below the run's folder."""
+
 VALIDATION_KEYS = ("limit_val_batches", "num_sanity_val_steps", "val_check_interval", "check_val_every_n_epoch")
 ASK_FOR_VALIDATION = (
     "is not set by hand; avjepa finetune validates on the split --data.validation_split every --validate_every steps"

@@ -13,6 +13,7 @@ from avjepa.report.bev import Detections
 from avjepa.report.curves import FINETUNING_PANELS, PRETRAINING_PANELS, Curves, curves_figure, finite
 from avjepa.report.images import png_of
 from avjepa.report.page import Cell, ReportPage
+from avjepa.report.robustness import Bar, Row, bars_figure
 from avjepa.report.sample_figure import sample_figure
 from avjepa.report.scores import method_colours, score_bars_figure
 from avjepa.report.seed_statistics import Spread
@@ -87,6 +88,7 @@ def write_demo_report(
     scores: Sequence[Score],
     scenes: Sequence[Scene] = (),
     finetuning: Mapping[str, Mapping[str, Curves]] | None = None,
+    subsets: Sequence[Row] = (),
     title: str = "avjepa demo",
 ) -> None:
     """Write the page: the verdict, what was run, scores, pre-training of every sensor, scenes.
@@ -99,6 +101,7 @@ def write_demo_report(
         scores: every evaluated detector.
         scenes: pictures to show.
         finetuning: by sensor, then by the name of the run.
+        subsets: scores of the fused detector with every subset of its sensors, all of them first.
         title: heading of the page.
     """
     page = ReportPage(title, "Label-free pre-training of bird's-eye-view backbones, measured by nuScenes detection.")
@@ -106,6 +109,8 @@ def write_demo_report(
     page.add_verdict("\n".join(f"- {sentence}" for sentence in _verdicts(scores)) or "Nothing was evaluated.")
     if scores:
         _add_scores(page, scores)
+    if subsets:
+        _add_subsets(page, subsets)
     page.section("What was run")
     page.add_facts(facts)
     _add_timings(page, timings)
@@ -206,6 +211,24 @@ def _add_scores(page: ReportPage, scores: Sequence[Score]) -> None:
         score_bars_figure(groups, vertical="mAP (%)"),
         "Mean over seeds; whiskers are one standard deviation, dots single runs.",
         "Bar chart of mAP by sensor and method; the numbers are in the table above",
+    )
+
+
+def _add_subsets(page: ReportPage, subsets: Sequence[Row]) -> None:
+    page.section("One detector of all sensors")
+    page.add_text(
+        "The branches of the pre-trained detectors, frozen, aligned and summed; trained with samples that lacked some "
+        "of their sensors at random. The same weights are scored with every subset of the sensors: **C**amera, "
+        "**L**iDAR, **R**adar."
+    )
+    rows: list[list[Cell]] = [
+        [row.sensors, *(None if score is None else f"{score:.1f}" for score in (row.mAP, row.NDS))] for row in subsets
+    ]
+    page.add_table(rows, ["sensors", "mAP", "NDS"], "Scores in per cent, by avjepa's own evaluator.")
+    page.add_figure(
+        bars_figure([Bar(row.sensors, row.mAP or 0.0, True) for row in subsets], "mAP (%)"),
+        "Score with every subset of the sensors; the dotted line is that of all.",
+        "Bar chart of mAP by sensors; the numbers are in the table above",
     )
 
 

@@ -9,6 +9,21 @@ from avjepa.report.style import INK, OTHER_COLOURS, chart
 
 
 @dataclass(frozen=True)
+class Row:
+    """The scores of a model under a condition, in per cent; ``None`` where the model has no such head."""
+
+    model: str
+    sensors: str
+    """As ``C+L+R``."""
+    degradation: str
+    """``none`` for a choice of sensors without one."""
+    seed: int
+    mAP: float | None
+    NDS: float | None
+    IoU: float | None
+
+
+@dataclass(frozen=True)
 class Bar:
     """A score under a condition."""
 

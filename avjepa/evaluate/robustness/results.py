@@ -3,29 +3,16 @@
 import csv
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from avjepa.errors import UserError
 from avjepa.evaluate.robustness.conditions import NONE
 from avjepa.files import read_text, replacing, write_text
-from avjepa.report.robustness import Bar, bars_figure
+from avjepa.report.robustness import Bar, Row, bars_figure
 
 TABLE, PAGE, PLOT = "robustness.csv", "robustness.md", "robustness.png"
 COLUMNS = ("model", "sensors", "degradation", "seed", "mAP", "NDS", "IoU")
-
-
-@dataclass(frozen=True)
-class Row:
-    """The scores of a model under a condition, in per cent; ``None`` where the model has no such head."""
-
-    model: str
-    sensors: str
-    degradation: str
-    seed: int
-    mAP: float | None
-    NDS: float | None
-    IoU: float | None
 
 
 def row_of(model: str, sensors: str, degradation: str, seed: int, figures: Mapping[str, float]) -> Row:
