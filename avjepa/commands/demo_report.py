@@ -32,9 +32,9 @@ from avjepa.encoders.bundled import load_encoder, read_backbone_manifest
 from avjepa.evaluate.detection.sample_detections import read_detections
 from avjepa.evaluate.detection.scores import DetectionScores
 from avjepa.evaluate.detection.task import DetectionWriter
+from avjepa.evaluate.robustness.results import TABLE, read_table
 from avjepa.evaluate.segmentation.class_maps import read_class_maps
 from avjepa.evaluate.segmentation.task import SegmentationWriter
-from avjepa.evaluate.robustness.results import TABLE, read_table
 from avjepa.heads.task import METRICS
 from avjepa.provenance import hardware, package_versions
 from avjepa.report.curves import Curves, finite
