@@ -14,6 +14,7 @@ from avjepa.data.datasets import open_dataset
 from avjepa.data.loading.dataset import LabelledDataset
 from avjepa.data.map_mask import UNKNOWN, MapMask
 from avjepa.data.nuscenes.dataset import NuScenesDataset
+from avjepa.data.nuscenes.inspection.inspect_dataset import inspect_dataset
 from avjepa.data.sampling.sampler import SampleRequest
 from avjepa.data.sensor_inputs import LidarSweeps, SensorInputs
 from avjepa.errors import UserError
@@ -122,3 +123,13 @@ def test_real_vehicles_stand_on_the_real_mask(real_keyframe: Path) -> None:
     # mirrored or shifted it would not fit
     mirrored = np.column_stack((vehicles[:, 0], mask.rows * mask.resolution - vehicles[:, 1]))
     assert (mask.at(mirrored) == 1).mean() < 0.5 and (mask.at(vehicles + 12.0) == 1).mean() < 0.9
+
+
+@pytest.mark.parametrize("how", ["no table", "no file", "of another recording", "elsewhere"])
+def test_inspect_says_where_no_drivable_area_can_be_taught(copy: Path, how: str) -> None:
+    def said() -> list[str]:
+        return [verdict.why for verdict in inspect_dataset(copy, VERSION).verdicts if verdict.command == "finetune"]
+
+    assert not any("map mask" in why for why in said())
+    spoil(copy, how)
+    assert all("no drivable area, as 1 scene (scene-000" in why and "no map mask" in why for why in said())

@@ -1,5 +1,6 @@
 """The map masks of the tables: ``map.json`` names an image for every recording."""
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from zlib import crc32
@@ -49,6 +50,15 @@ class MapMasks:
             self._masks[name] = self._read(name)
         return self._masks[name]
 
+    def lacking(self, scenes: Sequence[str]) -> list[str]:
+        """Those of some scenes that have no mask, as far as can be said without reading it."""
+        try:
+            names = {scene: self._files.get(scene) for scene in scenes}
+        except UserError:
+            return list(scenes)
+        root = self._index.dataroot
+        return [scene for scene, name in names.items() if name is None or not _is_file(root, name)]
+
     @cached_property
     def _files(self) -> dict[str, str]:
         """File of the mask by scene."""
@@ -77,6 +87,10 @@ class MapMasks:
         except BadFileError as error:
             raise UserError(f"{path}: {error.problem}; {_REMEDY}") from None
         return MapMask(contents.info["rows"], contents.info["columns"], contents.arrays["changes"])
+
+
+def _is_file(root: Path, name: str) -> bool:
+    return not leaves_root(name) and (root / name).is_file()
 
 
 def _decoded(path: Path) -> MapMask:

@@ -12,6 +12,7 @@ from avjepa.data.nuscenes.annotations import AnnotationIndex
 from avjepa.data.nuscenes.devkit_needs import unfit_for_devkit
 from avjepa.data.nuscenes.index import DatasetIndex
 from avjepa.data.nuscenes.inspection.report import Finding, Verdict
+from avjepa.data.nuscenes.map_masks import MapMasks
 from avjepa.data.nuscenes.moment_files import TIME_TOLERANCE
 from avjepa.errors import counted
 
@@ -123,6 +124,8 @@ def _finetuning(
             "finetune", split, "refuses", f"none of {counted(boxes.all, 'box')} {reason}: nothing would be taught"
         )
     why = f"{counted(len(scenes), 'scene')}, keyframes: {some}; {boxes.said('taught')}"
+    if unmapped := MapMasks(index).lacking(scenes):
+        why += f"; no drivable area, as {counted(len(unmapped), 'scene')} ({unmapped[0]} for one) has no map mask"
     return _unless_files_are_bad(Verdict("finetune", split, "runs", why), index, scenes, obstacles)
 
 

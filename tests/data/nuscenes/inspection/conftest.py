@@ -64,7 +64,10 @@ def _build(root: Path) -> Path:
     random = np.random.default_rng(3)
     tables: dict[str, Rows] = defaultdict(list)
     tables["log"].append({"token": "log", "logfile": "drive", "location": "street"})
-    tables["map"].append({"token": "map", "log_tokens": ["log"], "category": "", "filename": "maps/none.png"})
+    (root / "maps").mkdir(parents=True)
+    Image.new("L", (8, 8)).save(root / "maps" / "mask.png")
+    prior = {"category": "semantic_prior", "filename": "maps/mask.png"}
+    tables["map"].append({"token": "map", "log_tokens": ["log"], **prior})
     tables["attribute"].append({"token": "attribute", "name": "vehicle.moving", "description": ""})
     tables["visibility"] += [{"token": level, "level": level, "description": ""} for level in "1234"]
     for name in ("vehicle.car", *STANDING):
