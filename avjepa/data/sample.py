@@ -235,13 +235,16 @@ class Batch(_Movable):
         return torch.stack([self.present(name) for name in SENSORS]).any(0).tolist()
 
 
+_SHARED = ("bev_from_level", "cameras")  # what two views may have as one object
+
+
 @dataclass(frozen=True)
 class PretrainBatch(_Movable):
     """Two views of the same moments. Neither carries labels.
 
     ``context`` holds what the sensors of that moment gave; ``target`` may know more (sweeps before and after, ego
     motion compensated) or be augmented differently (see ``bev_from_level`` of both). By default they are one object;
-    images that both have are one object, ``Cameras``, too.
+    where only their images or their frames are equal, ``cameras`` or ``bev_from_level`` is one object.
     """
 
     context: Batch
@@ -259,10 +262,9 @@ class PretrainBatch(_Movable):
         context = move(self.context)
         if self.target is self.context:
             return PretrainBatch(context, context)
-        if self.target.cameras is not self.context.cameras:
-            return PretrainBatch(context, move(self.target))
-        target = move(replace(self.target, cameras=None))
-        return PretrainBatch(context, replace(target, cameras=context.cameras))
+        shared = [name for name in _SHARED if getattr(self.target, name) is getattr(self.context, name)]
+        target = move(replace(self.target, cameras=None) if "cameras" in shared else self.target)
+        return PretrainBatch(context, replace(target, **{name: getattr(context, name) for name in shared}))
 
     def __len__(self) -> int:
         return len(self.context)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -34,15 +35,19 @@ def collate(samples: Sequence[Sample]) -> Batch:
 def collate_pretrain(pairs: Sequence[tuple[Sample, Sample]]) -> PretrainBatch:
     """Stack pairs of context and target. Where every pair is one sample twice, so is the batch.
 
-    Where every pair has the same images in the same frame, both batches have one object for all of them.
+    Frames and images that are the same in every pair are one object in both batches.
     """
     context = collate([context for context, _ in pairs])
     if all(context is target for context, target in pairs):
         return PretrainBatch(context, context)
-    if not all(_same_cameras(context.cameras, target.cameras) for context, target in pairs):
-        return PretrainBatch(context, collate([target for _, target in pairs]))
-    target = collate([replace(target, cameras=None) for _, target in pairs])
-    return PretrainBatch(context, replace(target, cameras=context.cameras))
+    shared: dict[str, Any] = {}
+    if all(_same_cameras(context.cameras, target.cameras) for context, target in pairs):
+        pairs = [(context, replace(target, cameras=None)) for context, target in pairs]
+        shared["cameras"] = context.cameras
+    target = collate([target for _, target in pairs])
+    if torch.equal(context.bev_from_level, target.bev_from_level):
+        shared["bev_from_level"] = context.bev_from_level
+    return PretrainBatch(context, replace(target, **shared))
 
 
 def _same_cameras(one: CameraImages | None, other: CameraImages | None) -> bool:

@@ -16,7 +16,8 @@ def require_equal_frames(batch: PretrainBatch, objective: str) -> None:
     Raises:
         UserError: they are.
     """
-    if not torch.equal(batch.context.bev_from_level, batch.target.bev_from_level):
+    one, other = batch.context.bev_from_level, batch.target.bev_from_level
+    if one is not other and not torch.equal(one, other):  # a comparison of numbers would wait for a GPU
         raise UserError(
             f"{objective}: context and target are augmented differently, so that their cells are other places; "
             "set data.independent_views to false"

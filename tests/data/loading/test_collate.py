@@ -83,16 +83,19 @@ def test_one_view_in_two_roles_is_one_batch_also_after_a_copy() -> None:
     assert different.target.lidar.features[0, 0] == 1
 
 
-def test_images_of_both_views_are_one_object_also_after_a_copy() -> None:
+def test_images_and_frames_of_both_views_are_one_object_also_after_a_copy() -> None:
     """They are collated and sent to the device once."""
     context = sample("a", cameras=rig("CAM_BACK"))
     target = replace(context, lidar=torch.zeros(1, 6))
     batch = collate_pretrain([(context, target)])
     for shared in (batch, batch.to("cpu"), pickle.loads(pickle.dumps(batch))):
         assert shared.target.cameras is shared.context.cameras is not None
+        assert shared.target.bev_from_level is shared.context.bev_from_level
         assert shared.context.lidar is None and shared.target.lidar is not None
     turned = replace(target, cameras=replace(context.cameras, bev_from_camera=torch.eye(4)[None]))
+    turned = replace(turned, bev_from_level=2 * torch.eye(4))
     other = collate_pretrain([(context, target), (context, turned)])
+    assert other.target.bev_from_level[:, 0, 0].tolist() == [1, 2] and other.context.bev_from_level[1, 0, 0] == 1
     assert other.context.cameras is not None and other.target.cameras is not None
     assert (
         other.context.cameras.bev_from_camera[1, 0, 0, 0] == 3 and other.target.cameras.bev_from_camera[1, 0, 0, 0] == 1
