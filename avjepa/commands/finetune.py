@@ -101,10 +101,12 @@ class FinetuneCLI(TrainingCLI):
             fitting_weights(self.model.branch(sensor), folder)
 
     def instantiate_classes(self) -> None:
-        """Also let the data make the maps that heads are taught from, on the grids which these turned out to have."""
+        """Also let the data make what the heads are taught from: maps on the grids which these turned out to have."""
         super().instantiate_classes()
-        grids = [head.map_grid for head in self.model.model.heads.values()]
+        heads = self.model.model.heads.values()
+        grids = [head.map_grid for head in heads]
         self.datamodule.map_grids = tuple(dict.fromkeys(grid for grid in grids if grid is not None))
+        self.datamodule.needs_boxes = any(head.needs_boxes for head in heads)
 
     def before_instantiate_classes(self) -> None:
         """Take the backbone from the bundle, which knows its architecture: no configuration need repeat it."""

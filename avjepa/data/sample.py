@@ -41,6 +41,12 @@ class Labels:
     """Which object of the data set a box is of: an object keeps its number within a scene, and no other object has it.
     A copy that was pasted in is on no track: it has ``~t``, which is negative, if t is the number of its original."""
 
+    @classmethod
+    def none(cls) -> "Labels":
+        """No box."""
+        nothing = torch.zeros(0, dtype=torch.int64)
+        return cls(torch.zeros(0, 9), nothing, nothing, nothing, nothing, nothing)
+
     def __len__(self) -> int:
         return len(self.track_ids)
 

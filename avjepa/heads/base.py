@@ -18,9 +18,11 @@ class Head(Rebuildable, ABC, Generic[Prediction]):
     """Turns a BEV feature map into a task's output.
 
     Attributes:
+        needs_boxes: whether it is taught from annotated boxes; a data set may have none.
         map_grid: grid of the map mask that it wants in ``Batch.drivable`` to be taught; ``None`` for none.
     """
 
+    needs_boxes: bool = True
     map_grid: BEVGrid | None = None
 
     @abstractmethod

@@ -151,3 +151,19 @@ def test_the_segmentation_of_a_keyframe_is_drawn_over_the_truth(
     assert view("--split", "val") == 0
     assert "drivable_area is not scored" in capfd.readouterr().out
     assert not drawn[1][0].known.any() and drawn[1][1].known.all()
+
+
+def test_the_ground_is_taught_on_a_drive_that_nobody_annotated(
+    streets: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (streets / VERSION / "sample_annotation.json").unlink()
+    head = {"channels": 4, "classes": {"objects": {}}}
+    ground = {**SEGMENTATION, "init_args": {"head": head}}
+    assert finetune(streets, tmp_path / "run", {"ground": ground}) == 0
+    score = json.loads((tmp_path / "run" / "evaluation" / "val" / "metrics.json").read_text())
+    assert score["classes"].keys() == {"drivable_area"} and score["notes"] == []
+    # beside a task that is taught from boxes it is refused as ever
+    capfd.readouterr()
+    assert finetune(streets, tmp_path / "refused", {"ground": ground, "detection": DETECTION}) == 2
+    said = capfd.readouterr().err
+    assert said.count("\n") == 1 and "sample_annotation" in said

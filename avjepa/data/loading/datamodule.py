@@ -148,6 +148,7 @@ class DetectionDataModule(DataModule):
 
     Attributes:
         map_grids: grids on which labelled samples say what can be driven on. No option: heads ask for theirs.
+        needs_boxes: whether something is taught from boxes, without which training is refused. No option either.
     """
 
     def __init__(
@@ -190,6 +191,7 @@ class DetectionDataModule(DataModule):
         self.on_bad_file: OnBadFileOption = on_bad_file
         self.source: DrivingDataset | None = None
         self.map_grids: tuple[BEVGrid, ...] = ()
+        self.needs_boxes = True
         self._degradation: tuple[Degradation, int] | None = None
 
     def show(self, sensors: Collection[Sensor], degradation: Degradation | None = None, seed: int = 0) -> None:
@@ -252,7 +254,7 @@ class DetectionDataModule(DataModule):
         """Labelled, augmented batches in a resumable order.
 
         Raises:
-            UserError: the chosen scenes hold no box that could be learned from.
+            UserError: the chosen scenes hold no box that could be learned from, where any is needed.
         """
         assert self.source is not None, "setup() comes first"
         scenes = self.train_scenes()
@@ -267,8 +269,11 @@ class DetectionDataModule(DataModule):
             gt_sampling=self.gt_sampling,
             reader=self.reader,
             map_grids=self.map_grids,
+            needs_boxes=self.needs_boxes,
         )
         self.require_packed(self.reader, dataset.moments)
+        if not (self.needs_boxes or self.class_balanced):
+            return self.resumable(dataset, collate)
         boxes = self.source.boxes(dataset.moments)
         require_something_to_teach(self.source, dataset.moments, boxes)
         balance = items_by_class(boxes) if self.class_balanced else None
@@ -298,6 +303,7 @@ class DetectionDataModule(DataModule):
             keep_every_keyframe=True,
             bad_files=self.bad_files,
             map_grids=self.map_grids,
+            needs_boxes=self.needs_boxes,
             reader=self.reader if self._degradation is None else self._degraded(*self._degradation),
         )
         self.require_packed(self.reader, dataset.moments)

@@ -16,7 +16,7 @@ from avjepa.data.augmentation.gt_sampling import GTSampling
 from avjepa.data.files.bad_files import BadFileLog
 from avjepa.data.protocol import DrivingDataset
 from avjepa.data.reading import MomentReader, load_samples
-from avjepa.data.sample import Sample
+from avjepa.data.sample import Labels, Sample
 from avjepa.data.sampling.sampler import SampleRequest
 from avjepa.data.sensor_inputs import OnBadFile, SensorInputs, channels_of, stop_at_bad_file
 from avjepa.errors import BadFileError, UserError
@@ -189,6 +189,7 @@ class LabelledDataset(MomentDataset[Sample]):
             only.
         reader: where the keyframes are read from; ``None`` for the data set itself.
         map_grids: grids on which samples with labels say what can be driven on.
+        needs_boxes: false lets a data set without annotations give labels without boxes, instead of refusing it.
 
     Raises ``UserError`` where the map of a scene is needed and cannot be read.
     """
@@ -206,6 +207,7 @@ class LabelledDataset(MomentDataset[Sample]):
         gt_sampling: GTSampling | None = None,
         reader: MomentReader | None = None,
         map_grids: Sequence[BEVGrid] = (),
+        needs_boxes: bool = True,
     ) -> None:
         super().__init__(source.moments(scenes, keyframes_only=True), on_bad_file, bad_files or BadFileLog())
         self._source = source
@@ -215,6 +217,7 @@ class LabelledDataset(MomentDataset[Sample]):
         self.augmentation = augmentation
         skipping = self._leave_out if keep_every_keyframe else self._leave_out_further_sweeps
         self._handler: OnBadFile = skipping if on_bad_file == "skip" else stop_at_bad_file
+        self._has_boxes = needs_boxes or source.has_labels()
         self.map_grids = tuple(map_grids) if with_labels else ()
         if self.map_grids:
             for scene in dict.fromkeys(map(source.scene_of, self.moments.tolist())):
@@ -237,7 +240,7 @@ class LabelledDataset(MomentDataset[Sample]):
         """The sample of a keyframe."""
         (sample,) = load_samples(self.reader, moment, (self.inputs,), draw.seed, self._handler)
         if self.with_labels:
-            sample = replace(sample, labels=self._source.labels(moment))
+            sample = replace(sample, labels=self._source.labels(moment) if self._has_boxes else Labels.none())
         if (
             self._objects is not None
             and self.gt_sampling is not None

@@ -82,8 +82,7 @@ class SegmentationTruth:
         """The boxes of a keyframe in its level frame."""
         annotated = self._annotated
         if annotated is None:
-            nothing = torch.zeros(0, dtype=torch.int64)
-            return Labels(torch.zeros(0, 9), nothing, nothing, nothing, nothing, nothing)
+            return Labels.none()
         rows = np.flatnonzero((annotated.keyframe == annotated.tokens.index(token)) & (annotated.class_index >= 0))
         boxes = transform_boxes(inverse(global_from_level), torch.from_numpy(annotated.boxes[rows]))
         columns = (annotated.class_index, annotated.lidar_points, annotated.radar_points, annotated.visibility)

@@ -65,6 +65,7 @@ class SegmentationHead(Head[Segmentation]):
         options.classes.indices(taxonomy_classes)  # an unknown one is an error now, not in training
         self.in_channels, self.input_grid, self.options = in_channels, grid, options
         self.grid, self.taxonomy_classes = grid.refined(options.upsample), taxonomy_classes
+        self.needs_boxes = bool(options.classes.objects)
         self.map_grid = self.grid if options.classes.drivable_area else None
         self.before = _convolution(in_channels, options.channels)
         self.after = _convolution(options.channels, options.channels)
