@@ -29,7 +29,8 @@ from avjepa.data.sample import Sample
 from avjepa.data.sensor_inputs import LidarSweeps, RadarSweeps, SensorInputs
 from avjepa.encoders.base import SensorEncoder
 from avjepa.encoders.bundled import load_encoder, read_backbone_manifest
-from avjepa.evaluate.detection.sample_detections import read_detections
+from avjepa.evaluate.detection.result_file import read_result_file
+from avjepa.evaluate.detection.sample_detections import detections_of
 from avjepa.evaluate.detection.scores import DetectionScores
 from avjepa.evaluate.detection.task import DetectionWriter
 from avjepa.evaluate.robustness.results import TABLE, read_table
@@ -121,7 +122,7 @@ def gathered_scene(out: Path, sensors: Sequence[str], dataset: DrivingDataset, m
     run = fused_folder(out) if fused else finetune_folder(out, sensors[0], "jepa")
     name = f"fused detector ({', '.join(sensors)})" if fused else f"pre-trained {sensors[0]} detector"
     predictions = results_folder(run, "detection") / DetectionWriter.file_name
-    found = read_detections(predictions, sample.token, sample.global_from_level, dataset.taxonomy)
+    found = detections_of(read_result_file(predictions, dataset.taxonomy), sample.token, sample.global_from_level)
     detections = (found.boxes, found.scores, found.class_index)
     segmentation = results_folder(run, "segmentation") / SegmentationWriter.file_name
     class_maps = read_class_maps(segmentation, dataset, moment)[0] if segmentation.is_file() else ()

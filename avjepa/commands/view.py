@@ -28,6 +28,8 @@ def view(
 ) -> None:
     """Draw a keyframe: bird's-eye view with points, boxes and predictions, and the cameras with boxes.
 
+    Its title says which sensors were there, and which of them the predictions were made from.
+
     Without annotation tables it is drawn without boxes, and without the sensors that the dataset does not have.
 
     Args:
@@ -52,7 +54,8 @@ def view(
     from avjepa.data.reading import load_samples
     from avjepa.data.sensor_inputs import LidarSweeps, RadarSweeps, SensorInputs, recorded_sensors, require_recorded
     from avjepa.data.taxonomy import load_taxonomy
-    from avjepa.evaluate.detection.sample_detections import read_detections
+    from avjepa.evaluate.detection.result_file import read_result_file
+    from avjepa.evaluate.detection.sample_detections import detections_of
     from avjepa.evaluate.segmentation.class_maps import read_class_maps
     from avjepa.report.points_window import show_points
     from avjepa.report.sample_figure import draw_sample
@@ -78,9 +81,11 @@ def view(
     (sample,) = load_samples(dataset, moment, (sensors,), on_bad_file=_name_the_keyframe)
     if dataset.has_labels():
         sample = replace(sample, labels=dataset.labels(moment))
-    detections = None
+    detections, note = None, ""
     if predictions is not None:
-        found = read_detections(predictions, sample.token, sample.global_from_level, classes)
+        file = read_result_file(predictions, classes)
+        note = f"predictions from {' + '.join(file.sensors) or 'unknown sensors'}"
+        found = detections_of(file, sample.token, sample.global_from_level)
         sure = found.scores >= minimum_score
         if not sure.any():
             best = f"the best has {float(found.scores.max()):.3f}" if len(found.scores) else "there is none"
@@ -95,7 +100,7 @@ def view(
     if channels is None and (missing := [name for name in sensors.sensors() if name not in there]):
         names = ", ".join(dataset.recorded_channels)
         print(f"drawn without {' and '.join(missing)}: nuScenes' channels are not among {names}; see --channels")
-    draw_sample(sample, out, detections, classes.classes, class_maps)
+    draw_sample(sample, out, detections, classes.classes, class_maps, note)
     print(out)
     if window:
         show_points(sample, classes.classes)

@@ -10,6 +10,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from avjepa.data.sample import Sample
+from avjepa.errors import counted
 from avjepa.files import replacing
 from avjepa.report.bev import (
     HEIGHT_COLOURS,
@@ -42,10 +43,12 @@ def sample_figure(
     segmentation: Sequence[ClassMap] = (),
     reach: float = 52.0,
     classes: Sequence[str] = CLASSES,
+    note: str = "",
 ) -> Figure:
     """The cameras above two views from above: out to ``reach`` metres, and the inner half of it.
 
-    Below them, two in a row, the classes of a segmentation out to ``reach``.
+    Below them, two in a row, the classes of a segmentation out to ``reach``. The title names the sample, the sensors
+    that were there, and ends with ``note``.
     """
     camera_width = (_WIDTH - 4 * _GAP) / 3
     camera_height = 0.0
@@ -104,11 +107,20 @@ def sample_figure(
             handles=handles, loc="lower center", ncols=-(-len(handles) // lines), borderaxespad=0.4,
             bbox_to_anchor=(0.5 + 1.3 / _WIDTH, 0.0),
         )  # fmt: skip
+    facts = (sample.scene, f"{sample.timestamp / 1e6:.3f} s", sample.token, sensors_there(sample), note)
     figure.text(
-        0.5, 1 - _TITLE / 2 / height, f"{sample.scene}   ·   {sample.timestamp / 1e6:.3f} s   ·   {sample.token}",
-        fontsize=10, fontfamily="monospace", ha="center", va="center",
+        0.5, 1 - _TITLE / 2 / height, "  ·  ".join(fact for fact in facts if fact), fontsize=8.5,
+        fontfamily="monospace", ha="center", va="center",
     )  # fmt: skip
     return figure
+
+
+def sensors_there(sample: Sample) -> str:
+    """The sensors that gave data, in words, and how many of the cameras."""
+    cameras = sample.cameras
+    images = "" if cameras is None else f"{len(cameras.channels)} of {counted(len(cameras.rig), 'camera')}"
+    clouds = [name for name, cloud in (("LiDAR", sample.lidar), ("radar", sample.radar)) if cloud is not None]
+    return ", ".join(name for name in (images, *clouds) if name) or "no sensor"
 
 
 def draw_sample(
@@ -117,8 +129,9 @@ def draw_sample(
     detections: Detections | None = None,
     classes: Sequence[str] = CLASSES,
     segmentation: Sequence[ClassMap] = (),
+    note: str = "",
 ) -> None:
     """Write the picture of a sample (``sample_figure``) to the PNG file ``out``."""
-    figure = sample_figure(sample, detections, classes=classes, segmentation=segmentation)
+    figure = sample_figure(sample, detections, classes=classes, segmentation=segmentation, note=note)
     with replacing(out) as temporary, matplotlib.rc_context({"savefig.facecolor": CANVAS}):
         figure.savefig(temporary, format="png", dpi=RESOLUTION)

@@ -58,9 +58,12 @@ def test_of_many_predictions_the_surest_are_drawn(
     content["results"]["sample-0-0"] = [box | {"detection_score": 0.3 + score / 100} for score in range(60)]
     file.write_text(json.dumps(content))
     drawn = []
-    monkeypatch.setattr(
-        "avjepa.report.sample_figure.draw_sample", lambda sample, out, found, classes, maps: drawn.append(found)
-    )
+
+    def keep(sample: Any, out: Path, found: Any, classes: Any, maps: Any, note: str) -> None:
+        drawn.append(found)
+        assert note.startswith("predictions from ")
+
+    monkeypatch.setattr("avjepa.report.sample_figure.draw_sample", keep)
     assert view(tiny, tmp_path / "x.png", "--token", "sample-0-0", "--predictions", file) == 0
     assert "50 surest predictions are drawn, 10 left out" in capfd.readouterr().out
     assert sorted(drawn[0][1].tolist()) == pytest.approx([0.3 + score / 100 for score in range(10, 60)])

@@ -22,6 +22,10 @@ def texts(sample: Sample) -> str:
 def test_the_picture_names_its_sample_and_missing_cameras(hand_made: Sample) -> None:
     shown = texts(hand_made)
     assert "scene-0001" in shown and "1.500 s" in shown and "token <b>" in shown
+    assert hand_made.cameras is not None
+    count, rig = len(hand_made.cameras.channels), len(hand_made.cameras.rig)
+    assert f"{count} of {rig} camera" in shown and ", LiDAR, radar" in shown
+    assert "no sensor" in texts(replace(hand_made, lidar=None, radar=None, cameras=None))
     assert "CAM_BACK: no image" in shown and "CAM_FRONT: no image" not in shown
 
 

@@ -12,7 +12,8 @@ from pyquaternion import Quaternion
 
 from avjepa.data.taxonomy import load_taxonomy
 from avjepa.errors import UserError
-from avjepa.evaluate.detection.sample_detections import read_detections
+from avjepa.evaluate.detection.result_file import read_result_file
+from avjepa.evaluate.detection.sample_detections import detections_of
 
 NUSCENES = load_taxonomy("nuscenes")
 GOOD: dict[str, Any] = {
@@ -33,9 +34,8 @@ def test_boxes_in_the_ego_frame_best_first(tmp_path: Path) -> None:
     ego = np.eye(4)
     ego[:3, :3] = Quaternion(axis=[0, 0, 1], degrees=90).rotation_matrix
     ego[:3, 3] = [10, 10, 0]
-    found = read_detections(
-        written(tmp_path / "r.json", GOOD, sure), "here", torch.tensor(ego, dtype=torch.float32), NUSCENES
-    )
+    file = read_result_file(written(tmp_path / "r.json", GOOD, sure), NUSCENES)
+    found = detections_of(file, "here", torch.tensor(ego, dtype=torch.float32))
     assert found.scores.tolist() == pytest.approx([0.9, 0.5])
     assert found.class_index.tolist() == [0, 1]
     # ten metres north of an ego that looks north: ahead of it; it drives (3, 4): ahead 4, to the right 3
@@ -45,9 +45,10 @@ def test_boxes_in_the_ego_frame_best_first(tmp_path: Path) -> None:
 
 
 def test_no_detections(tmp_path: Path) -> None:
-    assert read_detections(written(tmp_path / "r.json"), "here", torch.eye(4), NUSCENES).boxes.shape == (0, 9)
+    file = read_result_file(written(tmp_path / "r.json"), NUSCENES)
+    assert detections_of(file, "here", torch.eye(4)).boxes.shape == (0, 9)
 
 
 def test_sample_that_was_not_predicted(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"r\.json: does not list sample there; choose a sample"):
-        read_detections(written(tmp_path / "r.json", GOOD), "there", torch.eye(4), NUSCENES)
+        detections_of(read_result_file(written(tmp_path / "r.json", GOOD), NUSCENES), "there", torch.eye(4))
