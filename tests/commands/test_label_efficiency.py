@@ -100,6 +100,20 @@ def study(tmp_path: Path) -> Path:
     return tmp_path / "study.yaml"
 
 
+def test_a_study_without_a_detection_is_refused_before_anything_is_trained(
+    study: Path, dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    segmentation = {"class_path": "avjepa.evaluate.segmentation.SegmentationTask", "init_args": {"head": {}}}
+    tasks = {"ground": segmentation, "boxes": FINETUNE["model"]["tasks"]["detection"]}
+    content = {**FINETUNE, "model": {**FINETUNE["model"], "tasks": tasks}}
+    (study.parent / "finetune.yaml").write_text(yaml.safe_dump(content))
+    source = ("--data", dataset, "--version", VERSION, "--out", tmp_path / "out")
+    assert cli.main(list(map(str, ("label-efficiency", "--config", study, *source)))) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "none of boxes, ground is a DetectionTask of the name 'detection'" in said
+    assert not list((tmp_path / "out").glob("*"))
+
+
 def test_a_study_of_channels_with_other_names(study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = build(tmp_path / "data", channels=("LIDAR_TOP",))
     sensors = data / VERSION / "sensor.json"

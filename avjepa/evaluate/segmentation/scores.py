@@ -62,12 +62,14 @@ class IoUCounter:
         known: Bool[Tensor, "class y x"],
     ) -> None:
         """Count the known cells of a sample; without a prediction, each as of probability 0."""
-        for number, counts in enumerate(self.counts):
-            mine = known[number]
-            bins = present[number][mine].long() * (CERTAIN + 1)
-            if probability is not None:
-                bins = bins + probability[number][mine].long()
-            counts += torch.bincount(bins, minlength=counts.numel()).view_as(counts)
+        classes, levels = len(self.counts), CERTAIN + 1
+        bins = present.int() * levels
+        if probability is not None:
+            bins += probability
+        bins[~known] = 2 * levels  # a bin that does not count
+        bins += torch.arange(classes, dtype=torch.int32)[:, None, None] * (2 * levels + 1)
+        counts = torch.bincount(bins.flatten(), minlength=classes * (2 * levels + 1)).view(classes, -1)
+        self.counts += counts[:, : 2 * levels].reshape(classes, 2, levels)
 
     def scores(self) -> list[ClassIoU]:
         """Of every class."""
