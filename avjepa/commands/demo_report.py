@@ -34,7 +34,8 @@ from avjepa.evaluate.detection.sample_detections import detections_of
 from avjepa.evaluate.detection.scores import DetectionScores
 from avjepa.evaluate.detection.task import DetectionWriter
 from avjepa.evaluate.robustness.results import TABLE, read_table
-from avjepa.evaluate.segmentation.class_maps import read_class_maps
+from avjepa.evaluate.segmentation.class_maps import class_maps_of
+from avjepa.evaluate.segmentation.result_file import read_segmentations
 from avjepa.evaluate.segmentation.task import SegmentationWriter
 from avjepa.heads.task import METRICS
 from avjepa.provenance import hardware, package_versions
@@ -125,7 +126,7 @@ def gathered_scene(out: Path, sensors: Sequence[str], dataset: DrivingDataset, m
     found = detections_of(read_result_file(predictions, dataset.taxonomy), sample.token, sample.global_from_level)
     detections = (found.boxes, found.scores, found.class_index)
     segmentation = results_folder(run, "segmentation") / SegmentationWriter.file_name
-    class_maps = read_class_maps(segmentation, dataset, moment)[0] if segmentation.is_file() else ()
+    class_maps = class_maps_of(read_segmentations(segmentation), dataset, moment)[0] if segmentation.is_file() else ()
     return Scene(f"{sample.scene}, detections of the {name}", sample, detections, class_maps)
 
 

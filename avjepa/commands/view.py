@@ -56,9 +56,11 @@ def view(
     from avjepa.data.taxonomy import load_taxonomy
     from avjepa.evaluate.detection.result_file import read_result_file
     from avjepa.evaluate.detection.sample_detections import detections_of
-    from avjepa.evaluate.segmentation.class_maps import read_class_maps
+    from avjepa.evaluate.segmentation.class_maps import class_maps_of
+    from avjepa.evaluate.segmentation.result_file import read_segmentations
     from avjepa.report.points_window import show_points
     from avjepa.report.sample_figure import draw_sample
+    from avjepa.report.segmentation import ClassMap
 
     if out.suffix.lower() != ".png":
         raise UserError(f"--out {out}: the picture is a PNG; give a name that ends in .png")
@@ -94,9 +96,13 @@ def view(
         if left_out := int(sure.sum()) - len(surest):
             print(f"the {MOST_DRAWN} surest predictions are drawn, {left_out} left out; --minimum_score draws fewer")
         detections = (found.boxes[surest], found.scores[surest], found.class_index[surest])
-    class_maps, notes = ((), ()) if segmentation is None else read_class_maps(segmentation, dataset, moment)
-    for note in notes:
-        print(note)
+    class_maps: tuple[ClassMap, ...] = ()
+    if segmentation is not None:
+        maps_file = read_segmentations(segmentation)
+        class_maps, lacking = class_maps_of(maps_file, dataset, moment)
+        note += f"{', ' if note else ''}segmentation from {' + '.join(maps_file.sensors) or 'unknown sensors'}"
+        for line in lacking:
+            print(line)
     if channels is None and (missing := [name for name in sensors.sensors() if name not in there]):
         names = ", ".join(dataset.recorded_channels)
         print(f"drawn without {' and '.join(missing)}: nuScenes' channels are not among {names}; see --channels")

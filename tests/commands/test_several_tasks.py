@@ -134,7 +134,15 @@ def test_the_segmentation_of_a_keyframe_is_drawn_over_the_truth(
     assert finetune(streets, tmp_path / "run", {"segmentation": SEGMENTATION}) == 0
     file = tmp_path / "run" / "evaluation" / "val" / "segmentation.zip"
     drawn: list[tuple[ClassMap, ...]] = []
-    monkeypatch.setattr("avjepa.report.sample_figure.draw_sample", lambda *parts: drawn.append(parts[-1]))
+    titles: list[str] = []
+
+    def draw_sample(
+        sample: object, out: Path, found: object, names: object, maps: tuple[ClassMap, ...], note: str
+    ) -> None:
+        drawn.append(maps)
+        titles.append(note)
+
+    monkeypatch.setattr("avjepa.report.sample_figure.draw_sample", draw_sample)
 
     def view(*options: object) -> int:
         common = ("--data", streets, "--version", VERSION, "--out", tmp_path / "x.png", "--segmentation", file)
@@ -150,6 +158,7 @@ def test_the_segmentation_of_a_keyframe_is_drawn_over_the_truth(
     (streets / "maps" / "mask.png").unlink()
     assert view("--split", "val") == 0
     assert "drivable_area is not scored" in capfd.readouterr().out
+    assert titles == ["segmentation from lidar"] * 2
     assert not drawn[1][0].known.any() and drawn[1][1].known.all()
 
 

@@ -1,18 +1,18 @@
 """The segmentation of one keyframe beside the truth, as pictures show it."""
 
-from pathlib import Path
-
 import torch
 
 from avjepa.data.protocol import DrivingDataset
 from avjepa.errors import UserError
-from avjepa.evaluate.segmentation.result_file import read_segmentations
+from avjepa.evaluate.segmentation.result_file import SegmentationFile
 from avjepa.evaluate.segmentation.truth import SegmentationTruth
 from avjepa.heads.segmentation.prediction import CERTAIN
 from avjepa.report.segmentation import ClassMap
 
 
-def read_class_maps(path: Path, source: DrivingDataset, moment: int) -> tuple[tuple[ClassMap, ...], tuple[str, ...]]:
+def class_maps_of(
+    file: SegmentationFile, source: DrivingDataset, moment: int
+) -> tuple[tuple[ClassMap, ...], tuple[str, ...]]:
     """The classes of a result file at a keyframe, predicted with a probability of one half and more.
 
     Of a class that the data set cannot tell of, nothing is known.
@@ -21,18 +21,17 @@ def read_class_maps(path: Path, source: DrivingDataset, moment: int) -> tuple[tu
         The classes (none if the prediction is empty), and what is missing of the truth, in words.
 
     Raises:
-        UserError: the file is no result file, does not list the keyframe, or names classes of boxes that the taxonomy
-            lacks; or the annotations are broken.
+        UserError: the file does not list the keyframe, its map there is damaged, or it names classes of boxes that the
+            taxonomy lacks; or the annotations are broken.
     """
-    file = read_segmentations(path)
     try:
         file.classes.indices(source.taxonomy.classes)
     except UserError as error:
-        raise UserError(f"{path}: {error}") from error
+        raise UserError(f"{file.path}: {error}") from error
     (found,) = file.maps([source.token_of(moment)])
     truth = SegmentationTruth.of(source, [source.scene_of(moment)], file.classes)
     if found is None:
-        return (), (*truth.notes, f"{path}: the prediction of this keyframe is empty")
+        return (), (*truth.notes, f"{file.path}: the prediction of this keyframe is empty")
     judged = truth.classes.names if truth.classes else ()
     target = truth.at(moment, found.grid) if judged else None
     maps = []
