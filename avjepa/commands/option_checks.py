@@ -182,13 +182,19 @@ def blamed_on(option: str, *kinds: type[Exception]) -> Iterator[None]:
     """Errors of these kinds that come of an option's value, as ``UserError``s that name it.
 
     What is built from a configuration checks its own arguments, in the words of whoever wrote it: Lightning with
-    ``MisconfigurationException``, the standard library and PyTorch with ``ValueError`` and ``TypeError``.
+    ``MisconfigurationException``, the standard library and PyTorch with ``ValueError`` and ``TypeError``. Of an
+    argument that may be one thing or another, jsonargparse wraps what building the one said, a ``UserError`` too.
     """
     try:
         yield
     except UserError:
         raise
     except kinds as error:
+        cause = error.__cause__
+        while cause is not None:
+            if isinstance(cause, UserError):
+                raise UserError(str(cause)) from error
+            cause = cause.__cause__
         reason = " ".join(str(error).split())
         raise UserError(f"{option}: {reason or type(error).__name__}; change it (see --help)") from error
 

@@ -55,6 +55,17 @@ def test_value_that_no_training_can_use(
     assert not (tmp_path / "out").exists()
 
 
+def test_what_a_backbone_says_of_its_arguments_is_said_and_no_more(
+    tiny: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """``model.backbone`` may also be none, and of such an argument jsonargparse tells everything that it tried."""
+    stages = "--model.backbone.init_args.backbone.out_indices=[3,2]"
+    code = finetune(tiny, tmp_path / "out", "camera", "--steps", 1, stages)
+    assert code == 2
+    error = capfd.readouterr().err.strip().splitlines()[-1]
+    assert error == "avjepa: error: backbone.out_indices: [3, 2] must be ascending stage numbers from 1 on"
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [("lidar: [A, A]\n", "'A'"), ("lidars: [A]\n", "'lidars'"), ("- A\n", "mapping"), ("lidar: [\n", "YAML")],
