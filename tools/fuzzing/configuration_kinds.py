@@ -62,6 +62,8 @@ OF_FINETUNING = {
     "--model.neck.channels": ("[]", "[0]", "[-1]"),
     "--model.neck.layers": ("-1", "0"),
     "--bundle": ("nowhere", "/dev/null"),
+    "--bundles": ("lidar", "lidar=", "sonar=here", "lidar=nowhere", "lidar=a,lidar=b", "{}", "3", "[lidar]"),
+    "--model.stages": ("[{share: 0.5}]", "[{share: 2}]", "[{share: 1, learn: [nothing]}]", "[{share: 1, sensors: []}]"),
     "--data.train_split": ("nothing", "null"),
     "--data.scenes": ("0", "-1", "99", "[nothing]"),
 }
