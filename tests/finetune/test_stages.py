@@ -1,11 +1,18 @@
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
 
 from avjepa.errors import UserError
+from avjepa.evaluate.detection import DetectionTask
+from avjepa.finetune.lightning_model import FinetuneModule
 from avjepa.finetune.stages import EVERYTHING, HEADS_FIRST, Stage, require_whole, stage_at
-from tests.finetune.toys import fit, toy_module
-from tests.fusion.toys import SENSORS, batch_of
+from avjepa.fusion import FusedBackbone
+from avjepa.heads.detection.center_point import CenterPointOptions
+from avjepa.model.neck import SecondFPNOptions
+from tests.finetune.toys import CARS, fit, toy_module, trainer
+from tests.fusion.toys import SENSORS, batch_of, fused
 
 
 def model() -> nn.Module:
@@ -66,6 +73,42 @@ def test_parts_learn_in_their_stage_alone() -> None:
     assert all(torch.equal(value, backbone[name]) for name, value in module.model.backbone.state_dict().items())
     assert not any(map(torch.equal, neck, module.model.neck.parameters()))
     assert not any(map(torch.equal, heads, module.model.heads.parameters()))
+
+
+def fused_module(**options: Any) -> FinetuneModule:
+    neck = SecondFPNOptions(channels=(8,), layers=1, out_channels=8)
+    task = DetectionTask(CenterPointOptions(shared_channels=8, channels=8))
+    return FinetuneModule(neck, {"detection": task}, CARS, fused(), **options)
+
+
+def test_branches_that_were_pretrained_have_rates_of_their_own() -> None:
+    """End to end, by layer: the last of a branch's n parts has .2 · .5 of the rate, the first .2 · .5^n."""
+    module = fused_module(
+        bundles={"lidar": "somewhere"}, learning_rate=1e-2, backbone_learning_rate_factor=0.2, layer_decay=0.5
+    )
+    module.trainer = trainer(10)
+    groups = module.configure_optimizers()["optimizer"].param_groups  # type: ignore[index]
+    rate = {id(p): group["initial_lr"] for group in groups for p in group["params"]}
+    assert len(rate) == sum(len(group["params"]) for group in groups) == len(list(module.model.parameters()))
+    backbone = module.model.backbone
+    assert isinstance(backbone, FusedBackbone)
+    for part in (backbone.adapters, backbone.bev, module.model.neck, module.model.heads):
+        assert {rate[id(p)] for p in part.parameters()} == {1e-2}
+    for branch in backbone.pretrained_parts():
+        parts = branch.layer_order()
+        for distance, part in enumerate(reversed(parts), start=1):
+            for parameter in part.parameters():
+                assert rate[id(parameter)] == pytest.approx(1e-2 * 0.2 * 0.5**distance)
+
+
+def test_frozen_branches_leave_what_fuses_them_to_learn() -> None:
+    module = fused_module(mode="frozen_encoders")
+    learning = {name.split(".")[2] for name, p in module.named_parameters() if p.requires_grad and "backbone" in name}
+    assert learning == {"adapters", "bev"}
+    backbone = module.train().model.backbone
+    assert isinstance(backbone, FusedBackbone)
+    assert not any(part.training for branch in backbone.branches.values() for part in branch.modules())
+    assert backbone.adapters.training and backbone.bev.training
 
 
 def test_errors_name_the_option() -> None:
