@@ -73,5 +73,7 @@ def require_fitting(module: nn.Module, tensors: Mapping[str, Tensor], source: st
             for word, names in wrong.items()
             if names
         )
-        raise UserError(f"{source}: {counts} ({named}); use weights of the same architecture")
+        raise UserError(
+            f"{source}: {counts} ({named}); use weights of the same architecture, made by this version of avjepa"
+        )
     return counts

@@ -86,6 +86,7 @@ class FinetuneCLI(TrainingCLI):
         Raises:
             UserError: see ``TrainingCLI.check``.
         """
+        self._require_sensors()
         super().check(checkpoint)
         if self.config.evaluate:
             try:
@@ -107,6 +108,19 @@ class FinetuneCLI(TrainingCLI):
         grids = [head.map_grid for head in heads]
         self.datamodule.map_grids = tuple(dict.fromkeys(grid for grid in grids if grid is not None))
         self.datamodule.needs_boxes = any(head.needs_boxes for head in heads)
+
+    def _require_sensors(self) -> None:
+        """Raise for a stage that shows nothing that is read; say which sensors the data never have."""
+        source, loaded = self.datamodule.open(), self.datamodule.inputs.sensors()
+        for number, stage in enumerate(self.model.stages):
+            if stage.sensors is not None and not set(stage.sensors) & set(loaded):
+                raise UserError(
+                    f"model.stages: number {number} shows {', '.join(stage.sensors)} alone, and data.sensors loads "
+                    f"{', '.join(loaded)}; leave the stage out, or load its sensor"
+                )
+        for sensor in loaded:
+            if len(loaded) > 1 and not source.recorded(sensor).any():
+                status(f"{source.name}: has no {sensor} data at all; the model goes without")
 
     def before_instantiate_classes(self) -> None:
         """Take the backbone from the bundle, which knows its architecture: no configuration need repeat it."""

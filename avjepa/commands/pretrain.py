@@ -42,10 +42,8 @@ class PretrainCLI(TrainingCLI):
         objective = self.config.model.objective.init_args
         encoder = fused_configuration(objective.get("encoder"), "model.objective.init_args.encoder", "pretrain")
         encoder.init_args.branches = loaded_branches_of(bundles)
-        data = self.config.data
-        data.sensors = sensors_of(bundles, data.sensors, "data.sensors")
-        if data.target_sensors is not None:
-            data.target_sensors = sensors_of(bundles, data.target_sensors, "data.target_sensors")
+        # the target may know more, what the LiDAR saw say: its sensors stay
+        self.config.data.sensors = sensors_of(bundles, self.config.data.sensors, "data.sensors")
         self.source = "configuration with --bundles"
 
     def check(self, checkpoint: Path | None) -> None:

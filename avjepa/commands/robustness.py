@@ -38,6 +38,9 @@ def robustness(
 ) -> None:
     """Score a fine-tuned model with every subset of its sensors, and with each of them degraded.
 
+    Degradations: cameras dead, dark, blurred; LiDAR with fewer beams or ahead alone; the front radar alone; each sensor
+    100 ms late, where the data have records between keyframes; calibration off by a degree and 10 cm.
+
     Scored by avjepa's own evaluator, with the devkit's numbers. Writes robustness.csv, robustness.md and robustness.png
     into OUT/robustness/SPLIT; interrupted, the same command goes on.
 
@@ -56,6 +59,7 @@ def robustness(
         publish: folder whose robustness.csv gets the rows too.
     """
     require_number("--seed", seed, at_least=0)
+    published = [] if publish is None else read_table(publish / TABLE)  # a bad one is an error now
     changes = {"dataroot": data, "version": version, "eval_split": split}
     trainer = {"accelerator": accelerator, "devices": devices}
     cli = finished_run(run, changes, None, checkpoint, trainer, out)
@@ -81,10 +85,18 @@ def robustness(
         return
     if not rows:
         raise UserError(f"{source.name}: nothing is annotated in {cli.datamodule.eval_split}, so nothing is scored")
-    command = " ".join(["avjepa robustness --run", shlex.quote(str(run)), f"--seed {seed}"])
+    options = [
+        f"--split {cli.datamodule.eval_split}",
+        f"--seed {seed}",
+        *(["--subsets_only true"] if subsets_only else []),
+    ]
+    given = {"--data": data, "--version": version, "--checkpoint": checkpoint, "--model": model}
+    options += [f"{option} {shlex.quote(str(value))}" for option, value in given.items() if value is not None]
+    command = " ".join(["avjepa robustness --run", shlex.quote(str(run)), *options])
+    page = write_results(folder, rows, command, skipped)
     if publish is not None:
-        write_table(publish / TABLE, merged(read_table(publish / TABLE), rows))
-    print(write_results(folder, rows, command, skipped))
+        write_table(publish / TABLE, merged(published, rows))
+    print(page)
 
 
 def _figures(cli: FinetuneCLI, condition: Condition, folder: Path, made_with: dict[str, object]) -> dict[str, float]:

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
@@ -134,9 +134,11 @@ class SensorEncoder(BEVBackbone):
     A subclass reads its own sensor from the batch and nothing else. It says what its tokens are, and encodes its own.
 
     Attributes:
+        sensor: what it reads, of ``data.sample.SENSORS``; empty where it does not say.
         intermediate_channels: channels of each of ``BEVMap.intermediate_features``.
     """
 
+    sensor: ClassVar[str] = ""
     intermediate_channels: tuple[int, ...]
 
     def forward(self, batch: Batch, masked: Bool[Tensor, "batch y x"] | None = None) -> BEVMap:

@@ -104,6 +104,11 @@ class FinetuneModule(LightningModule):
             raise UserError("model.head_first_steps: give it as the first of model.stages, or leave stages out")
         if bundle is not None and bundles:
             raise UserError("--bundle is of the whole backbone and --bundles of its branches; give one of them")
+        if bundles and mode == "frozen":
+            raise UserError(
+                "model.mode: frozen would freeze what fuses the branches of --bundles, which is new; choose "
+                "frozen_encoders"
+            )
         require_whole(stages or [])
         self.bundle, self.bundles, self.stages = bundle, bundles or {}, list(stages or [])
         self.frozen = {"frozen": [backbone], "frozen_encoders": backbone.pretrained_parts(), "end_to_end": []}[mode]

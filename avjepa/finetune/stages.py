@@ -41,10 +41,10 @@ class Stage:
         Raises:
             UserError: ``learn`` names a part that the model does not have.
         """
-        names = {name for name, _ in model.named_modules()}
+        names = {name for name, _ in model.named_modules() if name}
         if self.learn and (unknown := [name for name in self.learn if name not in names]):
             parts = [name for name in names if name and name.count(".") < 2]
-            raise UserError(f"stages.learn: the model has no part {unknown[0]}; parts are {', '.join(sorted(parts))}")
+            raise UserError(f"stages.learn: the model has no part {unknown[0]!r}; parts are {', '.join(sorted(parts))}")
         return _outside(model, self.learn) if self.learn else []
 
     def shown(self, batch: Batch) -> Batch:
@@ -101,6 +101,8 @@ def _with_fewer_sensors(batch: Batch, probability: float) -> Batch:
     A sample's draw is a function of its seed.
     """
     sensors = batch.sensors
+    if not sensors:
+        return batch
     rows = []
     for seed in batch.seeds.tolist():
         generator = torch.Generator().manual_seed((seed ^ _STREAM) % 2**63)

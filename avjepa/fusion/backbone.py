@@ -46,6 +46,8 @@ class FusedBackbone(SensorEncoder):
         concentration: of the Dirichlet draw: the smaller, the more often a context is left one sensor alone.
     """
 
+    sensor = "several sensors"
+
     def __init__(
         self,
         branches: dict[str, SensorEncoder],
@@ -66,6 +68,12 @@ class FusedBackbone(SensorEncoder):
                 "FusedBackbone.branches: there is none; give bundles with --bundles lidar=DIR,camera=DIR, or configure "
                 "an encoder for each sensor"
             )
+        for name, branch in branches.items():
+            if branch.sensor not in ("", name):
+                raise UserError(
+                    f"FusedBackbone.branches: that of {name} is a {type(branch).__name__}, which reads "
+                    f"{branch.sensor}; give every sensor an encoder of its own"
+                )
         if len(bev_channels) != len(bev_blocks) or not bev_channels:
             raise UserError(
                 f"FusedBackbone: bev_channels {list(bev_channels)} and bev_blocks {list(bev_blocks)} describe the same "
@@ -103,13 +111,9 @@ class FusedBackbone(SensorEncoder):
 
     @torch.no_grad()
     def tokenise(self, batch: Batch) -> FusedTokens:
-        """See ``SensorEncoder.tokenise``. A batch in which no process has data of a branch is encoded without it."""
-        used = self._used(batch)
-        if not used:
-            raise UserError(
-                f"FusedBackbone: no {' or '.join(self.branches)} in the batch of {', '.join(batch.tokens[:3])}; "
-                "add them to the sensors of the data section"
-            )
+        """See ``SensorEncoder.tokenise``. A batch in which no process has data of a branch is encoded without it; one
+        that has none at all, as one in which a sensor saw nothing."""
+        used = self._used(batch) or [next(iter(self.branches))]
         present = {name: batch.present(name) for name in used}
         for name in used:
             batch = with_empty_sensor(batch, name)

@@ -127,3 +127,16 @@ def test_a_detector_of_one_sensor_takes_no_bundles(
     source = ("--config", config, "--data", tiny, "--version", VERSION, "--out", tmp_path / "run", "--steps", 1)
     assert avjepa("finetune", *source, "--bundles", option(bundles, "lidar")) == 2
     assert "--bundles: model.backbone is no fused backbone" in capsys.readouterr().err
+
+
+def test_what_a_bundle_reads_is_held_to_its_name(
+    tiny: Path, bundles: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    swapped = f"lidar={bundles['lidar']},radar={bundles['lidar']}"
+    assert finetune(tiny, tmp_path / "run", "--bundles", swapped, "--steps", 1) == 2
+    assert "that of radar is a LidarEncoder, which reads lidar" in capsys.readouterr().err
+    unseen = '[{"share": 1.0, "sensors": ["camera"], "sensor_dropout": 0.0}]'
+    two = ("--bundles", option(bundles, "lidar", "radar"), "--model.stages", unseen)
+    assert finetune(tiny, tmp_path / "run", *two, "--steps", 1) == 2
+    assert "model.stages: number 0 shows camera alone, and data.sensors loads lidar, radar" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()

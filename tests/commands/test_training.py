@@ -71,6 +71,9 @@ def test_sensors_differ_in_their_encoder_alone(folder: str, size: str) -> None:
         owner = config["model"]["objective"]["init_args"] if folder == "pretrain" else config["model"]
         encoder = owner.pop("encoder" if folder == "pretrain" else "backbone")
         assert encoder.startswith(f"../encoder/{sensor}_")
+        if folder == "finetune" and sensor == "camera":
+            # and in the neck: transposed convolutions would put a lattice into the camera's smooth map
+            assert config["model"]["neck"]["init_args"].pop("upsampling") == "bilinear"
         if folder == "pretrain":
             # and in the target, which sees the same sensor beside the LiDAR
             assert set(config["data"].pop("target_sensors")) == {sensor, "lidar"}

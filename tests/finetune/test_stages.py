@@ -112,7 +112,7 @@ def test_frozen_branches_leave_what_fuses_them_to_learn() -> None:
 
 
 def test_errors_name_the_option() -> None:
-    with pytest.raises(UserError, match=r"no part backbone\.adapter; parts are"):
+    with pytest.raises(UserError, match=r"no part 'backbone\.adapter'; parts are"):
         Stage(1.0, ("backbone.adapter",)).still(model())
     with pytest.raises(UserError, match=r"shares are \[0.5, 0.4\]; they must sum to 1"):
         require_whole([Stage(0.5), Stage(0.4)])
@@ -122,3 +122,15 @@ def test_errors_name_the_option() -> None:
         toy_module(stages=[Stage(1.0)], head_first_steps=2)
     with pytest.raises(UserError, match="has no branch of that sensor"):
         fit(toy_module(bundles={"radar": "nowhere"}), 1)
+
+
+def test_a_batch_without_any_sensor_is_left_as_it_is() -> None:
+    nothing = batch_of([1, 2]).of_sensors([])
+    assert Stage(1.0, sensor_dropout=1.0).shown(nothing) is nothing
+
+
+def test_names_and_modes_that_would_teach_nothing_are_refused() -> None:
+    with pytest.raises(UserError, match="no part ''"):
+        Stage(1.0, ("",)).still(model())
+    with pytest.raises(UserError, match=r"model\.mode: frozen would freeze.*choose frozen_encoders"):
+        fused_module(mode="frozen", bundles={"lidar": "somewhere"})

@@ -33,8 +33,8 @@ def test_every_subset_of_the_sensors_gives_a_map(fuser: FuserOptions) -> None:
             assert result.features.isfinite().all()
             maps[sensors] = result.features
     assert len({features.sum().item() for features in maps.values()}) == 7, "every sensor says something"
-    with pytest.raises(UserError, match="no lidar or camera or radar in the batch of token-1"):
-        model(batch.of_sensors(()))
+    nothing = model(batch.of_sensors(()))
+    assert nothing.features.isfinite().all() and not nothing.covered.any() and not nothing.observed.any()
 
 
 def test_a_sample_without_a_sensor_is_as_in_a_batch_without_it() -> None:
@@ -161,6 +161,10 @@ def test_branches_stand_side_by_side_before_what_fuses_them() -> None:
 def test_errors_name_the_option() -> None:
     with pytest.raises(UserError, match="sonar: no such sensor"):
         FusedBackbone({"sonar": branch("lidar")}, 8, (8,), (0,), 8)
+    with pytest.raises(UserError, match="that of radar is a LidarEncoder, which reads lidar"):
+        FusedBackbone({"radar": branch("lidar")}, 8, (8,), (0,), 8)
+    with pytest.raises(UserError, match="that of lidar is a FusedBackbone, which reads several sensors"):
+        FusedBackbone({"lidar": fused()}, 8, (8,), (0,), 8)
     with pytest.raises(UserError, match="--bundles lidar=DIR"):
         FusedBackbone({}, 8, (8,), (0,), 8)
     with pytest.raises(UserError, match="describe the same depths"):

@@ -49,6 +49,8 @@ class CameraEncoder(SensorEncoder):
         hiding: how a mask of cells becomes one of patches and back (``Tokens.realisable_mask``).
     """
 
+    sensor = "camera"
+
     def __init__(
         self,
         token_grid: BEVGrid,

@@ -56,6 +56,8 @@ class LidarEncoder(SensorEncoder):
         UserError: the numbers do not fit together.
     """
 
+    sensor = "lidar"
+
     def __init__(
         self,
         token_grid: BEVGrid,

@@ -42,6 +42,8 @@ class RadarEncoder(SensorEncoder):
         out_channels: channels of the output.
     """
 
+    sensor = "radar"
+
     def __init__(
         self,
         token_grid: BEVGrid,

@@ -70,7 +70,9 @@ def write_results(out: Path, rows: Sequence[Row], command: str, skipped: Sequenc
         skipped: conditions that the data cannot show, with the reason.
     """
     write_table(out / TABLE, rows)
-    figure = bars_figure([Bar(_label(row), row.mAP or 0.0, row.degradation == NONE) for row in rows], "mAP (%)")
+    name = "mAP" if rows[0].mAP is not None else "IoU"
+    bars = [Bar(_label(row), getattr(row, name) or 0.0, row.degradation == NONE) for row in rows]
+    figure = bars_figure(bars, f"{name} (%)")
     with replacing(out / PLOT) as temporary:
         figure.savefig(temporary, format="png", dpi=120, facecolor="white")
     whole = rows[0]
