@@ -46,12 +46,15 @@ def bars_figure(bars: Sequence[Bar], title: str) -> Figure:
     places = range(len(bars))
     colours = [OTHER_COLOURS[0] if bar.plain else OTHER_COLOURS[1] for bar in bars]
     axes.barh(places, [bar.score for bar in bars], color=colours, height=0.7)
+    longest = max(1.0, *(bar.score for bar in bars))
     for place, bar in zip(places, bars, strict=True):
-        axes.text(bar.score, place, f" {bar.score:.1f}", va="center", color=INK, fontsize=8.5)
+        inside = bar.score > longest / 8
+        side, colour = ("right", "white") if inside else ("left", INK)
+        axes.text(bar.score, place, f" {bar.score:.1f} ", ha=side, va="center", color=colour, fontsize=8.5)
     axes.axvline(bars[0].score, color=INK, linewidth=0.8, linestyle=":")
     axes.set_yticks(places, [bar.label for bar in bars])
     axes.invert_yaxis()
     axes.grid(visible=False, axis="y")
-    axes.set_xlim(0, 1.12 * max(1.0, *(bar.score for bar in bars)))
+    axes.set_xlim(0, 1.05 * longest)
     axes.set_xlabel(title)
     return figure
