@@ -9,9 +9,9 @@ from torch import Tensor
 
 from avjepa.data.arrays import Array
 from avjepa.data.channels import SensorChannels
+from avjepa.data.labels import Labels
 from avjepa.data.map_mask import MapMask
 from avjepa.data.reading import MomentReader
-from avjepa.data.sample import Labels
 from avjepa.data.sensor_inputs import Sensor
 from avjepa.data.taxonomy import Taxonomy
 

@@ -16,52 +16,12 @@ import torch
 from jaxtyping import Bool, Float, Float64, Int64, UInt8
 from torch import Tensor
 
+from avjepa.data.labels import Labels, Queries
 from avjepa.geometry.grid import BEVGrid
 
 SENSORS = ("camera", "lidar", "radar")
 """The kinds of sensors that a batch may hold."""
 _FIELD_OF = {"camera": "cameras", "lidar": "lidar", "radar": "radar"}
-
-
-@dataclass(frozen=True)
-class Labels:
-    """The annotated objects of one keyframe, in the BEV frame."""
-
-    boxes: Float[Tensor, "box 9"]
-    """Columns: ``geometry.boxes.BOX_FIELDS``."""
-    class_index: Int64[Tensor, "box"]
-    """Index into ``Taxonomy.classes``; boxes of categories without a class are not listed."""
-    lidar_points: Int64[Tensor, "box"]
-    """Number of LiDAR points in the box; -1 where nobody knows."""
-    radar_points: Int64[Tensor, "box"]
-    """Number of radar points in the box; -1 where nobody knows."""
-    visibility: Int64[Tensor, "box"]
-    """nuScenes visibility level 1-4; 0 where the data set does not say."""
-    track_ids: Int64[Tensor, "box"]
-    """Which object of the data set a box is of: an object keeps its number within a scene, and no other object has it.
-    A copy that was pasted in is on no track: it has ``~t``, which is negative, if t is the number of its original."""
-
-    @classmethod
-    def none(cls) -> "Labels":
-        """No box."""
-        nothing = torch.zeros(0, dtype=torch.int64)
-        return cls(torch.zeros(0, 9), nothing, nothing, nothing, nothing, nothing)
-
-    def __len__(self) -> int:
-        return len(self.track_ids)
-
-    def with_points(self, minimum: int = 1) -> Bool[Tensor, "box"]:
-        """Which boxes hold at least so many LiDAR and radar points together, or may: where nobody knows, they count."""
-        unknown = (self.lidar_points < 0) | (self.radar_points < 0)
-        points = self.lidar_points.clamp(min=0) + self.radar_points.clamp(min=0)
-        return (points >= minimum) | (unknown & (points == 0))
-
-    def selected(self, keep: Bool[Tensor, "box"]) -> "Labels":
-        """The boxes for which ``keep`` is true."""
-        return Labels(
-            self.boxes[keep], self.class_index[keep], self.lidar_points[keep], self.radar_points[keep],
-            self.visibility[keep], self.track_ids[keep],
-        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -101,6 +61,8 @@ class Sample:
     cameras: CameraImages | None = None
     labels: Labels | None = None
     """``None`` where labels were not asked for; zero boxes where there are none."""
+    queries: Queries | None = None
+    """Boxes that a head is asked about; ``None`` where none asks."""
     drivable: Mapping[BEVGrid, UInt8[Tensor, "y x"]] = field(default_factory=dict)
     """On each grid that was asked for: 1 for cells of the BEV frame whose centre can be driven on, 0 for others, and
     ``data.map_mask.UNKNOWN``."""
@@ -194,6 +156,7 @@ class Batch(_Movable):
     radar: Points | None = None
     cameras: Cameras | None = None
     labels: tuple[Labels, ...] | None = None
+    queries: tuple[Queries, ...] | None = None
     drivable: Mapping[BEVGrid, UInt8[Tensor, "batch y x"]] = field(default_factory=dict)
     """As in ``Sample``: the grids that every sample has."""
 
@@ -201,9 +164,10 @@ class Batch(_Movable):
         return len(self.tokens)
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "Batch":
-        """A copy whose sensor data live on ``device``. Seeds and labels, which the CPU reads, stay where they are."""
-        moved: Batch = replace(self, labels=None).mapped(lambda tensor: tensor.to(device, non_blocking=non_blocking))
-        return replace(moved, seeds=self.seeds, labels=self.labels)
+        """A copy whose sensor data live on ``device``. Seeds, labels and queries, which the CPU reads, stay there."""
+        sensed = replace(self, labels=None, queries=None)
+        moved: Batch = sensed.mapped(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+        return replace(moved, seeds=self.seeds, labels=self.labels, queries=self.queries)
 
     @property
     def sensors(self) -> list[str]:

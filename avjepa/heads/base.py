@@ -19,10 +19,14 @@ class Head(Rebuildable, ABC, Generic[Prediction]):
 
     Attributes:
         needs_boxes: whether it is taught from annotated boxes; a data set may have none.
+        needs_clips: whether it is taught by several keyframes of a scene in one batch.
+        needs_queries: whether it predicts for boxes that it is given as ``Batch.queries``.
         map_grid: grid of the map mask that it wants in ``Batch.drivable`` to be taught; ``None`` for none.
     """
 
     needs_boxes: bool = True
+    needs_clips: bool = False
+    needs_queries: bool = False
     map_grid: BEVGrid | None = None
 
     @abstractmethod

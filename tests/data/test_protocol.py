@@ -13,11 +13,11 @@ import torch
 from avjepa.data import datasets
 from avjepa.data.channels import SensorChannels
 from avjepa.data.datasets import Layout, open_dataset
+from avjepa.data.labels import Labels
 from avjepa.data.loading.datamodule import DetectionDataModule, PretrainDataModule
 from avjepa.data.map_mask import MapMask
 from avjepa.data.moment import Moment, SweepStack
 from avjepa.data.protocol import AnnotatedKeyframes, BoxSummary, DrivingDataset
-from avjepa.data.sample import Labels
 from avjepa.data.sensor_inputs import Sensor, SensorInputs
 from avjepa.data.taxonomy import ClassGroup, Taxonomy
 from avjepa.errors import UserError

@@ -9,7 +9,8 @@ from jaxtyping import Bool, Float
 from lightning import LightningDataModule, LightningModule, Trainer
 from torch import Tensor, nn
 
-from avjepa.data.sample import Batch, Labels, Points
+from avjepa.data.labels import Labels
+from avjepa.data.sample import Batch, Points
 from avjepa.data.taxonomy import ClassGroup, load_taxonomy
 from avjepa.encoders.base import BEVMap, SensorEncoder, Tokens
 from avjepa.evaluate.detection import DetectionTask

@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from avjepa.data.files.images import ImageTransform
+from avjepa.data.labels import Labels
 from avjepa.data.nuscenes.annotations import AnnotationIndex
 from avjepa.data.nuscenes.index import DatasetIndex
 from avjepa.data.nuscenes.moment_files import MomentFiles
 from avjepa.data.reading import load_samples
-from avjepa.data.sample import CameraImages, Labels, Sample
+from avjepa.data.sample import CameraImages, Sample
 from avjepa.data.sensor_inputs import LidarSweeps, RadarSweeps, SensorInputs
 from avjepa.data.taxonomy import load_taxonomy
 

@@ -74,7 +74,8 @@ class BEVAugmentation:
 
 def moved(sample: Sample, new_from_old: Float[Tensor, "4 4"]) -> Sample:
     """The sample in another BEV frame: ``new_from_old`` is a similarity of the old one."""
-    lidar, radar, cameras, labels = sample.lidar, sample.radar, sample.cameras, sample.labels
+    lidar, radar, cameras = sample.lidar, sample.radar, sample.cameras
+    labels, queries = sample.labels, sample.queries
     if lidar is not None:
         lidar = _moved_points(lidar, new_from_old)
     if radar is not None:
@@ -83,6 +84,8 @@ def moved(sample: Sample, new_from_old: Float[Tensor, "4 4"]) -> Sample:
         cameras = replace(cameras, bev_from_camera=new_from_old @ cameras.bev_from_camera)
     if labels is not None:
         labels = replace(labels, boxes=transform_boxes(new_from_old, labels.boxes))
+    if queries is not None:
+        queries = replace(queries, boxes=transform_boxes(new_from_old, queries.boxes))
     return replace(
         sample,
         bev_from_level=new_from_old @ sample.bev_from_level,
@@ -90,6 +93,7 @@ def moved(sample: Sample, new_from_old: Float[Tensor, "4 4"]) -> Sample:
         radar=radar,
         cameras=cameras,
         labels=labels,
+        queries=queries,
     )
 
 

@@ -10,9 +10,10 @@ from torch import Tensor
 
 from avjepa.data.arrays import Array
 from avjepa.data.files.point_fields import LIDAR_FIELDS, RADAR_FIELDS
+from avjepa.data.labels import Labels
 from avjepa.data.protocol import DrivingDataset
 from avjepa.data.reading import MomentReader, load_samples
-from avjepa.data.sample import Labels, Sample
+from avjepa.data.sample import Sample
 from avjepa.data.sensor_inputs import OnBadFile, SensorInputs
 from avjepa.errors import BadFileError
 from avjepa.geometry.boxes import indices_in_boxes

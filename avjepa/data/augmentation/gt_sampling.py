@@ -11,7 +11,8 @@ from torch import Tensor
 
 from avjepa.data.augmentation.augment import RADAR_VELOCITY
 from avjepa.data.augmentation.gt_database import GTDatabase, ObjectCrop
-from avjepa.data.sample import Labels, Sample
+from avjepa.data.labels import Labels
+from avjepa.data.sample import Sample
 from avjepa.data.taxonomy import Taxonomy
 from avjepa.errors import UserError
 from avjepa.geometry.boxes import indices_in_boxes

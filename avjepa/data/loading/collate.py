@@ -12,8 +12,9 @@ from avjepa.data.sample import Batch, CameraImages, Cameras, Points, PretrainBat
 
 
 def collate(samples: Sequence[Sample]) -> Batch:
-    """Stack samples. A sensor is ``None`` only if no sample has it; labels only if not every sample has them."""
+    """Stack samples. A sensor is ``None`` only if no sample has it; labels or queries if not every sample has them."""
     labels = tuple(sample.labels for sample in samples if sample.labels is not None)
+    queries = tuple(sample.queries for sample in samples if sample.queries is not None)
     return Batch(
         tokens=tuple(sample.token for sample in samples),
         scenes=tuple(sample.scene for sample in samples),
@@ -24,6 +25,7 @@ def collate(samples: Sequence[Sample]) -> Batch:
         radar=_points([sample.radar for sample in samples], len(RADAR_FIELDS)),
         cameras=_cameras([sample.cameras for sample in samples]),
         labels=labels if len(labels) == len(samples) else None,
+        queries=queries if len(queries) == len(samples) else None,
         drivable={
             grid: torch.stack([sample.drivable[grid] for sample in samples])
             for grid in samples[0].drivable

@@ -14,9 +14,10 @@ from avjepa.data.augmentation.augment import BEVAugmentation
 from avjepa.data.augmentation.gt_database import GTDatabase
 from avjepa.data.augmentation.gt_sampling import GTSampling
 from avjepa.data.files.bad_files import BadFileLog
+from avjepa.data.labels import Labels
 from avjepa.data.protocol import DrivingDataset
 from avjepa.data.reading import MomentReader, load_samples
-from avjepa.data.sample import Labels, Sample
+from avjepa.data.sample import Sample
 from avjepa.data.sampling.sampler import SampleRequest
 from avjepa.data.sensor_inputs import OnBadFile, SensorInputs, channels_of, stop_at_bad_file
 from avjepa.errors import BadFileError, UserError

@@ -8,13 +8,13 @@ import torch
 from jaxtyping import Int64
 
 from avjepa.data.arrays import Array
+from avjepa.data.labels import Labels
 from avjepa.data.nuscenes.annotation_tables import ANNOTATION_TABLES, build_annotations
 from avjepa.data.nuscenes.cache import Cached, cached
 from avjepa.data.nuscenes.cached_problems import problems_of
 from avjepa.data.nuscenes.index import DatasetIndex
 from avjepa.data.nuscenes.progress import reading_progress
 from avjepa.data.nuscenes.tables import TableProblem, pass_over_problem, stop_at_problem
-from avjepa.data.sample import Labels
 from avjepa.data.taxonomy import Taxonomy
 from avjepa.geometry.boxes import transform_boxes
 from avjepa.geometry.transforms import inverse

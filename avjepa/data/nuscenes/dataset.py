@@ -13,6 +13,7 @@ from torch import Tensor
 
 from avjepa.data.arrays import Array
 from avjepa.data.channels import SensorChannels
+from avjepa.data.labels import Labels
 from avjepa.data.map_mask import MapMask
 from avjepa.data.moment import Moment
 from avjepa.data.nuscenes.annotated_keyframes import annotated_keyframes
@@ -23,7 +24,6 @@ from avjepa.data.nuscenes.map_masks import MapMasks
 from avjepa.data.nuscenes.moment_files import TIME_TOLERANCE, MomentFiles
 from avjepa.data.protocol import AnnotatedKeyframes, BoxSummary
 from avjepa.data.reading import load_samples
-from avjepa.data.sample import Labels
 from avjepa.data.sensor_inputs import (
     LidarSweeps,
     RadarSweeps,

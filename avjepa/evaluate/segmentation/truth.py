@@ -9,9 +9,9 @@ from jaxtyping import Float64, Int64, UInt8
 from torch import Tensor
 
 from avjepa.data.arrays import Array
+from avjepa.data.labels import Labels
 from avjepa.data.map_mask import MapMask
 from avjepa.data.protocol import AnnotatedKeyframes, DrivingDataset
-from avjepa.data.sample import Labels
 from avjepa.errors import UserError
 from avjepa.geometry.boxes import transform_boxes
 from avjepa.geometry.grid import BEVGrid

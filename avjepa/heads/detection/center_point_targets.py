@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from avjepa.data.sample import Labels
+from avjepa.data.labels import Labels
 from avjepa.data.taxonomy import ClassGroup
 from avjepa.geometry.grid import BEVGrid
 from avjepa.heads.detection.box_coding import encode_boxes

@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Bool, UInt8
 from torch import Tensor
 
+from avjepa.data.labels import Labels
 from avjepa.data.map_mask import UNKNOWN
-from avjepa.data.sample import Labels
 from avjepa.geometry.footprints import covered_cells
 from avjepa.geometry.grid import BEVGrid
 from avjepa.heads.segmentation.classes import SegmentedClasses

@@ -19,8 +19,9 @@ from avjepa.data.augmentation.gt_sampling import CENTERPOINT_OBJECTS, GTSampling
 from avjepa.data.datasets import open_dataset
 from avjepa.data.files.point_fields import LIDAR_FIELDS, RADAR_FIELDS
 from avjepa.data.files.pointfiles import RADAR_FILE_FIELDS, write_lidar, write_radar
+from avjepa.data.labels import Labels
 from avjepa.data.loading.datamodule import DetectionDataModule
-from avjepa.data.sample import Batch, Labels
+from avjepa.data.sample import Batch
 from avjepa.data.taxonomy import load_taxonomy
 from avjepa.errors import BadFileError, UserError
 from avjepa.geometry.boxes import points_in_boxes

@@ -4,8 +4,9 @@ from dataclasses import replace
 import torch
 
 from avjepa.data.channels import NUSCENES_CHANNELS
+from avjepa.data.labels import Labels
 from avjepa.data.loading.collate import collate, collate_pretrain
-from avjepa.data.sample import CameraImages, Labels, Sample
+from avjepa.data.sample import CameraImages, Sample
 
 RIG = NUSCENES_CHANNELS.cameras
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from avjepa.data.sample import Batch, Labels
+from avjepa.data.labels import Labels
+from avjepa.data.sample import Batch
 from avjepa.data.taxonomy import ClassGroup, load_taxonomy
 from avjepa.errors import UserError
 from avjepa.geometry.boxes import transform_boxes

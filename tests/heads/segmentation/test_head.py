@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from avjepa.data.labels import Labels
 from avjepa.data.map_mask import UNKNOWN
-from avjepa.data.sample import Batch, Labels
+from avjepa.data.sample import Batch
 from avjepa.data.taxonomy import load_taxonomy
 from avjepa.errors import UserError
 from avjepa.geometry.grid import BEVGrid

@@ -1,0 +1,75 @@
+"""What is annotated at a keyframe, and boxes that a model is asked about."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The annotated objects of one keyframe, in the BEV frame."""
+
+    boxes: Float[Tensor, "box 9"]
+    """Columns: ``geometry.boxes.BOX_FIELDS``."""
+    class_index: Int64[Tensor, "box"]
+    """Index into ``Taxonomy.classes``; boxes of categories without a class are not listed."""
+    lidar_points: Int64[Tensor, "box"]
+    """Number of LiDAR points in the box; -1 where nobody knows."""
+    radar_points: Int64[Tensor, "box"]
+    """Number of radar points in the box; -1 where nobody knows."""
+    visibility: Int64[Tensor, "box"]
+    """nuScenes visibility level 1-4; 0 where the data set does not say."""
+    track_ids: Int64[Tensor, "box"]
+    """Which object of the data set a box is of: an object keeps its number within a scene, and no other object has it.
+    A copy that was pasted in is on no track: it has ``~t``, which is negative, if t is the number of its original."""
+
+    @classmethod
+    def none(cls) -> "Labels":
+        """No box."""
+        nothing = torch.zeros(0, dtype=torch.int64)
+        return cls(torch.zeros(0, 9), nothing, nothing, nothing, nothing, nothing)
+
+    def __len__(self) -> int:
+        return len(self.track_ids)
+
+    def with_points(self, minimum: int = 1) -> Bool[Tensor, "box"]:
+        """Which boxes hold at least so many LiDAR and radar points together, or may: where nobody knows, they count."""
+        unknown = (self.lidar_points < 0) | (self.radar_points < 0)
+        points = self.lidar_points.clamp(min=0) + self.radar_points.clamp(min=0)
+        return (points >= minimum) | (unknown & (points == 0))
+
+    def selected(self, keep: Bool[Tensor, "box"]) -> "Labels":
+        """The boxes for which ``keep`` is true."""
+        return Labels(
+            self.boxes[keep], self.class_index[keep], self.lidar_points[keep], self.radar_points[keep],
+            self.visibility[keep], self.track_ids[keep],
+        )  # fmt: skip
+
+
+UNKNOWN_TRACK = -1
+"""In ``Queries.track_ids``: nobody knows which object it is."""
+
+
+@dataclass(frozen=True)
+class Queries:
+    """Boxes of one moment that a model is asked about: annotated ones, or those that a detector found."""
+
+    boxes: Float[Tensor, "box 9"]
+    """In the BEV frame; columns: ``geometry.boxes.BOX_FIELDS``."""
+    class_index: Int64[Tensor, "box"]
+    """Index into ``Taxonomy.classes``."""
+    scores: Float[Tensor, "box"]
+    """Of the detector; NaN for annotated boxes."""
+    track_ids: Int64[Tensor, "box"]
+    """As in ``Labels``, or ``UNKNOWN_TRACK``."""
+
+    def __len__(self) -> int:
+        return len(self.track_ids)
+
+    @classmethod
+    def annotated(cls, labels: Labels) -> "Queries":
+        """The annotated boxes that hold a LiDAR or radar point, or may."""
+        seen = labels.selected(labels.with_points())
+        return cls(seen.boxes, seen.class_index, torch.full((len(seen),), torch.nan), seen.track_ids)
