@@ -20,6 +20,7 @@ COMMANDS = {
     "finetune": "train heads for detection and other tasks on a pre-trained or a new backbone",
     "evaluate": "score a fine-tuned model: detections with the official nuScenes evaluation",
     "robustness": "score a model with every subset of its sensors, and with degraded ones",
+    "reid": "re-identification after occlusion: mine events, score baselines",
     "view": "draw a sample: bird's-eye view, six cameras, boxes, predictions",
     "label-efficiency": "score against labels: a grid of methods, label amounts and seeds",
     "demo": "all of it on a small synthetic world, ending in report.html",

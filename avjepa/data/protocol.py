@@ -46,7 +46,13 @@ class AnnotatedKeyframes:
     """All that is annotated in some keyframes, in the global frame: what predictions are scored against."""
 
     tokens: tuple[str, ...]
-    """Every keyframe, whether a sensor recorded anything of it or not."""
+    """Every keyframe, whether a sensor recorded anything of it or not, in order of scene and time."""
+    time: Int64[Array, "keyframe"]
+    """When it was (microseconds)."""
+    scene: Int64[Array, "keyframe"]
+    """Index into ``scenes``."""
+    scenes: tuple[str, ...]
+    """Names of the scenes."""
     vehicle: Float64[Array, "keyframe 2"]
     """Where the ego vehicle is at the reference time (m); NaN where nobody knows."""
     keyframe: Int64[Array, "box"]
@@ -69,6 +75,8 @@ class AnnotatedKeyframes:
     """As ``lidar_points``."""
     visibility: Int64[Array, "box"]
     """As in ``Labels``."""
+    track: Int64[Array, "box"]
+    """As ``Labels.track_ids``; ``DrivingDataset.track_name`` names it."""
 
 
 @runtime_checkable
@@ -170,7 +178,7 @@ class DrivingDataset(MomentReader, Protocol):
         """The boxes of some keyframes without their geometry. Opens no sensor file."""
 
     def annotated_keyframes(self, scenes: list[str]) -> AnnotatedKeyframes:
-        """All boxes of some scenes, for scoring. Opens no sensor file.
+        """All keyframes and boxes of some scenes, for scoring. Opens no sensor file.
 
         Raises:
             UserError: the annotations are missing or broken.

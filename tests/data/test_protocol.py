@@ -113,8 +113,9 @@ class CarsInTheMemory:
         boxes = np.concatenate([self.labels(moment).boxes.double().numpy() for moment in moments])
         nothing = np.zeros(len(moments), np.int64)
         return AnnotatedKeyframes(
-            self.keyframe_tokens(scenes), np.zeros((len(moments), 2)), np.arange(len(moments)), boxes, nothing,
-            nothing, ("car",), nothing - 1, None, nothing + 40, nothing, nothing + 4,
+            self.keyframe_tokens(scenes), moments * 500_000, moments // 3, self.scene_names,
+            np.zeros((len(moments), 2)), np.arange(len(moments)), boxes, nothing, nothing, ("car",), nothing - 1, None,
+            nothing + 40, nothing, nothing + 4, moments // 3,
         )  # fmt: skip
 
     def unfit_for_devkit(self, split: str) -> str:

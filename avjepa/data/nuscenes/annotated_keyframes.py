@@ -18,6 +18,9 @@ def annotated_keyframes(index: DatasetIndex, annotations: AnnotationIndex, scene
     rows = np.flatnonzero(keyframe >= 0)
     return AnnotatedKeyframes(
         tokens=tuple(index.sample_token(int(row)) for row in samples),
+        time=index.sample_timestamp[samples].astype(np.int64),
+        scene=index.sample_scene[samples].astype(np.int64),
+        scenes=tuple(index.scene_names),
         vehicle=_vehicle_positions(index, samples),
         keyframe=keyframe[rows],
         boxes=annotations.boxes[rows],
@@ -29,6 +32,7 @@ def annotated_keyframes(index: DatasetIndex, annotations: AnnotationIndex, scene
         lidar_points=annotations.lidar_points[rows].astype(np.int64),
         radar_points=annotations.radar_points[rows].astype(np.int64),
         visibility=annotations.visibility[rows].astype(np.int64),
+        track=annotations.instance[rows].astype(np.int64),
     )
 
 

@@ -9,7 +9,7 @@ from avjepa.data.arrays import Array
 from avjepa.data.protocol import AnnotatedKeyframes
 from avjepa.data.taxonomy import Taxonomy
 from avjepa.evaluate.detection.box_table import NO_ATTRIBUTE, BoxTable
-from avjepa.evaluate.detection.pairs import expanded
+from avjepa.evaluate.pairs import expanded
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from jaxtyping import Float, Int64
 
 from avjepa.data.arrays import Array
 from avjepa.evaluate.detection.box_table import BoxTable
-from avjepa.evaluate.detection.pairs import expanded
+from avjepa.evaluate.pairs import expanded
 
 _PAIRS_AT_A_TIME = 1 << 19
 

@@ -1,0 +1,85 @@
+"""``avjepa reid``: objects that were hidden and come back."""
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+
+from avjepa.commands.parsing import run_function
+from avjepa.errors import UserError
+from avjepa.ranges import require_number
+
+
+def mine(
+    data: Path,
+    version: str = "v1.0-trainval",
+    channels: Path | None = None,
+    taxonomy: str = "nuscenes",
+    split: str | None = None,
+    k: int = 5,
+    out: Path | None = None,
+) -> None:
+    """List and count the events in which an object is seen, hidden at one keyframe or more, and seen again.
+
+    Seen is a box with K LiDAR points or more whose level of visibility is not the lowest; hidden one without a point or
+    at the lowest level, or an object that is not annotated. Reads the tables alone, no sensor file.
+
+    Args:
+        data: the dataset's root folder.
+        version: name of its folder of tables.
+        channels: a YAML file that says which channels are lidar, cameras and radars; those of nuScenes by default.
+        taxonomy: the classes: nuscenes, or a YAML file of its form.
+        split: the split to search; all scenes by default.
+        k: LiDAR points that make an object visible.
+        out: a JSON file for the list: every event with its gap, and every object that first appears.
+    """
+    from rich.console import Console
+
+    from avjepa.commands.splits import scenes_of
+    from avjepa.data.channels import load_channels
+    from avjepa.data.datasets import open_dataset
+    from avjepa.data.taxonomy import load_taxonomy
+    from avjepa.evaluate.reidentification.events import mined
+    from avjepa.evaluate.reidentification.listing import events_table, listed
+    from avjepa.files import write_json
+
+    require_number("--k", k, at_least=1)
+    source = open_dataset(data, version, load_channels(channels), load_taxonomy(taxonomy))
+    queries = mined(source, scenes_of(source, split, "--split"), k)
+    if out is not None:
+        about = {
+            "version": version,
+            "split": split,
+            "minimum_points": k,
+            "label_fingerprint": source.label_fingerprint(),
+        }
+        write_json(out, about | listed(queries, source))
+    Console().print(events_table(f"{version} {split or 'all scenes'}, k = {k}", queries))
+    if out is not None:
+        print(out)
+
+
+SUBCOMMANDS = {"mine": mine}
+
+
+def overview() -> str:
+    """The text of ``avjepa reid --help``."""
+    lines = ["usage: avjepa reid SUBCOMMAND [OPTIONS]", ""]
+    lines += [f"  {name:<12}{(function.__doc__ or '').splitlines()[0]}" for name, function in SUBCOMMANDS.items()]
+    return "\n".join([*lines, "", "avjepa reid SUBCOMMAND --help lists the options."])
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Parse and run a subcommand.
+
+    Raises:
+        UserError: there is no such subcommand, or an error of its own.
+    """
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(overview())
+        return
+    name = arguments[0]
+    if name not in SUBCOMMANDS:
+        close = difflib.get_close_matches(name, SUBCOMMANDS, n=1)
+        hint = f"did you mean '{close[0]}'?" if close else f"there are {', '.join(SUBCOMMANDS)}"
+        raise UserError(f"reid: unknown subcommand {name!r:.80}; {hint}")
+    run_function(f"reid {name}", SUBCOMMANDS[name], arguments[1:])

@@ -1,0 +1,1 @@
+"""Re-identification after occlusion: events, what is compared with them, and scores."""
