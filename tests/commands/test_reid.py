@@ -30,7 +30,7 @@ def test_mined_events_are_counted_and_listed(
     ("arguments", "words"),
     [
         (["min"], ["min", "did you mean 'mine'?"]),
-        (["mine"], ["--data", "required"]),
+        (["mine"], ["data", "required"]),
         (["mine", "--data", "nowhere"], ["nowhere"]),
         (["mine", "--data", "nowhere", "--k", "0"], ["--k", "at least 1"]),
     ],
