@@ -1,7 +1,7 @@
 """``avjepa reid``: objects that were hidden and come back."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from avjepa.commands.parsing import run_function
@@ -58,7 +58,92 @@ def mine(
         print(out)
 
 
-SUBCOMMANDS = {"mine": mine}
+def baselines(
+    data: Path,
+    out: Path,
+    version: str = "v1.0-trainval",
+    channels: Path | None = None,
+    taxonomy: str = "nuscenes",
+    split: str = "val",
+    k: int = 5,
+    fit_split: str | None = None,
+    embeddings: Path | None = None,
+    fit_embeddings: Path | None = None,
+    seed: int = 0,
+) -> None:
+    """Score how well motion, size, chance and embeddings tell which object came back, by the length of the gap.
+
+    Writes reid.csv (rank1 in per cent, mAP, auroc and fpr95 from 0 to 1), scores.json with slices and intervals, and
+    reid.png into OUT.
+
+    Args:
+        data: the dataset's root folder.
+        out: folder for the results.
+        version: name of its folder of tables.
+        channels: a YAML file that says which channels are lidar, cameras and radars; those of nuScenes by default.
+        taxonomy: the classes: nuscenes, or a YAML file of its form.
+        split: the split to score.
+        k: LiDAR points that make an object visible.
+        fit_split: the split that the methods' few parameters are fitted on; "train" by default, where there is one.
+        embeddings: an embeddings.json of the split, to score it too.
+        fit_embeddings: an embeddings.json of the split that parameters are fitted on.
+        seed: of the random embedding, the balanced pairs and the intervals; also stands in the table.
+    """
+    from rich.console import Console
+
+    from avjepa.commands.splits import scenes_of
+    from avjepa.data.channels import load_channels
+    from avjepa.data.datasets import open_dataset
+    from avjepa.data.taxonomy import load_taxonomy
+    from avjepa.evaluate.reidentification.comparison import FitScenes, compared, usual_fit_scenes
+    from avjepa.evaluate.reidentification.result_file import read_embeddings
+    from avjepa.evaluate.reidentification.results import (
+        PLOT,
+        SCORES,
+        TABLE,
+        as_json,
+        comparison_table,
+        rows_of,
+        said_below,
+        write_plot,
+        write_table,
+    )  # fmt: skip
+    from avjepa.evaluate.reidentification.scoring import WIDE
+    from avjepa.files import write_json
+
+    require_number("--k", k, at_least=1)
+    require_number("--seed", seed, at_least=0)
+    source = open_dataset(data, version, load_channels(channels), load_taxonomy(taxonomy))
+    scenes = scenes_of(source, split, "--split")
+    fit = usual_fit_scenes(source, scenes)
+    if fit_split is not None:
+        fit = FitScenes(tuple(scenes_of(source, fit_split, "--fit_split")))
+        if both := set(fit.scenes) & set(scenes):
+            raise UserError(f"--fit_split {fit_split}: shares {min(both)} with --split {split}; fit on other scenes")
+    if fit_embeddings is not None:
+        if embeddings is None:
+            raise UserError("--fit_embeddings: needs embeddings of the split that is scored; add --embeddings FILE")
+        if fit is None:
+            raise UserError("--fit_embeddings: says nothing of what split it is; add --fit_split SPLIT")
+        fit = FitScenes(fit.scenes, read_embeddings(fit_embeddings, source.taxonomy))
+    file = None if embeddings is None else read_embeddings(embeddings, source.taxonomy)
+    comparison = compared(source, scenes, minimum_points=k, seed=seed, file=file, fit=fit)
+    about = {
+        "version": version, "split": split, "minimum_points": k, "seed": seed,
+        "label_fingerprint": source.label_fingerprint(),
+    }  # fmt: skip
+    write_table(out / TABLE, rows_of(comparison, seed))
+    write_json(out / SCORES, about | as_json(comparison))
+    write_plot(out / PLOT, comparison)
+    console = Console()
+    wide = Console(file=console.file, width=max(console.width, WIDE))
+    wide.print(comparison_table(f"{version} {split}, k = {k}", comparison))
+    for line in said_below(comparison):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    print(out / TABLE)
+
+
+SUBCOMMANDS: dict[str, Callable[..., None]] = {"mine": mine, "baselines": baselines}
 
 
 def overview() -> str:

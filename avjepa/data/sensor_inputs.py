@@ -13,6 +13,12 @@ from avjepa.ranges import require_number
 _MOST = 10_000  # sweeps: the whole drive of an hour, and more than a computer holds
 
 Sensor: TypeAlias = Literal["lidar", "camera", "radar"]
+LETTERS: dict[Sensor, str] = {"camera": "C", "lidar": "L", "radar": "R"}
+
+
+def letters_of(sensors: Collection[str]) -> str:
+    """Sensors as tables name them: ``C+L+R``; others than those of ``LETTERS`` are left out."""
+    return "+".join(letter for sensor, letter in LETTERS.items() if sensor in sensors)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """``avjepa reid`` on real recordings: a list of events in a file, and one line for each mistake."""
 
+import csv
 import json
 from pathlib import Path
 
@@ -26,6 +27,32 @@ def test_mined_events_are_counted_and_listed(
         assert seen_then[event["object"]] == event["last_seen"]
 
 
+def test_baselines_are_scored_by_gap(recordings: list[str], tmp_path: Path) -> None:
+    assert (
+        cli.main(["reid", "baselines", *recordings, "--split", "mini_val", "--out", str(tmp_path), "--seed", "3"]) == 0
+    )
+    rows = list(csv.DictReader((tmp_path / "reid.csv").open()))
+    found = {(row["method"], row["gap"]): row for row in rows}
+    assert len(found) == len(rows) == 5 * 5, "five methods, four ranges of gaps and all of them"
+    whole = found["constant velocity", "all"]
+    assert (whole["sensors"], whole["events"], whole["seed"]) == ("none", "55", "3"), "three events are of no class"
+    assert float(whole["rank1"]) > 90, "most of what is hidden there is parked"
+    assert 50 < 100 * float(whole["auroc"]) <= 100
+    assert float(found["random embedding", "all"]["rank1"]) < 25
+    scores = json.loads((tmp_path / "scores.json").read_text())
+    assert scores["methods"]["size"]["slices"]["class"]["car"]["events"] == 48
+    assert (tmp_path / "reid.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_nothing_is_fitted_on_what_is_scored(
+    recordings: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    both = ["--split", "mini_val", "--fit_split", "mini_val"]
+    assert cli.main(["reid", "baselines", *recordings, *both, "--out", str(tmp_path / "out")]) == 2
+    assert "--fit_split mini_val: shares scene-0103 with --split mini_val" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -33,6 +60,8 @@ def test_mined_events_are_counted_and_listed(
         (["mine"], ["data", "required"]),
         (["mine", "--data", "nowhere"], ["nowhere"]),
         (["mine", "--data", "nowhere", "--k", "0"], ["--k", "at least 1"]),
+        (["baselines", "--data", "nowhere"], ["out", "required"]),
+        (["baselines", "--data", "x", "--out", "y", "--seed", "-1"], ["--seed", "at least 0"]),
     ],
 )
 def test_a_mistake_is_said_in_one_line(

@@ -1,6 +1,6 @@
 """When an object was seen, and between which sightings it was hidden."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
@@ -60,6 +60,16 @@ class Sightings:
         """Whether the object was sighted before; its last sighting is the row above."""
         same: Array = np.diff(self.object, prepend=-1) == 0
         return same
+
+    def selected(self, keep: Bool[Array, "sighting"]) -> "Sightings":
+        """The sightings for which ``keep`` is true: an object was hidden between two of them if it was on the way."""
+        before = np.cumsum(self.was_hidden)[keep]
+        columns = {field.name: getattr(self, field.name) for field in fields(self)}
+        chosen = {name: column[keep] for name, column in columns.items() if isinstance(column, np.ndarray)}
+        result = Sightings(**(columns | chosen))
+        was_hidden = result.has_earlier() & (np.diff(before, prepend=0) > 0)
+        number = np.cumsum(~result.has_earlier()) - 1
+        return replace(result, was_hidden=was_hidden, object=number)
 
     @classmethod
     def of(cls, annotated: AnnotatedKeyframes, taxonomy: Taxonomy, minimum_points: int) -> "Sightings":

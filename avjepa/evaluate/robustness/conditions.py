@@ -17,10 +17,9 @@ from avjepa.data.degradation import (
     RadarsOnly,
 )
 from avjepa.data.protocol import DrivingDataset
-from avjepa.data.sensor_inputs import Sensor
+from avjepa.data.sensor_inputs import LETTERS, Sensor, letters_of
 from avjepa.errors import UserError
 
-LETTERS: dict[Sensor, str] = {"camera": "C", "lidar": "L", "radar": "R"}
 NONE = "none"
 
 
@@ -41,7 +40,7 @@ class Condition:
     @property
     def letters(self) -> str:
         """The sensors as ``C+L+R``."""
-        return "+".join(letter for sensor, letter in LETTERS.items() if sensor in self.sensors)
+        return letters_of(self.sensors)
 
     @property
     def folder(self) -> str:

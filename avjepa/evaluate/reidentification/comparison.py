@@ -1,0 +1,172 @@
+"""All methods side by side on the events of a split."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from avjepa.data.protocol import DrivingDataset
+from avjepa.data.sensor_inputs import letters_of
+from avjepa.errors import UserError, counted
+from avjepa.evaluate.reidentification.events import Queries, mined
+from avjepa.evaluate.reidentification.file_sightings import has_detected_boxes, sightings_of_file
+from avjepa.evaluate.reidentification.fit import FEWEST_EVENTS, fitted
+from avjepa.evaluate.reidentification.methods import (
+    EMBEDDING,
+    MOTION_EMBEDDING,
+    SIZE,
+    Embeddings,
+    Parameters,
+    scores,
+)  # fmt: skip
+from avjepa.evaluate.reidentification.pairs import Pairs, balanced_pairs
+from avjepa.evaluate.reidentification.result_file import EmbeddingFile
+from avjepa.evaluate.reidentification.scores import Figures, Outcome, PairFigures, figures, pair_figures
+from avjepa.evaluate.reidentification.slices import slices
+
+USUAL_FIT_SPLIT = "train"
+MINIMUM_POINTS = 5
+NO_SENSORS = "none"
+
+
+@dataclass(frozen=True)
+class MethodScores:
+    """Of one method.
+
+    Attributes:
+        sensors: that it needs, as ``C+L+R``; ``none`` for one that is told the boxes alone.
+        slices: figures by group and name of the slice.
+        pairs: of balanced pairs; ``None`` where no threshold was fitted.
+    """
+
+    sensors: str
+    slices: Mapping[tuple[str, str], Figures]
+    pairs: PairFigures | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The scores of all methods on the same queries.
+
+    Attributes:
+        methods: by name.
+        parameters: that they had.
+        fitted_on: events that the parameters were fitted on; 0 for the defaults.
+        scenes: that were scored.
+        notes: what a reader has to know.
+    """
+
+    methods: Mapping[str, MethodScores]
+    parameters: Parameters
+    fitted_on: int
+    scenes: int
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class FitScenes:
+    """What the parameters of the methods are fitted on.
+
+    Attributes:
+        scenes: names; none of them is scored.
+        embeddings: of these scenes; without them the temperature is that of the file that is scored.
+    """
+
+    scenes: tuple[str, ...]
+    embeddings: EmbeddingFile | None = None
+
+
+def usual_fit_scenes(source: DrivingDataset, scored: list[str]) -> FitScenes | None:
+    """The split ``train`` if the data set has it and it shares no scene with what is scored."""
+    try:
+        scenes = source.scenes_of(USUAL_FIT_SPLIT)
+    except UserError:
+        return None
+    return None if set(scenes) & set(scored) else FitScenes(tuple(scenes))
+
+
+def compared(
+    source: DrivingDataset,
+    scenes: list[str],
+    *,
+    minimum_points: int = MINIMUM_POINTS,
+    seed: int = 0,
+    file: EmbeddingFile | None = None,
+    fit: FitScenes | None = None,
+) -> Comparison:
+    """Score all methods that need no network on the events of some scenes, and those with embeddings if there are any.
+
+    Objects of no class of the taxonomy are left out: no network gives them embeddings.
+
+    Args:
+        source: the data set.
+        scenes: names of those that are scored.
+        minimum_points: LiDAR points that make an object visible.
+        seed: of the random embedding, the balanced pairs and the intervals.
+        file: embeddings of the scenes.
+        fit: what the parameters are fitted on; the defaults for ``None``.
+
+    Raises:
+        UserError: nothing is annotated, or a file is not of its scenes.
+    """
+    queries, embeddings = _queries(source, scenes, minimum_points, file)
+    parameters = Parameters() if file is None or file.temperature is None else Parameters(temperature=file.temperature)
+    events, notes = 0, _notes(queries, file, embeddings)
+    detected = file is not None and has_detected_boxes(file)
+    if fit is not None and detected and fit.embeddings is None:
+        notes.append(
+            "parameters: defaults, since only detected boxes of other scenes can say how far detections are off"
+        )
+    elif fit is not None:
+        others, of_others = _queries(source, list(fit.scenes), minimum_points, fit.embeddings)
+        events = int((~others.is_newborn).sum())
+        parameters = fitted(others, seed, of_others, parameters)
+    if 0 < events < FEWEST_EVENTS:
+        notes.append(f"parameters: defaults, since there are only {counted(events, 'event')} to fit them on")
+        events = 0
+    pairs = balanced_pairs(queries.sightings, seed)
+    of_pairs = scores(pairs, parameters, seed, embeddings)
+    of_queries = scores(Pairs.of_galleries(queries), parameters, seed, embeddings)
+    scene = queries.sightings.scene[queries.sighting]
+    methods = {}
+    for method, values in of_queries.items():
+        outcome = Outcome.of(queries, values)
+        found = {
+            (part.group, part.name): figures(outcome, scene, part.events, part.newborns, seed)
+            for part in slices(queries)
+        }
+        threshold = parameters.thresholds.get(method)
+        told = None if threshold is None else pair_figures(of_pairs[method], pairs.are_same, threshold)
+        uses = file.sensors if file is not None and method in (EMBEDDING, MOTION_EMBEDDING) else ()
+        methods[method] = MethodScores(letters_of(uses) or NO_SENSORS, found, told)
+    return Comparison(methods, parameters, events, len(scenes), tuple(notes))
+
+
+def _queries(
+    source: DrivingDataset, scenes: list[str], minimum_points: int, file: EmbeddingFile | None
+) -> tuple[Queries, Embeddings | None]:
+    """The queries of some scenes for objects of a class, with the embeddings of all sightings if there is a file."""
+    queries, embeddings = mined(source, scenes, minimum_points), None
+    if file is not None:
+        sightings, embeddings = sightings_of_file(queries.sightings, file, source)
+        queries = Queries.of(sightings)
+    sightings = queries.sightings
+    return queries.selected(sightings.kind[queries.sighting] < sightings.classes), embeddings
+
+
+def _notes(queries: Queries, file: EmbeddingFile | None, embeddings: Embeddings | None) -> list[str]:
+    notes = []
+    events = queries.selected(~queries.is_newborn)
+    own = Pairs(queries.sightings, events.last, events.sighting)
+    if len(own) and (np.abs(own.size_ratio()) < 1e-6).all(1).mean() > 0.5:
+        notes.append(
+            f"{SIZE}: most objects have one size in all their boxes, as annotators draw them, so that it names the "
+            "object; detected boxes do not tell as much"
+        )
+    if file is not None and embeddings is not None:
+        if has_detected_boxes(file):
+            notes.append("boxes are detected ones: an object counts as seen where a box of its class was detected")
+        rows = np.unique(np.concatenate((queries.sighting, queries.pair_sighting)))
+        if lacking := int(np.isnan(embeddings[rows, 0]).sum()):
+            notes.append(f"{lacking:,} of {counted(len(rows), 'sighting')} have no embedding, which counts as wrong")
+    return notes

@@ -1,0 +1,96 @@
+"""The few numbers of the methods, fitted on scenes that are not evaluated."""
+
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Bool, Float64
+from scipy.optimize import minimize, minimize_scalar
+
+from avjepa.data.arrays import Array
+from avjepa.evaluate.reidentification.events import Queries
+from avjepa.evaluate.reidentification.methods import Embeddings, Parameters, cosines, scores
+from avjepa.evaluate.reidentification.pairs import Pairs, balanced_pairs
+
+FEWEST_EVENTS = 10
+"""With fewer events nothing is fitted."""
+_SMALLEST_SIGMA = 0.05  # m, m/s
+_SMALLEST_SIZE_SIGMA = 0.01
+_TEMPERATURES = (0.005, 5.0)
+
+
+def fitted(
+    queries: Queries, seed: int, embeddings: Embeddings | None = None, start: Parameters | None = None
+) -> Parameters:
+    """Parameters that make what happened in some events most likely; ``start`` where there are too few of them.
+
+    Args:
+        queries: of a training split, of which the re-appearing ones count.
+        seed: of the pairs that the thresholds are found on, and of the random embedding.
+        embeddings: of their sightings; without them the temperature stays that of ``start``.
+        start: what is not fitted; the defaults for ``None``.
+    """
+    parameters = start or Parameters()
+    events = queries.selected(~queries.is_newborn)
+    if len(events) < FEWEST_EVENTS:
+        return parameters
+    own = Pairs(queries.sightings, events.last, events.sighting)
+    position_sigma, speed_sigma = motion_sigmas(own.miss(), own.gap)
+    size_sigma = max(_SMALLEST_SIZE_SIGMA, float(np.sqrt((own.size_ratio() ** 2).mean())))
+    parameters = replace(parameters, position_sigma=position_sigma, speed_sigma=speed_sigma, size_sigma=size_sigma)
+    if embeddings is not None:
+        parameters = replace(parameters, temperature=_temperature(events, embeddings, parameters))
+    pairs = balanced_pairs(queries.sightings, seed)
+    if not len(pairs):
+        return parameters
+    found = scores(pairs, parameters, seed, embeddings)
+    thresholds = {method: best_threshold(values, pairs.are_same) for method, values in found.items()}
+    return replace(parameters, thresholds=thresholds)
+
+
+def motion_sigmas(miss: Float64[Array, "event"], gap: Float64[Array, "event"]) -> tuple[float, float]:
+    """``position_sigma`` and ``speed_sigma`` of greatest likelihood, if misses (m) after gaps (s) are normal."""
+
+    def negative_log_likelihood(logarithms: Float64[Array, "2"]) -> float:
+        variance = np.exp(2 * logarithms[0]) + np.exp(2 * logarithms[1]) * gap**2
+        return float((miss**2 / (2 * variance) + np.log(variance)).sum())
+
+    start = np.log(max(_SMALLEST_SIGMA, float(np.sqrt((miss**2).mean() / 4))))
+    lowest = float(np.log(_SMALLEST_SIGMA))
+    found = minimize(negative_log_likelihood, [start, start], bounds=[(lowest, 10.0)] * 2, method="L-BFGS-B")
+    position, speed = np.exp(found.x)
+    return float(position), float(speed)
+
+
+def _temperature(events: Queries, embeddings: Embeddings, parameters: Parameters) -> float:
+    """The temperature at which motion and embeddings together find the events' own objects most surely."""
+    pairs = Pairs.of_galleries(events)
+    sigma = parameters.sigma(pairs.gap)
+    motion = -((pairs.miss() / sigma) ** 2) / 2 - 2 * np.log(sigma)
+    alike = np.nan_to_num(cosines(pairs, embeddings))
+    begins = np.flatnonzero(np.diff(events.pair_query, prepend=-1))
+
+    def surprise(logarithm: float) -> float:
+        total = motion + alike / np.exp(logarithm)
+        highest = np.maximum.reduceat(total, begins)
+        likelihood = np.add.reduceat(np.exp(total - highest[events.pair_query]), begins)
+        return float((np.log(likelihood) + highest - total[events.pair_is_same]).sum())
+
+    bounds = tuple(float(np.log(temperature)) for temperature in _TEMPERATURES)
+    return float(np.exp(minimize_scalar(surprise, bounds=bounds, method="bounded").x))
+
+
+def best_threshold(values: Float64[Array, "pair"], are_same: Bool[Array, "pair"]) -> float:
+    """The score at which most pairs are told right when those from it on are called the same; NaN is left out."""
+    known = ~np.isnan(values)
+    order = np.argsort(-values[known], kind="stable")
+    ordered, same = values[known][order], are_same[known][order]
+    if not len(ordered):
+        return 0.0
+    right = np.cumsum(np.where(same, 1, -1))
+    right[:-1][ordered[1:] == ordered[:-1]] = -len(right)  # equal scores stay together
+    best = int(right.argmax())
+    if right[best] <= 0:
+        return float(np.inf)
+    following = ordered[best + 1] if best + 1 < len(ordered) else -np.inf
+    middle = (ordered[best] + following) / 2
+    return float(middle if np.isfinite(middle) else ordered[best])

@@ -1,0 +1,51 @@
+"""How often an object is recognised, against how long it was hidden."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from matplotlib.figure import Figure
+
+from avjepa.report.style import OTHER_COLOURS, chart
+
+_LEARNED = "embedding"
+
+
+@dataclass(frozen=True)
+class Point:
+    """Rank-1 of a method over one range of gaps, in per cent."""
+
+    gap: str
+    rank1: float
+    interval: tuple[float, float] | None
+    """Where it lies over scenes that are drawn anew."""
+
+
+@chart
+def rank1_figure(methods: Mapping[str, Sequence[Point]], events: Mapping[str, int]) -> Figure:
+    """Lines over ranges of gaps; methods with embeddings are drawn thick, the others thin.
+
+    Args:
+        methods: points by name of the method, without those ranges that it has no figure for.
+        events: in each range of gaps, in the order of the axis.
+    """
+    figure = Figure(figsize=(6.8, 4.2), layout="constrained")
+    axes = figure.add_subplot()
+    places = {gap: place for place, gap in enumerate(events)}
+    middle = (len(methods) - 1) / 2
+    for number, (method, points) in enumerate(methods.items()):
+        learned = _LEARNED in method and "random" not in method
+        x = [places[point.gap] + 0.035 * (number - middle) for point in points]
+        intervals = [point.interval or (point.rank1, point.rank1) for point in points]
+        below = [max(0.0, point.rank1 - low) for point, (low, _) in zip(points, intervals, strict=True)]
+        above = [max(0.0, high - point.rank1) for point, (_, high) in zip(points, intervals, strict=True)]
+        axes.errorbar(
+            x, [point.rank1 for point in points], yerr=[below, above], label=method, marker="o", markersize=5 + learned,
+            color=OTHER_COLOURS[number % len(OTHER_COLOURS)], linewidth=2.4 if learned else 1.2, elinewidth=0.8,
+            linestyle="solid" if learned else (0, (4, 1.6)),
+        )  # fmt: skip
+    axes.set_xticks(list(places.values()), [f"{gap} s\n{count:,} events" for gap, count in events.items()])
+    axes.set_ylim(0, 103)
+    axes.set_xlabel("time from the last sighting to the next")
+    axes.set_ylabel("rank-1 (%)")
+    figure.legend(loc="outside upper center", ncols=3)
+    return figure
