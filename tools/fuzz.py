@@ -21,7 +21,7 @@ from random import Random
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from fuzzing import configuration_kinds, dataset_kinds, network_kinds, pack_kinds, result_kinds, sensor_kinds
+from fuzzing import configuration_kinds, dataset_kinds, network_kinds, pack_kinds, result_kinds, run_kinds, sensor_kinds
 from fuzzing.judge import GOOD, VERDICTS, Outcome, results_of, run, verdict
 from fuzzing.trial import Kind, Trial
 from fuzzing.world import World
@@ -41,6 +41,7 @@ KINDS: dict[str, tuple[Kind, int]] = {
     "manifests": (network_kinds.manifests, 6),
     "weights": (network_kinds.weights, 4),
     "checkpoints": (network_kinds.checkpoints, 4),
+    "runs": (run_kinds.runs, 4),
     "options": (configuration_kinds.options, 5),
     "configurations": (configuration_kinds.configurations, 4),
     "studies": (configuration_kinds.studies, 4),
@@ -52,7 +53,7 @@ LIMIT = 40.0
 
 def imported() -> None:
     """Import what the commands do, once, before the cases are forked off."""
-    commands = ("evaluate", "finetune", "inspect", "label_efficiency", "pack", "pretrain", "view")
+    commands = ("evaluate", "finetune", "inspect", "label_efficiency", "pack", "pretrain", "robustness", "view")
     lazily = (
         "avjepa.data.packed.packing",
         "avjepa.report.sample_figure",

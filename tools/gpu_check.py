@@ -36,7 +36,8 @@ from avjepa.cli import main as avjepa
 from avjepa.commands.finetune import FinetuneCLI
 from avjepa.commands.pretrain import PretrainCLI
 from avjepa.commands.training import TrainingCLI
-from avjepa.data.loading.datamodule import DetectionDataModule, PretrainDataModule
+from avjepa.data.loading.detection_datamodule import DetectionDataModule
+from avjepa.data.loading.pretrain_datamodule import PretrainDataModule
 from avjepa.finetune.lightning_model import FinetuneModule
 from avjepa.pretrain.lightning_model import PretrainModule
 from avjepa.sparse.backend import SparseBackend

@@ -1,7 +1,7 @@
 """Weights that fit a module exactly, or not at all."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -66,14 +66,18 @@ def require_fitting(module: nn.Module, tensors: Mapping[str, Tensor], source: st
         if tensors[name].shape != wanted[name].shape
     ]
     counts = TensorCounts(len(shared) - len(misshapen), len(missing), len(unexpected), len(misshapen))
-    wrong = {"missing": missing, "unexpected": unexpected, "misshapen": misshapen}
-    if any(wrong.values()):
-        named = "; ".join(
-            f"{word}: {', '.join(names[:3])}{', ...' if len(names) > 3 else ''}"
-            for word, names in wrong.items()
-            if names
-        )
+    if differences := first_differences(missing, unexpected, misshapen):
         raise UserError(
-            f"{source}: {counts} ({named}); use weights of the same architecture, made by this version of avjepa"
+            f"{source}: {counts} ({differences}); use weights of the same architecture, made by this version of avjepa"
         )
     return counts
+
+
+def first_differences(missing: Sequence[str], unexpected: Sequence[str], misshapen: Sequence[str]) -> str:
+    """In words, how many tensors are not as they should be, and the first ones' names; empty where all are."""
+    wrong = {"missing": missing, "unexpected": unexpected, "misshapen": misshapen}
+    return "; ".join(
+        f"{len(names)} {word}: {', '.join(names[:3])}{', ...' if len(names) > 3 else ''}"
+        for word, names in wrong.items()
+        if names
+    )

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from avjepa.bundle.construction import require_trusted
 from avjepa.commands.begun_folder import CONFIGURATION
@@ -11,10 +11,10 @@ from avjepa.commands.configurations import read_yaml
 from avjepa.commands.finetune import FinetuneCLI
 from avjepa.commands.parsing import run_function
 from avjepa.commands.scoring import require_own_results, score
+from avjepa.commands.sensors import chosen_sensors
 from avjepa.commands.splits import scenes_of
 from avjepa.data.channels import load_channels
-from avjepa.data.loading.datamodule import DetectionDataModule
-from avjepa.data.sensor_inputs import Sensor
+from avjepa.data.loading.detection_datamodule import DetectionDataModule
 from avjepa.data.taxonomy import Taxonomy, load_taxonomy
 from avjepa.errors import UserError
 from avjepa.finetune.lightning_model import FinetuneModule
@@ -48,7 +48,7 @@ def evaluate(
         channels: a YAML file that says which channels are lidar, cameras and radars; as in the run by default.
         taxonomy: the classes, which must be those of the run: nuscenes, or a YAML file; as in the run by default.
         split: the split to score; the run's eval_split by default.
-        sensors: what the model is shown, as in "lidar,radar"; all the run's sensors by default.
+        sensors: which of lidar, camera and radar the model is shown, as in "lidar,radar"; all of the run's by default.
         checkpoint: another checkpoint than the run's last.
         on_bad_file: "stop" or "skip"; as in the run by default.
         accelerator: "cpu", "gpu" or what else Lightning knows; what there is by default, whatever the run had.
@@ -66,24 +66,11 @@ def evaluate(
     }
     cli = finished_run(run, changes, channels, checkpoint, {"accelerator": accelerator, "devices": devices}, out)
     if sensors is not None:
-        cli.datamodule.show(chosen_sensors(sensors, cli.config.data.sensors))
+        cli.datamodule.show(chosen_sensors(sensors, cli.sensors()))
     with cli.folder_held():
         if cli.trainer.is_global_zero and not overwrite:
             require_own_results(cli)
         score(cli, fast)
-
-
-def chosen_sensors(given: str, loaded: Sequence[str]) -> tuple[Sensor, ...]:
-    """``lidar,radar`` as names, in the order in which the run loads them.
-
-    Raises:
-        UserError: one of them is no sensor of the run.
-    """
-    wanted = [name.strip() for name in given.split(",")]
-    if unknown := [name for name in wanted if name not in loaded]:
-        raise UserError(f"--sensors {given}: {unknown[0]!r} is no sensor of this run; choose of {', '.join(loaded)}")
-    names: dict[str, Sensor] = {name: name for name in get_args(Sensor)}
-    return tuple(names[name] for name in loaded if name in wanted)
 
 
 def finished_run(

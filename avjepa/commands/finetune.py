@@ -14,11 +14,14 @@ from avjepa.commands.branch_bundles import branches_of, fused_configuration, sen
 from avjepa.commands.configurations import located
 from avjepa.commands.parsing import readable
 from avjepa.commands.scoring import evaluation_folder, holds_results, score
+from avjepa.commands.sensors import require_read, sensors_of_network
 from avjepa.commands.splits import scenes_of
 from avjepa.commands.training import BUNDLE, TrainingCLI
-from avjepa.data.loading.datamodule import DetectionDataModule
+from avjepa.data.loading.detection_datamodule import DetectionDataModule
+from avjepa.data.sensor_inputs import Sensor
 from avjepa.encoders.base import BEVBackbone
 from avjepa.encoders.bundled import read_backbone_manifest
+from avjepa.encoders.missing_sensor import LOADED
 from avjepa.errors import UserError
 from avjepa.evaluate.validation_scores import ValidationScores
 from avjepa.finetune.lightning_model import FinetuneModule
@@ -27,6 +30,8 @@ from avjepa.training.console import status
 
 class FinetuneCLI(TrainingCLI):
     """Adds what happens after the training."""
+
+    description = "Train heads on a pre-trained or a new backbone, then score every task on data.eval_split."
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Options of the command beside those of trainer, model and data."""
@@ -109,14 +114,19 @@ class FinetuneCLI(TrainingCLI):
         self.datamodule.map_grids = tuple(dict.fromkeys(grid for grid in grids if grid is not None))
         self.datamodule.needs_boxes = any(head.needs_boxes for head in heads)
 
+    def sensors(self) -> tuple[Sensor, ...]:
+        """The sensors that are loaded and that the network reads."""
+        return sensors_of_network(self.model.model.backbone, self.datamodule.inputs.sensors())
+
     def _require_sensors(self) -> None:
-        """Raise for a stage that shows nothing that is read; say which sensors the data never have."""
+        """Raise where the data or a stage show nothing that is read; say which sensors the data never have."""
         source, loaded = self.datamodule.open(), self.datamodule.inputs.sensors()
+        require_read(self.model.model.backbone, loaded, LOADED)
         for number, stage in enumerate(self.model.stages):
-            if stage.sensors is not None and not set(stage.sensors) & set(loaded):
+            if stage.sensors is not None and not set(stage.sensors) & set(self.sensors()):
                 raise UserError(
-                    f"model.stages: number {number} shows {', '.join(stage.sensors)} alone, and data.sensors loads "
-                    f"{', '.join(loaded)}; leave the stage out, or load its sensor"
+                    f"model.stages: number {number} shows {', '.join(stage.sensors)} alone, and the network reads "
+                    f"{', '.join(self.sensors())} of data.sensors; leave the stage out, or load its sensor"
                 )
         for sensor in loaded:
             if len(loaded) > 1 and not source.recorded(sensor).any():

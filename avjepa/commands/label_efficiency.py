@@ -12,6 +12,9 @@ from avjepa.errors import UserError, counted
 from avjepa.files import read_json, write_json
 from avjepa.processes import end_with_parent
 
+_RECORD = "study.json"
+"""The file of ``--out`` that says what its jobs are made with."""
+
 
 def label_efficiency(
     config: Path,
@@ -54,10 +57,6 @@ def label_efficiency(
         config=config, data=data, out=out, version=version, split=split, eval_split=eval_split, threads=threads,
         on_bad_file=on_bad_file, cache=cache,
     )  # fmt: skip
-    if retry_failed:
-        from avjepa.study.store import Store
-
-        Store(out).forget_failures()
     helpers = [
         multiprocessing.get_context("spawn").Process(target=_help, kwargs=arguments | {"slot": slot})
         for slot in range(1, 1 if report_only else processes)
@@ -65,9 +64,9 @@ def label_efficiency(
     started = []
     try:
         # what is wrong with the options and the study is said once, before anything is started
-        worker = prepared(**arguments, slot=0)
-        if not report_only:
-            worker.builder.check()
+        worker = prepared(**arguments, slot=0, check=not report_only)
+        if retry_failed:
+            worker.store.forget_failures()
         for process in helpers:
             process.start()
             started.append(process)
@@ -107,8 +106,16 @@ def prepared(
     on_bad_file: str,
     cache: Path | None,
     slot: int,
+    check: bool = False,
 ) -> Any:
-    """A worker that is ready to run: the one in a place of those on this machine. Other parameters: the command's."""
+    """A worker that is ready to run: the one in a place of those on this machine.
+
+    Args:
+        slot: that place.
+        check: build every training of the study once before anything is written.
+
+    Other parameters are the command's.
+    """
     import torch
 
     from avjepa.commands.splits import scenes_of
@@ -136,7 +143,11 @@ def prepared(
     scenes_of(dataset, split, "--split")
     scenes_of(dataset, eval_split, "--eval_split")
     study = read.study(len(dataset.scenes_of(detection.train_split)))
-    _require_same_study(out, read.definition() | {"splits": [split, eval_split], "data": _about_data(data, version)})
+    definition = read.definition() | {"splits": [split, eval_split], "data": _about_data(data, version)}
+    record = _joint_record(out / _RECORD, definition)
+    if check:
+        builder.check()
+    write_json(out / _RECORD, record)
     if device.type == "cuda":
         machine = torch.cuda.get_device_name(device)
     else:
@@ -176,9 +187,12 @@ def _read_object(path: Path, remedy: str) -> dict[str, Any]:
     return content
 
 
-def _require_same_study(out: Path, definition: dict[str, Any]) -> None:
-    """Raise unless the jobs in ``out`` were done with the same configuration; methods may be added."""
-    path = out / "study.json"
+def _joint_record(path: Path, definition: dict[str, Any]) -> dict[str, Any]:
+    """The record of a study with the methods that its jobs were done with before.
+
+    Raises:
+        UserError: the jobs that lie beside the record were done with another configuration; methods may be added.
+    """
     definition = json.loads(json.dumps(definition))
     known = _read_object(path, "restore it, or choose another --out") if path.exists() else {}
     if not isinstance(known.get("methods", {}), dict):
@@ -189,10 +203,10 @@ def _require_same_study(out: Path, definition: dict[str, Any]) -> None:
         )
         if name != "methods" and before != value:
             raise UserError(
-                f"--out {out}: its jobs were done with another '{name}' (see {path}); choose another folder"
+                f"--out {path.parent}: its jobs were done with another '{name}' (see {path}); choose another folder"
             )
     methods = known.get("methods", {}) | definition["methods"]
-    write_json(path, definition | {"methods": methods})
+    return definition | {"methods": methods}
 
 
 def run(arguments: Sequence[str]) -> None:

@@ -28,7 +28,8 @@ def options_of(arguments: Sequence[str]) -> Any:
     from avjepa.commands.option_checks import WHILE_BUILDING, blamed_on, bound_yaml, require_channels
     from avjepa.commands.parsing import readable
     from avjepa.commands.training import expanded
-    from avjepa.data.loading.datamodule import DetectionDataModule, PretrainDataModule
+    from avjepa.data.loading.detection_datamodule import DetectionDataModule
+    from avjepa.data.loading.pretrain_datamodule import PretrainDataModule
 
     config = _config(arguments)
     require_channels(arguments)

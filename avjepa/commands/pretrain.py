@@ -9,14 +9,17 @@ from lightning.pytorch.cli import LightningArgumentParser
 
 from avjepa.bundle.manifest import Manifest
 from avjepa.commands.branch_bundles import fused_configuration, loaded_branches_of, sensors_of
+from avjepa.commands.sensors import require_read
 from avjepa.commands.training import BUNDLE, TrainingCLI
-from avjepa.data.loading.datamodule import PretrainDataModule
+from avjepa.data.loading.pretrain_datamodule import PretrainDataModule
 from avjepa.encoders.base import SensorEncoder
+from avjepa.encoders.missing_sensor import LOADED, TARGET_LOADED
 from avjepa.errors import UserError, counted
 from avjepa.pretrain.batchnorm_recompute import recompute_batchnorm
 from avjepa.pretrain.export import encoder_architectures, export_backbone
 from avjepa.pretrain.lightning_model import PretrainModule
 from avjepa.pretrain.monitoring.collapse_monitor import CollapseMonitor
+from avjepa.pretrain.objectives.targets import TargetEncoder
 from avjepa.training.checkpoints import LAST
 from avjepa.training.defaults import CHECKPOINTS
 
@@ -26,6 +29,8 @@ CALIBRATION_BATCHES = 50
 
 class PretrainCLI(TrainingCLI):
     """Adds the collapse diagnostics to every run; a configured monitor takes the place of the default one."""
+
+    description = "Pre-train a sensor's encoder, or a fused one, without labels, and write it as a backbone bundle."
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Options of the command beside those of trainer, model and data."""
@@ -47,13 +52,18 @@ class PretrainCLI(TrainingCLI):
         self.source = "configuration with --bundles"
 
     def check(self, checkpoint: Path | None) -> None:
-        """Also whether there is the encoder that is to be exported.
+        """Also whether there is the encoder that is to be exported, and data of a sensor that it reads.
 
         Raises:
-            UserError: there is none of that name; or see ``TrainingCLI.check``.
+            UserError: there is none of that name, or none of its sensor; or see ``TrainingCLI.check``.
         """
         if self.config.export not in (names := encoder_architectures(self.model.objective)):
             raise UserError(f"--export {self.config.export}: there is no such encoder; choose {' or '.join(names)}")
+        objective, data = self.model.objective, self.datamodule
+        require_read(objective.encoder, data.context.sensors(), LOADED)
+        for part in objective.modules():
+            if isinstance(part, TargetEncoder):
+                require_read(part.channels_of, data.target.sensors(), TARGET_LOADED)
         super().check(checkpoint)
 
     def callbacks(self) -> list[Callback]:

@@ -2,8 +2,9 @@
 
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from avjepa.bundle.weights import state_hash
 from avjepa.commands.evaluate import finished_run
@@ -13,7 +14,7 @@ from avjepa.commands.scoring import WEIGHTS
 from avjepa.errors import UserError
 from avjepa.evaluate.predict import predict_split
 from avjepa.evaluate.robustness.conditions import Condition, conditions, unmeasurable
-from avjepa.evaluate.robustness.results import TABLE, merged, read_table, row_of, write_results, write_table
+from avjepa.evaluate.robustness.results import TABLE, merged, read_table, rows_of, write_results, write_table
 from avjepa.files import read_json, write_json
 from avjepa.heads.task import ScoredSplit
 from avjepa.ranges import require_number
@@ -42,7 +43,7 @@ def robustness(
     100 ms late, where the data have records between keyframes; calibration off by a degree and 10 cm.
 
     Scored by avjepa's own evaluator, with the devkit's numbers. Writes robustness.csv, robustness.md and robustness.png
-    into OUT/robustness/SPLIT; interrupted, the same command goes on.
+    into OUT/robustness/SPLIT, a row for each task where two have the same score; interrupted, the same command goes on.
 
     Args:
         run: folder of a finished "avjepa finetune".
@@ -59,14 +60,18 @@ def robustness(
         publish: folder whose robustness.csv gets the rows too.
     """
     require_number("--seed", seed, at_least=0)
+    name = model or run.resolve().name
+    if not name.isprintable():
+        raise UserError(f"--model {name!r}: cannot stand in a table; give a name of one line in UTF-8")
     published = [] if publish is None else read_table(publish / TABLE)  # a bad one is an error now
     changes = {"dataroot": data, "version": version, "eval_split": split}
     trainer = {"accelerator": accelerator, "devices": devices}
     cli = finished_run(run, changes, None, checkpoint, trainer, out)
     folder = cli.out / "robustness" / cli.datamodule.eval_split
-    source, sensors = cli.datamodule.open(), cli.datamodule.inputs.sensors()
-    name = model or run.resolve().name
+    source, sensors = cli.datamodule.open(), cli.sensors()
     whole, skipped, rows = cli.datamodule.inputs, [], []
+    if publish is not None:
+        publish.mkdir(parents=True, exist_ok=True)  # one that cannot be is an error now
     with cli.folder_held():
         made_with = {**cli.provenance(), WEIGHTS: state_hash(cli.model), "seed": seed}
         for condition in conditions(sensors, source.channels):
@@ -79,12 +84,15 @@ def robustness(
             cli.datamodule.inputs = whole
             cli.datamodule.show(condition.sensors, condition.degradation, seed)
             figures = _figures(cli, condition, folder / condition.folder, made_with)
-            if figures:
-                rows.append(row_of(name, condition.letters, condition.name, seed, figures))
+            rows += rows_of(name, condition.letters, condition.name, seed, figures)
     if not cli.trainer.is_global_zero:
         return
     if not rows:
-        raise UserError(f"{source.name}: nothing is annotated in {cli.datamodule.eval_split}, so nothing is scored")
+        tasks = ", ".join(cli.model.tasks)
+        raise UserError(
+            f"{source.name}: nothing to score {tasks} by in {cli.datamodule.eval_split}, which has no annotations, or "
+            "the tasks no mAP, NDS or IoU; choose another --split or --run"
+        )
     options = [
         f"--split {cli.datamodule.eval_split}",
         f"--seed {seed}",
@@ -99,24 +107,40 @@ def robustness(
     print(page)
 
 
-def _figures(cli: FinetuneCLI, condition: Condition, folder: Path, made_with: dict[str, object]) -> dict[str, float]:
-    """The main scores of all tasks under a condition, from an earlier run of the same model where there are any."""
+def _figures(
+    cli: FinetuneCLI, condition: Condition, folder: Path, made_with: Mapping[str, Any]
+) -> dict[str, dict[str, float]]:
+    """The main scores of every task under a condition, from an earlier run of the same model where there are any."""
     key = json.loads(json.dumps({name: made_with[name] for name in (WEIGHTS, "data", "seed")}))
-    if (folder / FIGURES).is_file():
-        kept = read_json(folder / FIGURES)
-        if isinstance(kept, dict) and kept.get("made_with") == key:
-            return dict(kept["figures"])
+    if (kept := _kept(folder / FIGURES, key)) is not None:
+        return kept
     predicted = predict_split(cli.trainer, cli.model, cli.datamodule, folder)
-    figures: dict[str, float] = {}
+    figures: dict[str, dict[str, float]] = {}
     if cli.trainer.is_global_zero:
         split = ScoredSplit(cli.datamodule.source, cli.datamodule.eval_split, predicted.without_input)
-        for name, file in predicted.files.items():
-            figures |= cli.model.tasks[name].scorer().figures(file, split)
+        for task, file in predicted.files.items():
+            figures[task] = cli.model.tasks[task].scorer().figures(file, split)
             file.unlink()
         write_json(folder / FIGURES, {"made_with": key, "figures": figures})
-        shown = ", ".join(f"{name} {100 * value:.1f}" for name, value in figures.items())
-        status(f"{condition.letters}, {condition.name}: {shown}")
+        several = len(figures) > 1
+        shown = [
+            f"{f'{task} ' if several else ''}{name} {100 * value:.1f}"
+            for task, own in figures.items()
+            for name, value in own.items()
+        ]
+        status(f"{condition.letters}, {condition.name}: {', '.join(shown)}")
     return figures
+
+
+def _kept(path: Path, key: Mapping[str, Any]) -> dict[str, dict[str, float]] | None:
+    """The figures of an earlier run; ``None`` where there are none, or of another model, or no longer readable."""
+    try:
+        kept = read_json(path)
+        if kept["made_with"] != key:
+            return None
+        return {task: {name: float(value) for name, value in own.items()} for task, own in kept["figures"].items()}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
 
 
 def run(arguments: Sequence[str]) -> None:

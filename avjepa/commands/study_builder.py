@@ -18,7 +18,8 @@ from avjepa.commands.parsing import readable
 from avjepa.commands.pretrain import PretrainCLI
 from avjepa.commands.study import StudyConfig
 from avjepa.commands.training import BUNDLE
-from avjepa.data.loading.datamodule import DetectionDataModule, PretrainDataModule
+from avjepa.data.loading.detection_datamodule import DetectionDataModule
+from avjepa.data.loading.pretrain_datamodule import PretrainDataModule
 from avjepa.encoders.base import BEVBackbone
 from avjepa.encoders.bundled import read_backbone_manifest
 from avjepa.errors import UserError

@@ -83,6 +83,9 @@ def expanded(arguments: Sequence[str]) -> list[str]:
 class TrainingCLI(LightningCLI):
     """Builds trainer, module and datamodule from YAML and options; training is started by the command.
 
+    Attributes:
+        description: what the command does, for its ``--help``.
+
     Args:
         name: the command's name.
         model_class: the LightningModule; its constructor arguments are the keys below ``model``.
@@ -93,6 +96,8 @@ class TrainingCLI(LightningCLI):
     Raises:
         UserError: an option or a key of the YAML is unknown, missing, or of the wrong type; a file cannot be read.
     """
+
+    description: str
 
     def __init__(
         self,
@@ -121,6 +126,7 @@ class TrainingCLI(LightningCLI):
                 seed_everything_default=0,
                 parser_kwargs={
                     "prog": f"avjepa {name}",
+                    "description": self.description,
                     "exit_on_error": False,
                     "allow_abbrev": False,
                     "epilog": EPILOGUE,
@@ -145,7 +151,9 @@ class TrainingCLI(LightningCLI):
             "--bundles",
             type=dict[str, str] | None,
             default=None,
-            help="bundles of a fused backbone's branches: lidar=DIR,camera=DIR,radar=DIR",
+            metavar="SENSOR=DIR,...",
+            help="folders of pre-trained bundles that the branches of a fused backbone start from, of any of the "
+            "sensors, as in lidar=runs/lidar/backbone,radar=runs/radar/backbone",
         )
         parser.link_arguments("seed_everything", "data.seed")
         parser.link_arguments("seed_everything", "model.seed")

@@ -67,6 +67,10 @@ class BEVBackbone(Rebuildable, ABC):
     def forward(self, batch: Batch) -> BEVMap:
         """Encode. With a batch that lacks everything that it reads, raises ``UserError``."""
 
+    def sensors_read(self) -> tuple[str, ...]:
+        """The sensors that it reads, of ``data.sample.SENSORS``; none where it does not say."""
+        return ()
+
     def pretrained_parts(self) -> "list[BEVBackbone]":
         """What of it is pre-trained by itself, and may be frozen while the rest learns: by default all of it."""
         return [self]
@@ -134,12 +138,16 @@ class SensorEncoder(BEVBackbone):
     A subclass reads its own sensor from the batch and nothing else. It says what its tokens are, and encodes its own.
 
     Attributes:
-        sensor: what it reads, of ``data.sample.SENSORS``; empty where it does not say.
+        sensor: the one that it reads, of ``data.sample.SENSORS``; empty where it does not say, or reads several.
         intermediate_channels: channels of each of ``BEVMap.intermediate_features``.
     """
 
     sensor: ClassVar[str] = ""
     intermediate_channels: tuple[int, ...]
+
+    def sensors_read(self) -> tuple[str, ...]:
+        """See ``BEVBackbone.sensors_read``."""
+        return (self.sensor,) if self.sensor else ()
 
     def forward(self, batch: Batch, masked: Bool[Tensor, "batch y x"] | None = None) -> BEVMap:
         """Encode a batch; with ``masked``, as if the sensor had not seen those cells of the token grid."""

@@ -9,6 +9,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from avjepa.errors import UserError
+from avjepa.ranges import require_numbers
+
 Upsampling = Literal["transposed", "bilinear"]
 """How a map gets twice its resolution: by a transposed convolution, as in the neck of SECOND (Yan et al., 2018), whose
 kernel gives each of four cells its own weights, or by interpolation, which treats all alike and leaves no lattice."""
@@ -80,8 +83,6 @@ class BEVUNet(nn.Module):
         upsampling: Upsampling = "transposed",
     ) -> None:
         super().__init__()
-        if len(channels) != len(blocks) or not channels:
-            raise ValueError(f"a number of blocks for every depth: channels {channels}, blocks {blocks}")
         self.down = nn.ModuleList()
         for depth, (width, count) in enumerate(zip(channels, blocks, strict=True)):
             entry = ConvNormReLU(channels[depth - 1] if depth else in_channels, width, stride=2 if depth else 1)
@@ -111,6 +112,26 @@ class BEVUNet(nn.Module):
                 x = x[..., :rows, :columns]  # an odd size comes back one cell too large
             x = functional.relu(shallow + x)
         return maps[0], self.out(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+def require_depths(owner: str, bev_channels: Sequence[int], bev_blocks: Sequence[int]) -> None:
+    """Raise unless these describe the depths of a ``BEVUNet``: channels and residual blocks of each.
+
+    Args:
+        owner: the class whose arguments they are, as the message calls it.
+        bev_channels: at least 1 each.
+        bev_blocks: as many.
+
+    Raises:
+        UserError: naming the argument.
+    """
+    if len(bev_channels) != len(bev_blocks) or not bev_channels:
+        raise UserError(
+            f"{owner}: bev_channels {list(bev_channels)} and bev_blocks {list(bev_blocks)} describe the same depths; "
+            "give both the same number of entries"
+        )
+    require_numbers(f"{owner}.bev_channels", bev_channels, at_least=1)
+    require_numbers(f"{owner}.bev_blocks", bev_blocks, at_least=0)
 
 
 class SparseNorm(nn.BatchNorm1d):

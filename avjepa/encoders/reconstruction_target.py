@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from avjepa.data.sample import Batch
+from avjepa.encoders.missing_sensor import MissingSensorError
 from avjepa.errors import UserError
 from avjepa.geometry.device import occurrences
 from avjepa.geometry.grid import BEVGrid
@@ -89,7 +90,7 @@ class PillarPoints(ReconstructionTarget):
         """
         points = batch.lidar if self.sensor == "lidar" else batch.radar
         if points is None:
-            raise UserError(f"PillarPoints.sensor: the data hold no {self.sensor}; choose a sensor they hold")
+            raise MissingSensorError("PillarPoints", self.sensor, batch)
         x, y, z = points.xyz.unbind(1)
         row, column, inside = grid.rows_and_columns(x, y)
         height = (z - self.z_min) / (self.z_max - self.z_min)

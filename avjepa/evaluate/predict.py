@@ -9,7 +9,7 @@ from lightning import Callback, LightningModule, Trainer
 from rich.console import Console
 from rich.progress import Progress
 
-from avjepa.data.loading.datamodule import DetectionDataModule
+from avjepa.data.loading.detection_datamodule import DetectionDataModule
 from avjepa.data.sample import Batch
 from avjepa.evaluate.spool import Spool
 from avjepa.finetune.lightning_model import FinetuneModule

@@ -11,8 +11,8 @@ from torch import Tensor
 from avjepa.data.augmentation.augment import BEVAugmentation
 from avjepa.data.loading.batch_loader import BatchLoader
 from avjepa.data.loading.collate import collate
-from avjepa.data.loading.datamodule import DetectionDataModule
 from avjepa.data.loading.dataset import LabelledDataset
+from avjepa.data.loading.detection_datamodule import DetectionDataModule
 from avjepa.data.sample import Batch
 from avjepa.data.sampling.sampler import SampleRequest
 

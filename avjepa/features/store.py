@@ -17,7 +17,7 @@ from torch import Tensor
 from avjepa.bundle.construction import architecture
 from avjepa.bundle.weights import state_hash
 from avjepa.data.arrays import Array
-from avjepa.data.loading.datamodule import DetectionDataModule
+from avjepa.data.loading.detection_datamodule import DetectionDataModule
 from avjepa.data.sample import Batch
 from avjepa.encoders.base import BEVBackbone
 from avjepa.errors import UserError

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -18,6 +18,7 @@ from avjepa.data.taxonomy import Taxonomy, load_taxonomy
 from avjepa.distributed import by_itself, means_over_processes
 from avjepa.encoders.base import BEVBackbone, SensorEncoder
 from avjepa.errors import UserError
+from avjepa.finetune.freezing import Mode, frozen_parts, require_something_to_learn
 from avjepa.finetune.stages import EVERYTHING, HEADS_FIRST, Stage, require_whole, stage_at
 from avjepa.fusion import FusedBackbone
 from avjepa.heads.task import Task, require_task_names
@@ -53,7 +54,7 @@ class FinetuneModule(LightningModule):
             to match. A resumed run takes its checkpoint's weights.
         bundles: folders of bundles whose weights replace those of a fused backbone's branches, by sensor.
         mode: ``end_to_end`` trains the backbone too; ``frozen`` leaves every parameter and buffer of it as it is;
-            ``frozen_encoders`` those of a fused backbone's branches, while what fuses them learns.
+            ``frozen_encoders`` those of a fused backbone's branches, while what fuses them learns; for no other one.
         learning_rate: peak.
         backbone_learning_rate_factor: the backbone's learning rate relative to ``learning_rate``.
         layer_decay: further factor of the backbone's learning rate for every part (``layer_order``) that lies
@@ -73,12 +74,12 @@ class FinetuneModule(LightningModule):
         backbone: BEVBackbone | None = None,
         bundle: str | None = None,
         bundles: dict[str, str] | None = None,
-        mode: Literal["end_to_end", "frozen_encoders", "frozen"] = "end_to_end",
+        mode: Mode = "end_to_end",
         learning_rate: float = 1e-3,
         backbone_learning_rate_factor: float = 1.0,
         layer_decay: float = 1.0,
         head_first_steps: int = 0,
-        stages: list[Stage] | None = None,
+        stages: tuple[Stage, ...] | None = None,  # a list's items would be merged with those that they replace
         weight_decay: float = 0.01,
         warmup_fraction: float = 0.3,
         seed: int = 0,
@@ -104,14 +105,9 @@ class FinetuneModule(LightningModule):
             raise UserError("model.head_first_steps: give it as the first of model.stages, or leave stages out")
         if bundle is not None and bundles:
             raise UserError("--bundle is of the whole backbone and --bundles of its branches; give one of them")
-        if bundles and mode == "frozen":
-            raise UserError(
-                "model.mode: frozen would freeze what fuses the branches of --bundles, which is new; choose "
-                "frozen_encoders"
-            )
-        require_whole(stages or [])
-        self.bundle, self.bundles, self.stages = bundle, bundles or {}, list(stages or [])
-        self.frozen = {"frozen": [backbone], "frozen_encoders": backbone.pretrained_parts(), "end_to_end": []}[mode]
+        require_whole(stages or ())
+        self.bundle, self.bundles, self.stages = bundle, bundles or {}, stages or ()
+        self.frozen = frozen_parts(mode, backbone, of_branches=bool(bundles))
         self.learning_rate, self.backbone_learning_rate_factor = learning_rate, backbone_learning_rate_factor
         self.layer_decay = layer_decay
         self.head_first_steps, self.weight_decay, self.warmup_fraction = head_first_steps, weight_decay, warmup_fraction
@@ -119,10 +115,9 @@ class FinetuneModule(LightningModule):
         self.predicts_in_validation = False
         self._resumed = False
         self._frozen_before: list[str] = []
-        for stage in self.stages:
-            stage.still(self.model)  # a name that is none is an error now
         for part in self.frozen:
             part.requires_grad_(False)
+        require_something_to_learn(self.model, self.stages, mode)
         self.model.hold_still(self.frozen)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """A training in stages, each of which has its own parts of the model learn, from its own sensors."""
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,7 +20,12 @@ class Stage:
 
     Args:
         share: of all optimiser steps of the training.
-        learn: names of the parts of the model that learn, e.g. ``backbone.adapters.camera`` or ``neck``; none for all.
+        learn: names of the parts of the model that learn; none for all. Of every model: ``backbone``, ``neck``,
+            ``heads``, ``heads.TASK`` by the name of a task. Of a fused one: ``backbone.branches``,
+            ``backbone.branches.SENSOR``, ``backbone.adapters``, ``backbone.adapters.SENSOR``, ``backbone.fuser`` (the
+            gated sum; the masked mean has no weights), ``backbone.bev``. Of another one ``backbone.PART``, by what its
+            encoder is made of: ``bev`` for all sensors, ``stages`` for LiDAR, ``pillars`` for radar, ``backbone`` (of
+            images), ``pyramid``, ``lift``, ``mix_heights`` for cameras. Parts within those go by their longer names.
         sensors: which the model is shown; ``null`` for all that are loaded.
         sensor_dropout: probability that a sample is shown only some of its sensors, drawn at random.
     """
@@ -30,21 +36,28 @@ class Stage:
     sensor_dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        require_number("stages.share", self.share, above=0, at_most=1)
-        require_number("stages.sensor_dropout", self.sensor_dropout, at_least=0, at_most=1)
+        require_number("model.stages: share", self.share, above=0, at_most=1)
+        require_number("model.stages: sensor_dropout", self.sensor_dropout, at_least=0, at_most=1)
         if self.sensors is not None and (not self.sensors or set(self.sensors) - set(SENSORS)):
-            raise UserError(f"stages.sensors: {list(self.sensors)}: name some of {', '.join(SENSORS)}, or null for all")
+            raise UserError(
+                f"model.stages: sensors {list(self.sensors)}: name some of {', '.join(SENSORS)}, or null for all"
+            )
 
     def still(self, model: nn.Module) -> list[nn.Module]:
         """The parts of a model that do not learn: as few modules as cover them.
 
         Raises:
-            UserError: ``learn`` names a part that the model does not have.
+            UserError: ``learn`` names a part that the model does not have, or one without weights.
         """
-        names = {name for name, _ in model.named_modules() if name}
-        if self.learn and (unknown := [name for name in self.learn if name not in names]):
-            parts = [name for name in names if name and name.count(".") < 2]
-            raise UserError(f"stages.learn: the model has no part {unknown[0]!r}; parts are {', '.join(sorted(parts))}")
+        names = {name for name, module in model.named_modules() if name and _has_weights(module)}
+        for name in self.learn:
+            if name not in names:
+                close = difflib.get_close_matches(name, names, n=1)
+                meant = f"did you mean {close[0]}? " if close else ""
+                raise UserError(
+                    f"model.stages: learn: the model has no part {name!r} with weights; {meant}There are "
+                    f"{', '.join(_parts(model))}, and what these are made of"
+                )
         return _outside(model, self.learn) if self.learn else []
 
     def shown(self, batch: Batch) -> Batch:
@@ -81,7 +94,20 @@ def require_whole(stages: Sequence[Stage]) -> None:
         UserError: their sum is not 1.
     """
     if stages and abs(sum(stage.share for stage in stages) - 1) > 1e-6:
-        raise UserError(f"stages: their shares are {[stage.share for stage in stages]}; they must sum to 1")
+        raise UserError(f"model.stages: their shares are {[stage.share for stage in stages]}; they must sum to 1")
+
+
+def _parts(model: nn.Module, prefix: str = "") -> Iterator[str]:
+    """Names of the parts of a model that have weights: the backbone's down to its branches, a head for each task."""
+    for name, child in model.named_children():
+        if _has_weights(child):
+            yield prefix + name
+            if isinstance(child, nn.ModuleDict) or prefix + name == "backbone":
+                yield from _parts(child, f"{prefix}{name}.")
+
+
+def _has_weights(module: nn.Module) -> bool:
+    return any(True for _ in module.parameters())
 
 
 def _outside(module: nn.Module, learn: Sequence[str]) -> list[nn.Module]:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from avjepa.data.sample import SENSORS, Batch
 from avjepa.distributed import summed, world_size
 from avjepa.encoders.base import BEVBackbone, BEVMap, DenseFeatures, SensorEncoder, Tokens
-from avjepa.encoders.blocks import BEVUNet
+from avjepa.encoders.blocks import BEVUNet, require_depths
 from avjepa.encoders.reconstruction_target import ReconstructionTarget
 from avjepa.errors import UserError
 from avjepa.fusion.adapter import Adapter
@@ -18,7 +18,7 @@ from avjepa.fusion.fusers import FuserOptions, MaskedMeanOptions
 from avjepa.fusion.grid_link import link_of
 from avjepa.fusion.tokens import FusedTokens
 from avjepa.geometry.grid import BEVGrid
-from avjepa.ranges import require_number, require_numbers
+from avjepa.ranges import require_number
 
 
 class FusedBackbone(SensorEncoder):
@@ -46,8 +46,6 @@ class FusedBackbone(SensorEncoder):
         concentration: of the Dirichlet draw: the smaller, the more often a context is left one sensor alone.
     """
 
-    sensor = "several sensors"
-
     def __init__(
         self,
         branches: dict[str, SensorEncoder],
@@ -69,22 +67,16 @@ class FusedBackbone(SensorEncoder):
                 "an encoder for each sensor"
             )
         for name, branch in branches.items():
-            if branch.sensor not in ("", name):
+            if (reads := branch.sensors_read()) not in ((), (name,)):
                 raise UserError(
                     f"FusedBackbone.branches: that of {name} is a {type(branch).__name__}, which reads "
-                    f"{branch.sensor}; give every sensor an encoder of its own"
+                    f"{', '.join(reads)}; give every sensor an encoder of its own"
                 )
-        if len(bev_channels) != len(bev_blocks) or not bev_channels:
-            raise UserError(
-                f"FusedBackbone: bev_channels {list(bev_channels)} and bev_blocks {list(bev_blocks)} describe the same "
-                "depths; give both the same number of entries"
-            )
+        require_depths("FusedBackbone", bev_channels, bev_blocks)
         for name, number in (("channels", channels), ("out_channels", out_channels)):
             require_number(f"FusedBackbone.{name}", number, at_least=1)
         require_number("FusedBackbone.adapter_blocks", adapter_blocks, at_least=0)
         require_number("FusedBackbone.concentration", concentration, at_least=0.01, at_most=100)
-        require_numbers("FusedBackbone.bev_channels", bev_channels, at_least=1)
-        require_numbers("FusedBackbone.bev_blocks", bev_blocks, at_least=0)
         grids = {name: branch.token_grid for name, branch in branches.items()}
         self.token_grid = token_grid or min(grids.values(), key=lambda grid: grid.cell)
         self.links = {name: link_of(self.token_grid, grid, name) for name, grid in grids.items()}
@@ -96,6 +88,10 @@ class FusedBackbone(SensorEncoder):
         )
         self.fuser = fuser.build(channels)
         self.bev = BEVUNet(channels, out_channels, bev_channels, bev_blocks)
+
+    def sensors_read(self) -> tuple[str, ...]:
+        """Those of the branches."""
+        return tuple(self.branches)
 
     def pretrained_parts(self) -> list[BEVBackbone]:
         """The branches."""

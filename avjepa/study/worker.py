@@ -15,7 +15,7 @@ import torch
 from lightning import Trainer
 from lightning.pytorch.plugins.precision import Precision
 
-from avjepa.data.loading.datamodule import DetectionDataModule
+from avjepa.data.loading.detection_datamodule import DetectionDataModule
 from avjepa.encoders.base import BEVBackbone
 from avjepa.encoders.bundled import load_backbone, load_encoder
 from avjepa.errors import UserError, counted

@@ -61,8 +61,11 @@ def test_it_is_scored_with_any_of_its_sensors(fused: Path, capsys: pytest.Captur
     assert (uses["use_lidar"], uses["use_radar"], uses["use_camera"]) == (True, True, False)
     assert avjepa("evaluate", "--run", fused, "--sensors", "sonar") == 2
     assert (
-        "--sensors sonar: 'sonar' is no sensor of this run; choose of lidar, camera, radar" in capsys.readouterr().err
+        "--sensors sonar: 'sonar' is no sensor of this run; choose of lidar, radar, camera, as in --sensors "
+        "lidar,radar\n" in capsys.readouterr().err
     )
+    assert avjepa("evaluate", "--run", fused, "--sensors", "lidar,lidar") == 2
+    assert "--sensors lidar,lidar: names lidar twice" in capsys.readouterr().err
 
 
 def test_robustness_scores_every_subset_and_goes_on_where_it_stopped(
@@ -138,5 +141,5 @@ def test_what_a_bundle_reads_is_held_to_its_name(
     unseen = '[{"share": 1.0, "sensors": ["camera"], "sensor_dropout": 0.0}]'
     two = ("--bundles", option(bundles, "lidar", "radar"), "--model.stages", unseen)
     assert finetune(tiny, tmp_path / "run", *two, "--steps", 1) == 2
-    assert "model.stages: number 0 shows camera alone, and data.sensors loads lidar, radar" in capsys.readouterr().err
+    assert "number 0 shows camera alone, and the network reads lidar, radar of data.sensors" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()

@@ -59,6 +59,9 @@ def contents(folder: Path) -> dict[str, bytes]:
         ("pretrain", ["--steps", 1, "--model.schedule", "constant", "--model.warmup_fraction", 1.0,
                       "--model.cooldown_fraction", 1.0], ["cool"]),
         ("pretrain", ["--steps", 1, "--ckpt_path", "nothing.ckpt"], ["nothing.ckpt"]),
+        ("pretrain", ["--steps", 1, "--data.sensors=[radar]"], ["data.sensors: radar, of which", "add lidar"]),
+        ("pretrain", ["--steps", 1, "--data.target_sensors=[camera]"], ["data.target_sensors: camera", "add lidar"]),
+        ("finetune", ["--steps", 1, "--data.sensors=[radar, camera]"], ["data.sensors: radar, camera", "add lidar"]),
     ],
 )  # fmt: skip
 def test_options_that_no_training_can_begin_with(

@@ -83,6 +83,25 @@ def test_data_without_the_configured_sensor_is_refused_before_anything_is_writte
     assert not (tmp_path / "out").exists()
 
 
+def test_a_refused_configuration_leaves_the_record_of_failures_and_nothing_of_its_own(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, out = Path(arguments[2]).parent, tmp_path / "out"
+    model = {**FINETUNE["model"], "learning_rate": -1.0}
+    (folder / "wrong.yaml").write_text(yaml.safe_dump({**FINETUNE, "model": model}))
+    study = yaml.safe_load((folder / "study.yaml").read_text()) | {"finetune": "wrong.yaml"}
+    (folder / "wrong_study.yaml").write_text(yaml.safe_dump(study))
+    wrong = [str(folder / "wrong_study.yaml") if word.endswith("study.yaml") else word for word in arguments]
+    assert cli.main([*wrong, "--out", str(out)]) == 2
+    assert "finetune: model.learning_rate: must be above 0" in capsys.readouterr().err
+    assert not out.exists()
+    failed = out / "failures" / "job.json"
+    failed.parent.mkdir(parents=True)
+    failed.write_text("{}")
+    assert cli.main([*wrong, "--out", str(out), "--retry_failed"]) == 2
+    assert [path for path in out.rglob("*") if path.is_file()] == [failed]
+
+
 @pytest.mark.parametrize("content", ["{", "[]", '{"methods": 1}', "\x00"])
 def test_broken_record_of_the_study_is_one_line(
     arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str

@@ -14,7 +14,8 @@ from avjepa.data import datasets
 from avjepa.data.channels import SensorChannels
 from avjepa.data.datasets import Layout, open_dataset
 from avjepa.data.labels import Labels
-from avjepa.data.loading.datamodule import DetectionDataModule, PretrainDataModule
+from avjepa.data.loading.detection_datamodule import DetectionDataModule
+from avjepa.data.loading.pretrain_datamodule import PretrainDataModule
 from avjepa.data.map_mask import MapMask
 from avjepa.data.moment import Moment, SweepStack
 from avjepa.data.protocol import AnnotatedKeyframes, BoxSummary, DrivingDataset

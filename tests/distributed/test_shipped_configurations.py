@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from avjepa.commands.finetune import FinetuneCLI
 from avjepa.commands.pretrain import PretrainCLI
-from avjepa.data.loading.datamodule import DetectionDataModule, PretrainDataModule
+from avjepa.data.loading.detection_datamodule import DetectionDataModule
+from avjepa.data.loading.pretrain_datamodule import PretrainDataModule
 from avjepa.distributed import means_over_processes
 from avjepa.finetune.lightning_model import FinetuneModule
 from avjepa.pretrain.lightning_model import PretrainModule

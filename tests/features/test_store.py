@@ -10,7 +10,7 @@ import torch
 
 from avjepa.bundle.construction import architecture, build
 from avjepa.data.augmentation.augment import BEVAugmentation
-from avjepa.data.loading.datamodule import DetectionDataModule
+from avjepa.data.loading.detection_datamodule import DetectionDataModule
 from avjepa.encoders.base import BEVBackbone
 from avjepa.encoders.lidar import LidarEncoder
 from avjepa.errors import UserError

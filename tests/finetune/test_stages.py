@@ -1,9 +1,11 @@
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
+from avjepa.encoders.base import BEVBackbone
 from avjepa.errors import UserError
 from avjepa.evaluate.detection import DetectionTask
 from avjepa.finetune.lightning_model import FinetuneModule
@@ -12,7 +14,7 @@ from avjepa.fusion import FusedBackbone
 from avjepa.heads.detection.center_point import CenterPointOptions
 from avjepa.model.neck import SecondFPNOptions
 from tests.finetune.toys import CARS, fit, toy_module, trainer
-from tests.fusion.toys import SENSORS, batch_of, fused
+from tests.fusion.toys import SENSORS, batch_of, branch, fused
 
 
 def model() -> nn.Module:
@@ -65,7 +67,7 @@ def test_a_stage_shows_some_sensors_alone() -> None:
 
 
 def test_parts_learn_in_their_stage_alone() -> None:
-    module = toy_module(stages=[Stage(0.5, ("heads",)), Stage(0.5, ("neck",))])
+    module = toy_module(stages=(Stage(0.5, ("heads",)), Stage(0.5, ("neck",))))
     neck = [p.detach().clone() for p in module.model.neck.parameters()]
     heads = [p.detach().clone() for p in module.model.heads.parameters()]
     backbone = {name: value.clone() for name, value in module.model.backbone.state_dict().items()}
@@ -75,10 +77,10 @@ def test_parts_learn_in_their_stage_alone() -> None:
     assert not any(map(torch.equal, heads, module.model.heads.parameters()))
 
 
-def fused_module(**options: Any) -> FinetuneModule:
+def fused_module(backbone: BEVBackbone | None = None, **options: Any) -> FinetuneModule:
     neck = SecondFPNOptions(channels=(8,), layers=1, out_channels=8)
     task = DetectionTask(CenterPointOptions(shared_channels=8, channels=8))
-    return FinetuneModule(neck, {"detection": task}, CARS, fused(), **options)
+    return FinetuneModule(neck, {"detection": task}, CARS, backbone or fused(), **options)
 
 
 def test_branches_that_were_pretrained_have_rates_of_their_own() -> None:
@@ -94,8 +96,8 @@ def test_branches_that_were_pretrained_have_rates_of_their_own() -> None:
     assert isinstance(backbone, FusedBackbone)
     for part in (backbone.adapters, backbone.bev, module.model.neck, module.model.heads):
         assert {rate[id(p)] for p in part.parameters()} == {1e-2}
-    for branch in backbone.pretrained_parts():
-        parts = branch.layer_order()
+    for pretrained in backbone.pretrained_parts():
+        parts = pretrained.layer_order()
         for distance, part in enumerate(reversed(parts), start=1):
             for parameter in part.parameters():
                 assert rate[id(parameter)] == pytest.approx(1e-2 * 0.2 * 0.5**distance)
@@ -112,16 +114,45 @@ def test_frozen_branches_leave_what_fuses_them_to_learn() -> None:
 
 
 def test_errors_name_the_option() -> None:
-    with pytest.raises(UserError, match=r"no part 'backbone\.adapter'; parts are"):
+    with pytest.raises(UserError, match=r"no part .*adapter' with weights; did you mean backbone\.adapters\?"):
         Stage(1.0, ("backbone.adapter",)).still(model())
     with pytest.raises(UserError, match=r"shares are \[0.5, 0.4\]; they must sum to 1"):
         require_whole([Stage(0.5), Stage(0.4)])
     with pytest.raises(UserError, match="name some of camera, lidar, radar"):
         Stage(1.0, sensors=("sonar",))
     with pytest.raises(UserError, match="head_first_steps"):
-        toy_module(stages=[Stage(1.0)], head_first_steps=2)
+        toy_module(stages=(Stage(1.0),), head_first_steps=2)
     with pytest.raises(UserError, match="has no branch of that sensor"):
         fit(toy_module(bundles={"radar": "nowhere"}), 1)
+
+
+OF_FUSED = (
+    "backbone, backbone.branches, backbone.branches.lidar, backbone.branches.camera, backbone.branches.radar, "
+    "backbone.adapters, backbone.adapters.lidar, backbone.adapters.camera, backbone.adapters.radar, backbone.bev, "
+    "neck, heads, heads.detection"
+)
+OF_LIDAR = "backbone, backbone.stages, backbone.height_compression, backbone.bev, neck, heads, heads.detection"
+
+
+@pytest.mark.parametrize(("backbone", "parts"), [(fused, OF_FUSED), (lambda: branch("lidar"), OF_LIDAR)])
+def test_a_name_that_is_none_is_answered_with_those_there_are(backbone: Callable[[], BEVBackbone], parts: str) -> None:
+    for name in ("x", "backbone.fuser"):  # the masked mean has no weights
+        with pytest.raises(UserError, match=f"no part '{name}' with weights; .*There are {parts}, and what"):
+            fused_module(backbone(), stages=(Stage(1.0, (name,)),))
+    for name in parts.split(", "):
+        fused_module(backbone(), stages=(Stage(1.0, (name,)),))
+
+
+def test_a_mode_that_leaves_a_stage_nothing_to_learn_is_refused() -> None:
+    frozen = (Stage(0.5), Stage(0.5, ("backbone.branches.lidar",)))
+    with pytest.raises(UserError, match=r"number 1 has backbone\.branches\.lidar learn alone, which .* frozen_enc"):
+        fused_module(mode="frozen_encoders", stages=frozen)
+    fused_module(mode="end_to_end", stages=frozen)
+
+
+def test_frozen_encoders_are_those_of_a_fused_backbone() -> None:
+    with pytest.raises(UserError, match="LidarEncoder fuses none; choose frozen or end_to_end"):
+        fused_module(branch("lidar"), mode="frozen_encoders")
 
 
 def test_a_batch_without_any_sensor_is_left_as_it_is() -> None:
@@ -130,7 +161,7 @@ def test_a_batch_without_any_sensor_is_left_as_it_is() -> None:
 
 
 def test_names_and_modes_that_would_teach_nothing_are_refused() -> None:
-    with pytest.raises(UserError, match="no part ''"):
+    with pytest.raises(UserError, match="no part '' with weights"):
         Stage(1.0, ("",)).still(model())
     with pytest.raises(UserError, match=r"model\.mode: frozen would freeze.*choose frozen_encoders"):
         fused_module(mode="frozen", bundles={"lidar": "somewhere"})

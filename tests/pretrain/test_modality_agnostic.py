@@ -14,17 +14,20 @@ from torch import Tensor, nn
 
 from avjepa.bundle.construction import build
 from avjepa.bundle.files import save_bundle
-from avjepa.data.loading.datamodule import PretrainDataModule
+from avjepa.data.loading.pretrain_datamodule import PretrainDataModule
 from avjepa.data.sample import Batch, PretrainBatch
 from avjepa.data.sensor_inputs import Sensor
 from avjepa.encoders.base import BEVMap, SensorEncoder, Tokens
 from avjepa.encoders.bundled import load_encoder
+from avjepa.encoders.camera.pillar_pixels import PillarPixels
 from avjepa.encoders.reconstruction_target import PillarPoints, ReconstructionTarget
 from avjepa.errors import UserError
 from avjepa.geometry.grid import BEVGrid
 from avjepa.pretrain.masking.generators import MultiBlock
 from avjepa.pretrain.objectives import jepa
+from avjepa.pretrain.objectives.invariance import Invariance
 from avjepa.pretrain.objectives.jepa import JEPA
+from avjepa.pretrain.objectives.occupancy import OccupancyReconstruction
 from avjepa.pretrain.objectives.predictor import PredictorOptions
 from avjepa.pretrain.objectives.targets import EMATargetOptions, FrozenTargetOptions, SharedTargetOptions, TargetOptions
 from tests.batch_tokens import BatchTokens
@@ -166,6 +169,28 @@ def test_images_that_both_views_have_are_tokenised_once(
         objective.zero_grad()
     assert len(tokenised) == 1 + 2
     assert all(map(torch.equal, *results))
+
+
+def test_what_a_view_lacks_is_said_with_the_option_that_loads_it(tiny: Path) -> None:
+    camera, lidar = real_encoder("camera"), real_encoder("lidar")
+    by_lidar = JEPA(lidar, MultiBlock(), FrozenTargetOptions(copy.deepcopy(lidar)))
+    by_camera = JEPA(lidar, MultiBlock(), FrozenTargetOptions(camera))
+    content = JEPA(
+        lidar, MultiBlock(), SharedTargetOptions(), reconstruction_weight=1.0, reconstruction_target=PillarPixels()
+    )
+    seen = OccupancyReconstruction(lidar, MultiBlock(), PillarPixels())
+    same = Invariance(lidar, input_dropout=0.2)
+    without_target, without_context = batch_of(tiny, ["lidar"], ["radar"]), batch_of(tiny, ["radar"], ["lidar"])
+    target = r"data in the batch of .*; add {} to data\.target_sensors, or"
+    for objective, sensor in ((by_lidar, "lidar"), (by_camera, "camera"), (seen, "camera"), (same, "lidar")):
+        with pytest.raises(UserError, match=f"no {sensor} " + target.format(sensor)):
+            objective(without_target)
+        with pytest.raises(
+            UserError, match=r"LidarEncoder: no lidar data in the batch of .*; add lidar to data\.sensors"
+        ):
+            objective(without_context)
+    with pytest.raises(UserError, match="PillarPixels: no camera " + target.format("camera")):
+        content(batch_of(tiny, ["lidar"]))
 
 
 def test_an_invented_encoder_is_bundled_like_the_others(tmp_path: Path) -> None:

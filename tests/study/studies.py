@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from lightning.pytorch.plugins.precision import Precision
 
-from avjepa.data.loading.datamodule import DetectionDataModule
+from avjepa.data.loading.detection_datamodule import DetectionDataModule
 from avjepa.study.plan import Method, Mode, Pretraining, Run, Setting, Study, StudyJob, Trial, Tuning
 from avjepa.study.store import Store
 from avjepa.study.summary import Row

@@ -22,11 +22,11 @@ def main() -> None:
     answer, sys.stdout = sys.stdout, sys.stderr  # what else is printed must not be taken for an answer
     if kind == "pretrain":
         from avjepa.commands.pretrain import PretrainCLI as Command
-        from avjepa.data.loading.datamodule import PretrainDataModule as Data
+        from avjepa.data.loading.pretrain_datamodule import PretrainDataModule as Data
         from avjepa.pretrain.lightning_model import PretrainModule as Module
     else:
         from avjepa.commands.finetune import FinetuneCLI as Command
-        from avjepa.data.loading.datamodule import DetectionDataModule as Data
+        from avjepa.data.loading.detection_datamodule import DetectionDataModule as Data
         from avjepa.finetune.lightning_model import FinetuneModule as Module
 
     with tempfile.TemporaryDirectory() as out:

@@ -12,7 +12,7 @@ import torch
 from timing import describe, measure, print_table
 
 from avjepa.commands.pretrain import PretrainCLI
-from avjepa.data.loading.datamodule import PretrainDataModule
+from avjepa.data.loading.pretrain_datamodule import PretrainDataModule
 from avjepa.pretrain.lightning_model import PretrainModule
 from avjepa.training.metrics import read_curves
 

@@ -94,6 +94,10 @@ class World:
         """Score the fine-tuned detector."""
         return "evaluate", "--run", str(self.finetuned), *self.source(), *more
 
+    def robustness(self, *more: str) -> tuple[str, ...]:
+        """Score the fine-tuned detector with its one sensor."""
+        return "robustness", "--run", str(self.finetuned), *self.source(), "--subsets_only", *more
+
     def study(self, config: Path) -> tuple[str, ...]:
         """A label-efficiency study; the world has no third split."""
         splits = ("--split", "val", "--eval_split", "val")

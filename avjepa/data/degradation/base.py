@@ -15,7 +15,7 @@ from avjepa.data.sensor_inputs import SensorInputs
 
 
 class Degradation(ABC):
-    """Something that goes wrong with the sensors. Constructor arguments are YAML keys."""
+    """Something that goes wrong with the sensors."""
 
     @abstractmethod
     def read(

@@ -3,8 +3,7 @@
 import json
 import os
 import tempfile
-import weakref
-from pathlib import Path
+from multiprocessing.reduction import DupFd
 from typing import Any
 
 from avjepa.errors import BadFileError
@@ -13,18 +12,21 @@ from avjepa.errors import BadFileError
 class BadFileLog:
     """Bad files and replaced draws of a run.
 
-    Workers write lines to a temporary file in append mode, so that nothing has to be passed between processes.
+    Workers write lines to one temporary file, so that nothing has to be passed between processes. It has no name: it
+    is gone with the last process that holds it open, however that one ends.
     """
 
     def __init__(self) -> None:
-        handle, name = tempfile.mkstemp(prefix="avjepa-bad-files-", suffix=".jsonl")
-        os.close(handle)
-        self._path = Path(name)
+        self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  # it goes with the object
         self._written: set[str] = set()
-        weakref.finalize(self, _delete, self._path, os.getpid())
 
-    def __getstate__(self) -> dict[str, Any]:  # a copy in a worker process writes to the same file
-        return {"_path": self._path, "_written": set()}
+    def __getstate__(self) -> dict[str, Any]:
+        """For a new worker process: the same file, open there too."""
+        return {"handle": DupFd(self._file.fileno())}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._file = open(state["handle"].detach(), "r+b", buffering=0)  # noqa: SIM115
+        self._written = set()
 
     def add(self, error: BadFileError) -> None:
         """Note a bad file; noting it again changes nothing."""
@@ -57,16 +59,10 @@ class BadFileLog:
         return "\n".join(lines)
 
     def _append(self, line: list[str]) -> None:
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        # one write: all processes share one position in the file, the end, and none comes between
+        self._file.write(json.dumps(line).encode() + b"\n")
 
     def _lines(self) -> list[list[str]]:
-        # Something that tidies the temporary folder may take the file away during a run of days; the run must not fail.
-        if not self._path.exists():
-            return []
-        return [json.loads(line) for line in self._path.read_text(encoding="utf-8").splitlines()]
-
-
-def _delete(path: Path, owner: int) -> None:
-    if os.getpid() == owner:  # a forked worker's copy must not take the file away
-        path.unlink(missing_ok=True)
+        handle = self._file.fileno()
+        content = os.pread(handle, os.fstat(handle).st_size, 0)  # leaves the common position where it is
+        return [json.loads(line) for line in content.splitlines()]

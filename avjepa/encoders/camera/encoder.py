@@ -8,7 +8,7 @@ from torch import Tensor
 
 from avjepa.data.sample import Batch, Cameras
 from avjepa.encoders.base import BEVMap, DenseFeatures, SensorEncoder, Tokens
-from avjepa.encoders.blocks import BEVUNet, ConvNormReLU
+from avjepa.encoders.blocks import BEVUNet, ConvNormReLU, require_depths
 from avjepa.encoders.camera.feature_pyramid import FeaturePyramid
 from avjepa.encoders.camera.geometry import PatchViews
 from avjepa.encoders.camera.image_backbone import ImageBackbone, ImageBackboneOptions
@@ -18,9 +18,9 @@ from avjepa.encoders.camera.lift_depth import DepthLiftOptions
 from avjepa.encoders.camera.patch_masks import MaskCells, MaskPatches
 from avjepa.encoders.camera.pillar_pixels import PillarPixels
 from avjepa.encoders.camera.tokens import CameraTokens
-from avjepa.errors import UserError
+from avjepa.encoders.missing_sensor import MissingSensorError
 from avjepa.geometry.grid import BEVGrid
-from avjepa.ranges import require_number, require_numbers, require_range
+from avjepa.ranges import require_number, require_range
 
 
 class CameraEncoder(SensorEncoder):
@@ -67,13 +67,7 @@ class CameraEncoder(SensorEncoder):
         require_range("CameraEncoder.column", column)
         require_number("CameraEncoder.image_channels", image_channels, at_least=1)
         require_number("CameraEncoder.out_channels", out_channels, at_least=1)
-        if len(bev_channels) != len(bev_blocks) or not bev_channels:
-            raise UserError(
-                f"CameraEncoder: bev_channels {list(bev_channels)} and bev_blocks {list(bev_blocks)} describe the same "
-                "depths; give both the same number of entries"
-            )
-        require_numbers("CameraEncoder.bev_channels", bev_channels, at_least=1)
-        require_numbers("CameraEncoder.bev_blocks", bev_blocks, at_least=0)
+        require_depths("CameraEncoder", bev_channels, bev_blocks)
         self.token_grid, self.column, self.hiding = token_grid, column, hiding
         self.out_channels = out_channels
         self.intermediate_channels = (bev_channels[0], bev_channels[0])
@@ -129,8 +123,5 @@ class CameraEncoder(SensorEncoder):
 
 def _cameras_of(batch: Batch) -> Cameras:
     if batch.cameras is None:
-        raise UserError(
-            f"CameraEncoder: no image in the batch of {', '.join(batch.tokens[:3])}; "
-            "add cameras to the sensors of the data section or choose another encoder"
-        )
+        raise MissingSensorError("CameraEncoder", "camera", batch)
     return batch.cameras

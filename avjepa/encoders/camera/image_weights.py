@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from avjepa.bundle.weights import first_differences
 from avjepa.errors import UserError
 
 CLASSIFIER_TENSORS = ("classifier.", "layernorm.", "layer_norm.")
@@ -154,11 +155,5 @@ def _refuse_differences(path: Path, backbone: nn.Module, report: Mapping[str, An
     misshapen = {
         f"{name} {tuple(found)} instead of {tuple(wanted)}" for name, found, wanted in report["mismatched_keys"]
     }
-    wrong = {"missing": missing, "unexpected": unexpected, "misshapen": misshapen}
-    if any(wrong.values()):
-        named = "; ".join(
-            f"{len(names)} {word}: {', '.join(sorted(names)[:3])}{', ...' if len(names) > 3 else ''}"
-            for word, names in wrong.items()
-            if names
-        )
-        raise UserError(f"{path}: {named}; use weights of the architecture that config describes")
+    if differences := first_differences(sorted(missing), sorted(unexpected), sorted(misshapen)):
+        raise UserError(f"{path}: {differences}; use weights of the architecture that config describes")

@@ -8,6 +8,7 @@ from torch.nn import functional
 from avjepa.data.sample import Batch, Cameras
 from avjepa.encoders.camera.lift import ImageFeatures
 from avjepa.encoders.camera.lift_bilinear import BilinearLift, BilinearLiftOptions
+from avjepa.encoders.missing_sensor import MissingSensorError
 from avjepa.encoders.reconstruction_target import Content, ReconstructionTarget
 from avjepa.errors import UserError
 from avjepa.geometry.grid import BEVGrid
@@ -62,7 +63,7 @@ class PillarPixels(ReconstructionTarget):
             UserError: no sample of the batch has an image.
         """
         if batch.cameras is None:
-            raise UserError("PillarPixels: the data hold no camera; add cameras to the sensors of the data section")
+            raise MissingSensorError("PillarPixels", "camera", batch)
         lift = BilinearLift(4, grid, BilinearLiftOptions(self.heights))
         lifted = lift(_read_at_stride(batch.cameras, self.stride))
         bins = lifted.view(len(batch), len(self.heights), 4, *grid.shape)

@@ -10,9 +10,10 @@ from torch.nn import functional
 
 from avjepa.data.sample import Batch, Points
 from avjepa.encoders.base import BEVMap, CellFeatures, DenseFeatures, SensorEncoder, Tokens
-from avjepa.encoders.blocks import BEVUNet, SparseNorm
+from avjepa.encoders.blocks import BEVUNet, SparseNorm, require_depths
 from avjepa.encoders.lidar.tokens import LidarTokens
 from avjepa.encoders.lidar.voxelise import VOXEL_FEATURES, VoxelGrid, voxelised
+from avjepa.encoders.missing_sensor import MissingSensorError
 from avjepa.encoders.reconstruction_target import PillarPoints
 from avjepa.errors import UserError
 from avjepa.geometry.device import occurrences
@@ -80,15 +81,10 @@ class LidarEncoder(SensorEncoder):
                 f"LidarEncoder: channels {list(channels)}, blocks {list(blocks)} and strides {list(strides)} "
                 "describe the same stages; give each the same number of entries"
             )
-        if len(bev_channels) != len(bev_blocks) or not bev_channels:
-            raise UserError(
-                f"LidarEncoder: bev_channels {list(bev_channels)} and bev_blocks {list(bev_blocks)} describe the same "
-                "depths; give both the same number of entries"
-            )
-        for name, counts in {"channels": channels, "strides": strides, "bev_channels": bev_channels}.items():
+        require_depths("LidarEncoder", bev_channels, bev_blocks)
+        for name, counts in {"channels": channels, "strides": strides}.items():
             require_numbers(f"LidarEncoder.{name}", counts, at_least=1)
-        for name, counts in {"blocks": blocks, "bev_blocks": bev_blocks}.items():
-            require_numbers(f"LidarEncoder.{name}", counts, at_least=0)
+        require_numbers("LidarEncoder.blocks", blocks, at_least=0)
         require_number("LidarEncoder.out_channels", out_channels, at_least=1)
         require_number("LidarEncoder.voxel_size", voxel_size, above=0)
         require_number("LidarEncoder.level_layers", level_layers, at_least=1)
@@ -228,8 +224,5 @@ class _SparseStage(nn.Sequential):
 
 def _lidar_of(batch: Batch) -> Points:
     if batch.lidar is None:
-        raise UserError(
-            f"LidarEncoder: no LiDAR in the batch of {', '.join(batch.tokens[:3])}; "
-            "add lidar to the sensors of the data section or choose another encoder"
-        )
+        raise MissingSensorError("LidarEncoder", "lidar", batch)
     return batch.lidar

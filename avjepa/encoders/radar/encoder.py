@@ -7,13 +7,13 @@ from torch import Tensor
 from avjepa.data.files.point_fields import RADAR_FIELDS
 from avjepa.data.sample import Batch, Points
 from avjepa.encoders.base import BEVMap, DenseFeatures, SensorEncoder, Tokens
-from avjepa.encoders.blocks import BEVUNet
+from avjepa.encoders.blocks import BEVUNet, require_depths
+from avjepa.encoders.missing_sensor import MissingSensorError
 from avjepa.encoders.radar.pillars import PillarNet, cells_of_points, one_hot_code
 from avjepa.encoders.radar.tokens import RadarTokens
 from avjepa.encoders.reconstruction_target import PillarPoints
-from avjepa.errors import UserError
 from avjepa.geometry.grid import BEVGrid
-from avjepa.ranges import require_number, require_numbers
+from avjepa.ranges import require_number
 
 _COLUMN = {name: column for column, name in enumerate(RADAR_FIELDS)}
 _CODES = {"dyn_prop": 8, "ambig_state": 5, "invalid_state": 18, "is_quality_valid": 2, "pdh0": 8}
@@ -53,15 +53,9 @@ class RadarEncoder(SensorEncoder):
         out_channels: int,
     ) -> None:
         super().__init__()
-        if len(bev_channels) != len(bev_blocks) or not bev_channels:
-            raise UserError(
-                f"RadarEncoder: bev_channels {list(bev_channels)} and bev_blocks {list(bev_blocks)} describe the same "
-                "depths; give both the same number of entries"
-            )
+        require_depths("RadarEncoder", bev_channels, bev_blocks)
         require_number("RadarEncoder.pillar_channels", pillar_channels, at_least=1)
         require_number("RadarEncoder.out_channels", out_channels, at_least=1)
-        require_numbers("RadarEncoder.bev_channels", bev_channels, at_least=1)
-        require_numbers("RadarEncoder.bev_blocks", bev_blocks, at_least=0)
         self.token_grid = token_grid
         self.out_channels = out_channels
         self.intermediate_channels = (pillar_channels, bev_channels[0])
@@ -103,8 +97,5 @@ class RadarEncoder(SensorEncoder):
 
 def _radar_of(batch: Batch) -> Points:
     if batch.radar is None:
-        raise UserError(
-            f"RadarEncoder: no radar in the batch of {', '.join(batch.tokens[:3])}; "
-            "add radar to the sensors of the data section or choose another encoder"
-        )
+        raise MissingSensorError("RadarEncoder", "radar", batch)
     return batch.radar

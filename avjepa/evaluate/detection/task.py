@@ -6,13 +6,13 @@ from typing import Any
 
 from avjepa.data.sample import Batch
 from avjepa.data.taxonomy import Taxonomy
-from avjepa.errors import UserError
 from avjepa.evaluate.detection.predictions import official_boxes, write_predictions
 from avjepa.evaluate.detection.scoring import evaluate_detection, own_scores
 from avjepa.geometry.grid import BEVGrid
 from avjepa.heads.base import Head, HeadOptions
 from avjepa.heads.detection.detections import Detections
 from avjepa.heads.task import METRICS, PredictionWriter, ScoredSplit, Scorer, Task
+from avjepa.ranges import require_number
 
 
 class DetectionWriter(PredictionWriter[Detections]):
@@ -60,8 +60,7 @@ class DetectionTask(Task[Detections]):
     """
 
     def __init__(self, head: HeadOptions, loss_weight: float = 1.0) -> None:
-        if not 0 < loss_weight < float("inf"):
-            raise UserError(f"DetectionTask.loss_weight: must be a positive number, got {loss_weight}")
+        require_number("DetectionTask.loss_weight", loss_weight, above=0)
         self.head, self.loss_weight = head, loss_weight
 
     def build_head(self, channels: int, grid: BEVGrid, taxonomy: Taxonomy) -> Head[Detections]:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,14 +13,38 @@ from avjepa.files import read_text, replacing, write_text
 from avjepa.report.robustness import Bar, Row, bars_figure
 
 TABLE, PAGE, PLOT = "robustness.csv", "robustness.md", "robustness.png"
+_MAIN = ("mAP", "NDS", "mIoU")
+"""The scores in the table, as ``Scorer.figures`` calls them."""
 COLUMNS = ("model", "sensors", "degradation", "seed", "mAP", "NDS", "IoU")
 
 
-def row_of(model: str, sensors: str, degradation: str, seed: int, figures: Mapping[str, float]) -> Row:
-    """A row of the main scores of a model's tasks."""
-    scores = figures.get("mAP"), figures.get("NDS"), figures.get("mIoU")
-    rounded = [None if score is None else round(100 * score, 3) for score in scores]
-    return Row(model, sensors, degradation, seed, *rounded)
+def rows_of(
+    model: str, sensors: str, degradation: str, seed: int, figures: Mapping[str, Mapping[str, float]]
+) -> list[Row]:
+    """The main scores of a model under a condition.
+
+    Args:
+        model: its name in the table.
+        sensors: as ``C+L+R``.
+        degradation: its name.
+        seed: of what is random in it.
+        figures: of every task by its name, see ``Scorer.figures``.
+
+    Returns:
+        One row; one for each task, whose model is called ``MODEL: TASK``, where two tasks have the same score; none
+        where no task has any.
+    """
+    main = {task: {name: own[name] for name in _MAIN if name in own} for task, own in figures.items()}
+    main = {task: own for task, own in main.items() if own}
+    joined = {name: value for own in main.values() for name, value in own.items()}
+    if len(joined) < sum(map(len, main.values())):
+        return [_row(f"{model}: {task}", sensors, degradation, seed, own) for task, own in main.items()]
+    return [_row(model, sensors, degradation, seed, joined)] if joined else []
+
+
+def _row(model: str, sensors: str, degradation: str, seed: int, scores: Mapping[str, float]) -> Row:
+    in_per_cent = [round(100 * scores[name], 3) if name in scores else None for name in _MAIN]
+    return Row(model, sensors, degradation, seed, *in_per_cent)
 
 
 def read_table(path: Path) -> list[Row]:
@@ -28,7 +53,7 @@ def read_table(path: Path) -> list[Row]:
     Raises:
         UserError: it is no such table.
     """
-    if not path.is_file():
+    if not os.path.lexists(path):
         return []
     try:
         reader = csv.DictReader(io.StringIO(read_text(path)))
@@ -65,21 +90,38 @@ def write_results(out: Path, rows: Sequence[Row], command: str, skipped: Sequenc
 
     Args:
         out: folder.
-        rows: of one model.
+        rows: of one model, or of the tasks of one, in the order of the conditions: the first has all sensors.
         command: reproduces them.
         skipped: conditions that the data cannot show, with the reason.
     """
     write_table(out / TABLE, rows)
+    models = list(dict.fromkeys(row.model for row in rows))
+    plots = [PLOT] if len(models) == 1 else [f"robustness_{number}.png" for number in range(1, len(models) + 1)]
+    lines = [
+        f"Command: `{command}`. Scores in per cent; in brackets the share of the score with all sensors.",
+        *(f"\nNot shown: {reason}." for reason in skipped),
+    ]
+    for model, plot in zip(models, plots, strict=True):
+        own = [row for row in rows if row.model == model]
+        _write_plot(out / plot, own)
+        lines += ["", *_section(own, plot)]
+    write_text(out / PAGE, "\n".join(lines) + "\n")
+    return out / PAGE
+
+
+def _write_plot(path: Path, rows: Sequence[Row]) -> None:
     name = "mAP" if rows[0].mAP is not None else "IoU"
     bars = [Bar(_label(row), getattr(row, name) or 0.0, row.degradation == NONE) for row in rows]
     figure = bars_figure(bars, f"{name} (%)")
-    with replacing(out / PLOT) as temporary:
+    with replacing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=120, facecolor="white")
+
+
+def _section(rows: Sequence[Row], plot: str) -> list[str]:
+    """Lines of the page on one model."""
     whole = rows[0]
-    lines = [
+    return [
         f"# Robustness of {whole.model}",
-        "",
-        f"Command: `{command}`. Scores in per cent; in brackets the share of the score with all sensors.",
         "",
         "| sensors | degradation | mAP | NDS | IoU |",
         "|---|---|---|---|---|",
@@ -89,11 +131,8 @@ def write_results(out: Path, rows: Sequence[Row], command: str, skipped: Sequenc
             for row in rows
         ),
         "",
-        f"![Score by condition]({PLOT})",
-        *(f"\nNot shown: {reason}." for reason in skipped),
+        f"![Score by condition]({plot})",
     ]
-    write_text(out / PAGE, "\n".join(lines) + "\n")
-    return out / PAGE
 
 
 def _label(row: Row) -> str:

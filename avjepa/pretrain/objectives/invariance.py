@@ -15,7 +15,7 @@ from avjepa.pretrain.masking.generators import MaskGenerator
 from avjepa.pretrain.objectives.cells import drawn_cells, rows_at
 from avjepa.pretrain.objectives.objective import Embeddings, Objective, ObjectiveOutput
 from avjepa.pretrain.objectives.regularisers import covariance_term, variance_term
-from avjepa.pretrain.objectives.views import aligned
+from avjepa.pretrain.objectives.views import aligned, target_is_read
 from avjepa.pretrain.token_norms import TokenNorm
 from avjepa.ranges import require_number
 
@@ -61,7 +61,8 @@ class Invariance(Objective):
         """Loss of one batch.
 
         Raises:
-            UserError: the two views are the same, so there is nothing to be invariant to.
+            UserError: the two views are the same, so there is nothing to be invariant to, or one of them lacks the
+                encoder's sensor.
         """
         encoder, view, other = self.encoder, batch.context, batch.target
         if self.input_dropout == 0 and torch.equal(view.bev_from_level, other.bev_from_level):
@@ -78,8 +79,10 @@ class Invariance(Objective):
         other = replace(other, seeds=other.seeds ^ _OTHER_DRAW)
 
         first = encoder.encode(tokens.without(self.input_dropout), masked)
+        with target_is_read():
+            other_tokens = encoder.tokenise(other)
         second = aligned(
-            encoder.encode(encoder.tokenise(other).without(self.input_dropout)),
+            encoder.encode(other_tokens.without(self.input_dropout)),
             encoder.token_grid,
             other.bev_from_level @ inverse(view.bev_from_level),
         )

@@ -16,7 +16,7 @@ from avjepa.pretrain.objectives.objective import Embeddings, Objective, Objectiv
 from avjepa.pretrain.objectives.predictor import Predictor, PredictorOptions
 from avjepa.pretrain.objectives.regularisers import Regulariser, RegulariserOptions
 from avjepa.pretrain.objectives.targets import TargetFeatures, TargetOptions
-from avjepa.pretrain.objectives.views import require_equal_frames
+from avjepa.pretrain.objectives.views import require_equal_frames, target_is_read
 from avjepa.ranges import require_number
 
 
@@ -51,7 +51,7 @@ class JEPA(Objective):
         encoder: SensorEncoder,
         masks: MaskGenerator,
         target: TargetOptions,
-        regularisers: list[RegulariserOptions] | None = None,
+        regularisers: tuple[RegulariserOptions, ...] | None = None,
         predictor: PredictorOptions = PredictorOptions(),  # noqa: B008 (frozen)
         input_dropout: float = 0.4,
         weights: CellWeights = CellWeights(),  # noqa: B008 (frozen)
@@ -78,7 +78,7 @@ class JEPA(Objective):
             )
             self.reconstruction_head = nn.Linear(predictor.width, self.reconstruction_target.channels)
         self.regularisers = nn.ModuleList(
-            options.build(encoder.out_channels, embedding) for options in regularisers or []
+            options.build(encoder.out_channels, embedding) for options in regularisers or ()
         )
         require_number("JEPA.input_dropout", input_dropout, at_least=0, below=1)
         require_number("JEPA.cells_per_kind", cells_per_kind, at_least=1)
@@ -90,7 +90,7 @@ class JEPA(Objective):
         that of predicting the mean target everywhere: 1 means that nothing was learned.
 
         Raises:
-            UserError: the views are augmented differently.
+            UserError: the views are augmented differently, or one of them lacks a sensor that is read of it.
         """
         require_equal_frames(batch, "JEPA")
         encoder, view = self.encoder, batch.context
@@ -100,11 +100,13 @@ class JEPA(Objective):
         masked = tokens.realisable_mask(drawn)
 
         context = encoder.encode(tokens.without(self.input_dropout), masked)
-        target = self.target(encoder, batch.target, tokens if tokens.are_of(batch.target) else None)
+        with target_is_read():
+            target = self.target(encoder, batch.target, tokens if tokens.are_of(batch.target) else None)
         cells = loss_cells(masked, target.observed, view.seeds, self.cells_per_kind)
         content, content_cells, wanted_cells = None, cells, cells.at
         if self.reconstruction_weight > 0:
-            content = self.reconstruction_target.of(batch.target, encoder.token_grid)
+            with target_is_read():
+                content = self.reconstruction_target.of(batch.target, encoder.token_grid)
             content_cells = loss_cells(masked, content.occupied, view.seeds, self.cells_per_kind, content.valid)
             wanted_cells = torch.cat((cells.at, content_cells.at))
 

@@ -9,7 +9,7 @@ from avjepa.pretrain.masking.generators import MaskGenerator
 from avjepa.pretrain.objectives.cells import CellWeights, cell_loss, loss_cells
 from avjepa.pretrain.objectives.objective import Embeddings, Objective, ObjectiveOutput
 from avjepa.pretrain.objectives.predictor import Predictor, PredictorOptions
-from avjepa.pretrain.objectives.views import require_equal_frames
+from avjepa.pretrain.objectives.views import require_equal_frames, target_is_read
 from avjepa.ranges import require_number
 
 
@@ -54,7 +54,7 @@ class OccupancyReconstruction(Objective):
         """Loss of one batch.
 
         Raises:
-            UserError: the views are augmented differently.
+            UserError: the views are augmented differently, or one of them lacks a sensor that is read of it.
         """
         require_equal_frames(batch, "OccupancyReconstruction")
         encoder, view = self.encoder, batch.context
@@ -64,7 +64,8 @@ class OccupancyReconstruction(Objective):
         masked = tokens.realisable_mask(drawn)
 
         context = encoder.encode(tokens.without(self.input_dropout), masked)
-        content = self.reconstruction_target.of(batch.target, encoder.token_grid)
+        with target_is_read():
+            content = self.reconstruction_target.of(batch.target, encoder.token_grid)
         cells = loss_cells(masked, content.occupied, view.seeds, self.cells_per_kind, content.valid)
         prediction = self.decoder(context, masked, sensor_xy, cells.at)
 

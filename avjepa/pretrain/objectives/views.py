@@ -1,4 +1,7 @@
-"""The BEV frames of the two views of a moment."""
+"""The two views of a moment: their BEV frames, and what the target lacks."""
+
+import contextlib
+from collections.abc import Iterator
 
 import torch
 from jaxtyping import Bool, Float
@@ -6,6 +9,7 @@ from torch import Tensor, nn
 
 from avjepa.data.sample import PretrainBatch
 from avjepa.encoders.base import BEVMap
+from avjepa.encoders.missing_sensor import MissingSensorError
 from avjepa.errors import UserError
 from avjepa.geometry.grid import BEVGrid
 
@@ -22,6 +26,15 @@ def require_equal_frames(batch: PretrainBatch, objective: str) -> None:
             f"{objective}: context and target are augmented differently, so that their cells are other places; "
             "set data.independent_views to false"
         )
+
+
+@contextlib.contextmanager
+def target_is_read() -> Iterator[None]:
+    """Within the block a sensor that is missing is missing in the target, which has an option of its own."""
+    try:
+        yield
+    except MissingSensorError as error:
+        raise error.of_target() from error
 
 
 def aligned(map_: BEVMap, grid: BEVGrid, source_from_grid: Float[Tensor, "batch 4 4"]) -> BEVMap:

@@ -20,7 +20,7 @@ from avjepa.data.datasets import open_dataset
 from avjepa.data.files.point_fields import LIDAR_FIELDS, RADAR_FIELDS
 from avjepa.data.files.pointfiles import RADAR_FILE_FIELDS, write_lidar, write_radar
 from avjepa.data.labels import Labels
-from avjepa.data.loading.datamodule import DetectionDataModule
+from avjepa.data.loading.detection_datamodule import DetectionDataModule
 from avjepa.data.sample import Batch
 from avjepa.data.taxonomy import load_taxonomy
 from avjepa.errors import BadFileError, UserError

@@ -2,7 +2,6 @@ import contextlib
 import itertools
 import json
 import logging
-import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,9 @@ import torch
 from torch import nn
 
 from avjepa.data.augmentation.augment import BEVAugmentation
-from avjepa.data.files.bad_files import BadFileLog
 from avjepa.data.files.pointfiles import write_lidar
-from avjepa.data.loading.datamodule import DetectionDataModule, PretrainDataModule
+from avjepa.data.loading.detection_datamodule import DetectionDataModule
+from avjepa.data.loading.pretrain_datamodule import PretrainDataModule
 from avjepa.data.sample import Batch, PretrainBatch
 from avjepa.errors import BadFileError, UserError
 
@@ -278,25 +277,6 @@ def test_skip_takes_other_moments_and_lists_the_file(
     assert str(path) in caplog.text and "1 bad file" in caplog.text
     again = list(pretrain(copy, steps=24, on_bad_file="skip").train_dataloader())
     assert all(same(a.context, b.context) for a, b in zip(batches, again, strict=True))
-
-
-def test_log_of_bad_files_may_vanish_from_the_temporary_folder() -> None:
-    log = BadFileLog()
-    log.add(BadFileError("a.bin", "truncated"))
-    log._path.unlink()
-    assert log.summary() == ""
-    log.add(BadFileError("b.bin", "truncated"))
-    assert list(log.files()) == ["b.bin"]
-
-
-def test_log_of_bad_files_is_deleted_with_its_owner() -> None:
-    log = BadFileLog()
-    path = log._path
-    copy_in_a_worker = pickle.loads(pickle.dumps(log))
-    del copy_in_a_worker
-    assert path.exists()
-    del log
-    assert not path.exists()
 
 
 def test_skip_ends_when_nothing_is_left(copy: Path) -> None:

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from avjepa.data.channels import SensorChannels
-from avjepa.data.loading.datamodule import DetectionDataModule, PretrainDataModule
+from avjepa.data.loading.detection_datamodule import DetectionDataModule
+from avjepa.data.loading.pretrain_datamodule import PretrainDataModule
 from avjepa.data.nuscenes.inspection.inspect_dataset import inspect_dataset
 from avjepa.data.sample import Batch
 from avjepa.errors import UserError

@@ -10,7 +10,7 @@ import yaml
 
 from avjepa.data.augmentation.gt_sampling import GTSampling
 from avjepa.data.datasets import open_dataset
-from avjepa.data.loading.datamodule import DetectionDataModule
+from avjepa.data.loading.detection_datamodule import DetectionDataModule
 from avjepa.errors import UserError
 
 from ..conftest import VERSION

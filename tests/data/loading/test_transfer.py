@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from avjepa.data.loading.datamodule import PretrainDataModule
+from avjepa.data.loading.pretrain_datamodule import PretrainDataModule
 from avjepa.data.sample import PretrainBatch
 from tests.data.conftest import VERSION
 

@@ -15,7 +15,8 @@ from avjepa.data.augmentation.augment import BEVAugmentation
 from avjepa.data.augmentation.gt_sampling import GTSampling
 from avjepa.data.files.radar import RadarFilter
 from avjepa.data.loading.base_datamodule import DataModule
-from avjepa.data.loading.datamodule import DetectionDataModule, PretrainDataModule
+from avjepa.data.loading.detection_datamodule import DetectionDataModule
+from avjepa.data.loading.pretrain_datamodule import PretrainDataModule
 from avjepa.data.packed import packing
 from avjepa.data.packed.packing import pack
 from avjepa.data.sample import Batch

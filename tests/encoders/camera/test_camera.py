@@ -212,7 +212,7 @@ def test_a_sample_without_images_has_an_empty_map_and_a_batch_without_is_refused
     result = model(batch)
     assert not result.observed[0].any() and result.observed[1].any()
     assert result.features.isfinite().all()
-    with pytest.raises(UserError, match="no image in the batch of token-0; add cameras"):
+    with pytest.raises(UserError, match=r"no camera data in the batch of token-0; add camera to data\.sensors"):
         model(batch_of(None))
     nothing = model(batch_of(replace(cameras, present=torch.zeros_like(present)), seeds=(1, 2)))
     assert not nothing.observed.any() and nothing.features.isfinite().all()

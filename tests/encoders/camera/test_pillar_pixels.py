@@ -136,7 +136,7 @@ def test_where_no_camera_looks_nothing_is_known() -> None:
     present[1] = False
     content = PillarPixels().of(batch_of(replace(cameras, present=present), seeds=(1, 2)), GRID)
     assert content.valid[0].any() and not content.valid[1].any()
-    with pytest.raises(UserError, match="PillarPixels: the data hold no camera"):
+    with pytest.raises(UserError, match="PillarPixels: no camera data in the batch of token-0; add camera"):
         PillarPixels().of(batch_of(None), GRID)
 
 

@@ -142,7 +142,7 @@ def test_absent_radar() -> None:
     lacking = replace(batch, radar=replace(batch.radar, present=torch.tensor([True, False])))
     result = encoder()(lacking)
     assert result.features.isfinite().all() and not result.observed[1].any()
-    with pytest.raises(UserError, match="no radar in the batch of token-0, token-1; add radar"):
+    with pytest.raises(UserError, match="no radar data in the batch of token-0, token-1; add radar to"):
         encoder()(replace(batch, radar=None))
     with pytest.raises(UserError, match="bev_channels"):
         RadarEncoder(GRID, 8, (8,), (1, 1), 8)

@@ -14,7 +14,7 @@ from nuscenes.eval.detection.utils import category_to_detection_name
 from pyquaternion import Quaternion
 from torch import Tensor, nn
 
-from avjepa.data.loading.datamodule import DetectionDataModule
+from avjepa.data.loading.detection_datamodule import DetectionDataModule
 from avjepa.data.sample import Batch
 from avjepa.data.taxonomy import load_taxonomy
 from avjepa.encoders.base import BEVMap, SensorEncoder, Tokens

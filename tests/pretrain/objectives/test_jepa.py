@@ -84,7 +84,7 @@ def test_collapse_is_seen_though_the_loss_falls() -> None:
 
 @pytest.mark.parametrize("regulariser", [SIGRegOptions])
 def test_a_shared_encoder_with_a_regulariser_does_not_collapse(regulariser: Callable[[], Any]) -> None:
-    model = jepa(target=SharedTargetOptions(), regularisers=[regulariser()])
+    model = jepa(target=SharedTargetOptions(), regularisers=(regulariser(),))
     train(model, 0, 60)
     assert visible_std(model) > 0.25
 
@@ -96,7 +96,7 @@ def test_every_trainable_parameter_gets_a_gradient_and_nothing_else(target: Call
     """Defects 1 and 3: tokens are trained, and no gradient comes through the target."""
     model = jepa(
         target=target(),
-        regularisers=[SIGRegOptions()],
+        regularisers=(SIGRegOptions(),),
         reconstruction_weight=1.0,
     )
     model(toy_batch([1, 2])).loss.backward()
@@ -223,7 +223,7 @@ def test_samples_with_next_to_nothing_in_them(things: list[int]) -> None:
     """Defect 7: an empty cloud, and one point, give finite losses and gradients."""
     clouds = [scene(i, count)[: 1 if count == 1 else None] for i, count in enumerate(things)]
     batch = batch_of(clouds, [0, 1])
-    model = jepa(regularisers=[SIGRegOptions()])
+    model = jepa(regularisers=(SIGRegOptions(),))
     output = model(PretrainBatch(batch, batch))
     output.loss.backward()
     assert output.loss.isfinite()
@@ -241,10 +241,10 @@ def test_a_sample_s_loss_does_not_depend_on_its_batch() -> None:
 
 def test_stop_and_resume_is_exact() -> None:
     """Objective and optimiser state hold everything: teacher, statistics, SIGReg's step."""
-    whole, first = (jepa(norm=True, regularisers=[SIGRegOptions()]) for _ in range(2))
+    whole, first = (jepa(norm=True, regularisers=(SIGRegOptions(),)) for _ in range(2))
     train(whole, 0, 6)
     optimiser = train(first, 0, 3)
-    second = jepa(seed=99, norm=True, regularisers=[SIGRegOptions()])
+    second = jepa(seed=99, norm=True, regularisers=(SIGRegOptions(),))
     second.load_state_dict(first.state_dict())
     resumed = torch.optim.AdamW([p for p in second.parameters() if p.requires_grad], lr=3e-3)
     resumed.load_state_dict(optimiser.state_dict())
@@ -254,18 +254,18 @@ def test_stop_and_resume_is_exact() -> None:
 
 
 def test_loss_is_fp32_under_autocast() -> None:
-    model = jepa(regularisers=[SIGRegOptions()])
+    model = jepa(regularisers=(SIGRegOptions(),))
     with torch.autocast("cpu", torch.bfloat16):
         output = model(toy_batch([1, 2]))
     assert output.loss.dtype == torch.float32
     assert all(term.dtype == torch.float32 for term in output.terms.values())
     output.loss.backward()
-    full = jepa(regularisers=[SIGRegOptions()])(toy_batch([1, 2])).loss
+    full = jepa(regularisers=(SIGRegOptions(),))(toy_batch([1, 2])).loss
     torch.testing.assert_close(output.loss, full, rtol=0.05, atol=0)
 
 
 def test_the_loss_is_the_sum_of_its_terms() -> None:
-    output = jepa(regularisers=[SIGRegOptions()])(toy_batch([1, 2]))
+    output = jepa(regularisers=(SIGRegOptions(),))(toy_batch([1, 2]))
     names = {"masked_occupied", "masked_empty", "visible_occupied", "visible_empty"}
     names |= {"sigreg"}
     assert output.terms.keys() == names | {"loss_vs_mean_prediction"}
