@@ -1,7 +1,11 @@
 """The rooms of the package import downwards only, and no modules in a circle."""
 
 import ast
+import builtins
+import dis
+import importlib
 from pathlib import Path
+from types import CodeType
 
 import pytest
 
@@ -77,3 +81,22 @@ def test_relative_imports_are_not_used() -> None:
     for path in MODULES:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             assert not (isinstance(node, ast.ImportFrom) and node.level), f"{path}: relative import"
+
+
+def global_names(code: CodeType, operation: str = "LOAD_GLOBAL") -> set[str]:
+    """Names that the functions in a piece of code look up in their module, or set there, when they run."""
+    names = {one.argval for one in dis.get_instructions(code) if one.opname == operation}
+    return names.union(*(global_names(part, operation) for part in code.co_consts if isinstance(part, CodeType)))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_every_name_that_a_function_reads_is_defined(path: Path) -> None:
+    """Neither ruff nor mypy looks: to them the axes of a shape are undefined names."""
+    name = ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
+    code = compile(path.read_text(encoding="utf-8"), str(path), "exec")
+    known = {*vars(importlib.import_module(name)), *vars(builtins), *global_names(code, "STORE_GLOBAL")}
+    assert not global_names(code) - known
+
+
+def test_an_undefined_name_is_found() -> None:
+    assert global_names(compile("def f(x):\n    return lambda: x + lost", "some.py", "exec")) == {"lost"}

@@ -113,6 +113,13 @@ class FinetuneCLI(TrainingCLI):
         grids = [head.map_grid for head in heads]
         self.datamodule.map_grids = tuple(dict.fromkeys(grid for grid in grids if grid is not None))
         self.datamodule.needs_boxes = any(head.needs_boxes for head in heads)
+        self.datamodule.needs_queries = any(head.needs_queries for head in heads)
+        if self.datamodule.clips is None:
+            for name in (name for name, head in self.model.model.heads.items() if head.needs_clips):
+                raise UserError(
+                    f"model.tasks.{name}: is taught by several keyframes of a scene at once; set data.clips, as in "
+                    "--data.clips.length 4"
+                )
 
     def sensors(self) -> tuple[Sensor, ...]:
         """The sensors that are loaded and that the network reads."""

@@ -13,7 +13,9 @@ moment, and images at the training's size. --data.cache OUT of pretrain and fine
 label-efficiency, then read them instead of the sensor files; samples are the same to the bit. The same command goes on
 where it was interrupted, and writes damaged files anew."""
 EPILOGUE = "Shorthands: --data = --data.dataroot, --version = --data.version, --on_bad_file = --data.on_bad_file"
-_OF_NO_ACCOUNT = ("augmentation", "batch_size", "cache", "class_balanced", "gt_sampling", "independent_views", "steps")
+_OF_NO_ACCOUNT = (
+    "augmentation", "batch_size", "cache", "class_balanced", "clips", "gt_sampling", "independent_views", "steps",
+)  # fmt: skip
 """Arguments of data modules that change nothing of what is packed."""
 
 

@@ -1,6 +1,8 @@
 """What is annotated at a keyframe, and boxes that a model is asked about."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -49,11 +51,11 @@ class Labels:
 
 
 UNKNOWN_TRACK = -1
-"""In ``Queries.track_ids``: nobody knows which object it is."""
+"""In ``BoxQueries.track_ids``: nobody knows which object it is."""
 
 
 @dataclass(frozen=True)
-class Queries:
+class BoxQueries:
     """Boxes of one moment that a model is asked about: annotated ones, or those that a detector found."""
 
     boxes: Float[Tensor, "box 9"]
@@ -69,7 +71,11 @@ class Queries:
         return len(self.track_ids)
 
     @classmethod
-    def annotated(cls, labels: Labels) -> "Queries":
+    def annotated(cls, labels: Labels) -> "BoxQueries":
         """The annotated boxes that hold a LiDAR or radar point, or may."""
         seen = labels.selected(labels.with_points())
         return cls(seen.boxes, seen.class_index, torch.full((len(seen),), torch.nan), seen.track_ids)
+
+
+BoxQueriesOf: TypeAlias = Callable[[int], BoxQueries]
+"""Gives the queries at a keyframe, by its number in the data set, in the level frame."""

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Bool, Float, Float64, Int64, UInt8
 from torch import Tensor
 
-from avjepa.data.labels import Labels, Queries
+from avjepa.data.labels import BoxQueries, Labels
 from avjepa.geometry.grid import BEVGrid
 
 SENSORS = ("camera", "lidar", "radar")
@@ -61,7 +61,7 @@ class Sample:
     cameras: CameraImages | None = None
     labels: Labels | None = None
     """``None`` where labels were not asked for; zero boxes where there are none."""
-    queries: Queries | None = None
+    queries: BoxQueries | None = None
     """Boxes that a head is asked about; ``None`` where none asks."""
     drivable: Mapping[BEVGrid, UInt8[Tensor, "y x"]] = field(default_factory=dict)
     """On each grid that was asked for: 1 for cells of the BEV frame whose centre can be driven on, 0 for others, and
@@ -156,7 +156,7 @@ class Batch(_Movable):
     radar: Points | None = None
     cameras: Cameras | None = None
     labels: tuple[Labels, ...] | None = None
-    queries: tuple[Queries, ...] | None = None
+    queries: tuple[BoxQueries, ...] | None = None
     drivable: Mapping[BEVGrid, UInt8[Tensor, "batch y x"]] = field(default_factory=dict)
     """As in ``Sample``: the grids that every sample has."""
 

@@ -2,7 +2,7 @@
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -22,7 +22,6 @@ from avjepa.data.loading.dataset import MomentDataset
 from avjepa.data.packed.reader import PackedMoments
 from avjepa.data.protocol import DrivingDataset
 from avjepa.data.reading import MomentReader
-from avjepa.data.sampling.class_balance import ClassBalancedOrder
 from avjepa.data.sampling.sampler import BatchOrder, SampleRequest
 from avjepa.data.sensor_inputs import LidarSweeps, RadarSweeps, Sensor, SensorInputs, require_recorded
 from avjepa.errors import UserError
@@ -149,24 +148,25 @@ class DataModule(pl.LightningDataModule, ABC):
         self,
         dataset: MomentDataset[Any],
         collate_items: Any,
-        items_of_class: Sequence[Int64[Array, "_"]] | None = None,
+        order: Callable[..., BatchOrder] | None = None,
     ) -> ResumableLoader[Any]:
         """Training batches of a dataset in this process's share of a seeded order.
 
         Args:
             dataset: what is drawn from.
             collate_items: makes a batch of a list of items.
-            items_of_class: items per class, to draw every class equally often; ``None`` for every item once a pass.
+            order: makes the order from batch size, seed, rank and world size; ``None`` for every item once a pass.
         """
         trainer = self.trainer
         rank, world_size = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
-        common = len(dataset), self.batch_size, self.seed, rank, world_size
-        order = BatchOrder(*common) if items_of_class is None else ClassBalancedOrder(items_of_class, *common)
+        made = (order or partial(BatchOrder, len(dataset)))(
+            batch_size=self.batch_size, seed=self.seed, rank=rank, world_size=world_size
+        )
         steps = self.steps
         if steps is None and trainer is not None and trainer.max_steps > 0:
             steps = trainer.max_steps * trainer.accumulate_grad_batches
-        steps = steps or order.batches_per_epoch()
-        draws = partial(_with_progress, order, steps)
+        steps = steps or made.batches_per_epoch()
+        draws = partial(_with_progress, made, steps)
         self._train_loader = ResumableLoader(dataset, draws, steps, collate_items, self.workers)
         if self._state:
             self._train_loader.load_state_dict(self._state)

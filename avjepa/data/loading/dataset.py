@@ -14,7 +14,7 @@ from avjepa.data.augmentation.augment import BEVAugmentation
 from avjepa.data.augmentation.gt_database import GTDatabase
 from avjepa.data.augmentation.gt_sampling import GTSampling
 from avjepa.data.files.bad_files import BadFileLog
-from avjepa.data.labels import Labels
+from avjepa.data.labels import BoxQueriesOf, Labels
 from avjepa.data.protocol import DrivingDataset
 from avjepa.data.reading import MomentReader, load_samples
 from avjepa.data.sample import Sample
@@ -190,6 +190,7 @@ class LabelledDataset(MomentDataset[Sample]):
             only.
         reader: where the keyframes are read from; ``None`` for the data set itself.
         map_grids: grids on which samples with labels say what can be driven on.
+        queries: gives the boxes that a head is asked about at a keyframe; ``None`` where none asks.
         needs_boxes: false lets a data set without annotations give labels without boxes, instead of refusing it.
 
     Raises ``UserError`` where the map of a scene is needed and cannot be read.
@@ -209,6 +210,7 @@ class LabelledDataset(MomentDataset[Sample]):
         reader: MomentReader | None = None,
         map_grids: Sequence[BEVGrid] = (),
         needs_boxes: bool = True,
+        queries: BoxQueriesOf | None = None,
     ) -> None:
         super().__init__(source.moments(scenes, keyframes_only=True), on_bad_file, bad_files or BadFileLog())
         self._source = source
@@ -218,6 +220,7 @@ class LabelledDataset(MomentDataset[Sample]):
         self.augmentation = augmentation
         skipping = self._leave_out if keep_every_keyframe else self._leave_out_further_sweeps
         self._handler: OnBadFile = skipping if on_bad_file == "skip" else stop_at_bad_file
+        self._queries = queries
         self._has_boxes = needs_boxes or source.has_labels()
         self.map_grids = tuple(map_grids) if with_labels else ()
         if self.map_grids:
@@ -242,6 +245,8 @@ class LabelledDataset(MomentDataset[Sample]):
         (sample,) = load_samples(self.reader, moment, (self.inputs,), draw.seed, self._handler)
         if self.with_labels:
             sample = replace(sample, labels=self._source.labels(moment) if self._has_boxes else Labels.none())
+        if self._queries is not None:
+            sample = replace(sample, queries=self._queries(moment))
         if (
             self._objects is not None
             and self.gt_sampling is not None

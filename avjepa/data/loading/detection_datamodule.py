@@ -1,10 +1,12 @@
-"""The LightningDataModule of trainings with labels: from constructor arguments (YAML keys) to batches of keyframes."""
+"""The LightningDataModule of whatever reads labelled keyframes: from constructor arguments (YAML keys) to batches."""
 
 import contextlib
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from functools import partial
 from typing import Any
 
+import numpy as np
 from jaxtyping import Int64
 
 from avjepa.data.arrays import Array
@@ -12,14 +14,16 @@ from avjepa.data.augmentation.augment import BEVAugmentation
 from avjepa.data.augmentation.gt_sampling import GTSampling
 from avjepa.data.datasets import open_dataset
 from avjepa.data.degradation import Degradation, DegradedReader
+from avjepa.data.labels import BoxQueries, BoxQueriesOf
 from avjepa.data.loading.base_datamodule import DataModule
 from avjepa.data.loading.batch_loader import BatchLoader, ResumableLoader
 from avjepa.data.loading.collate import collate
 from avjepa.data.loading.dataset import LabelledDataset, OnBadFileOption
-from avjepa.data.protocol import DrivingDataset
+from avjepa.data.protocol import BoxSummary, DrivingDataset
 from avjepa.data.sample import Batch
-from avjepa.data.sampling.class_balance import items_by_class
-from avjepa.data.sampling.sampler import SampleRequest
+from avjepa.data.sampling.class_balance import ClassBalancedOrder, items_by_class
+from avjepa.data.sampling.clips import ClipOrder, Clips
+from avjepa.data.sampling.sampler import BatchOrder, SampleRequest
 from avjepa.data.sampling.scenes import chosen_scenes
 from avjepa.data.sampling.teachable import require_something_to_teach
 from avjepa.data.sensor_inputs import LidarSweeps, Sensor, SensorInputs
@@ -45,7 +49,9 @@ class DetectionDataModule(DataModule):
             before they are augmented; ``null`` for none. Not with cameras.
         class_balanced: draw training keyframes so that every class of the chosen scenes comes up equally often (CBGS),
             instead of every keyframe.
-        batch_size: keyframes per process and batch.
+        clips: draw training keyframes in clips of one scene, which heads need that learn what stays the same over time;
+            ``null`` for each by itself.
+        batch_size: keyframes per process and batch; with clips a multiple of their length.
         seed: of the order, the augmentation, and the choice of scenes.
         on_bad_file: ``stop`` with an error that names the file, or ``skip``: training takes another keyframe,
             evaluation gives the keyframe without what the file held.
@@ -54,6 +60,8 @@ class DetectionDataModule(DataModule):
     Attributes:
         map_grids: grids on which labelled samples say what can be driven on. No option: heads ask for theirs.
         needs_boxes: whether something is taught from boxes, without which training is refused. No option either.
+        needs_queries: whether samples that are evaluated hold boxes that a head is asked about. No option either.
+        queries: gives them; ``None`` for the annotated ones.
     """
 
     def __init__(
@@ -69,6 +77,7 @@ class DetectionDataModule(DataModule):
         augmentation: BEVAugmentation | None = None,
         gt_sampling: GTSampling | None = None,
         class_balanced: bool = False,
+        clips: Clips | None = None,
         batch_size: int = 4,
         seed: int = 0,
         on_bad_file: OnBadFileOption = "stop",
@@ -92,11 +101,21 @@ class DetectionDataModule(DataModule):
             )
         if gt_sampling is not None:
             gt_sampling.check(self.taxonomy)
-        self.class_balanced = class_balanced
+        if clips is not None and class_balanced:
+            raise UserError(
+                "data.class_balanced: keyframes are drawn one by one for it, with data.clips together; choose"
+            )
+        if clips is not None and batch_size % clips.length:
+            raise UserError(
+                f"data.batch_size: {batch_size} is no multiple of data.clips.length, {clips.length}; make it one"
+            )
+        self.class_balanced, self.clips = class_balanced, clips
         self.on_bad_file: OnBadFileOption = on_bad_file
         self.source: DrivingDataset | None = None
         self.map_grids: tuple[BEVGrid, ...] = ()
         self.needs_boxes = True
+        self.queries: BoxQueriesOf | None = None
+        self.needs_queries = False
         self._degradation: tuple[Degradation, int] | None = None
 
     def show(self, sensors: Collection[Sensor], degradation: Degradation | None = None, seed: int = 0) -> None:
@@ -177,12 +196,22 @@ class DetectionDataModule(DataModule):
             needs_boxes=self.needs_boxes,
         )
         self.require_packed(self.reader, dataset.moments)
-        if not (self.needs_boxes or self.class_balanced):
+        if not (self.needs_boxes or self.class_balanced or self.clips):
             return self.resumable(dataset, collate)
         boxes = self.source.boxes(dataset.moments)
         require_something_to_teach(self.source, dataset.moments, boxes)
-        balance = items_by_class(boxes) if self.class_balanced else None
-        return self.resumable(dataset, collate, balance)
+        return self.resumable(dataset, collate, self._order(dataset.moments, boxes))
+
+    def _order(self, moments: Int64[Array, "item"], boxes: BoxSummary) -> Callable[..., BatchOrder] | None:
+        """In which order the keyframes are drawn; ``None`` for each once a pass."""
+        assert self.source is not None, "setup() comes first"
+        if self.class_balanced:
+            return partial(ClassBalancedOrder, items_by_class(boxes), len(moments))
+        if self.clips is None:
+            return None
+        numbers = moments.tolist()
+        times = np.array([self.source.time_of(moment) for moment in numbers], np.int64)
+        return partial(ClipOrder, list(map(self.source.scene_of, numbers)), times, self.clips)
 
     def val_dataloader(self) -> BatchLoader[Batch]:
         """Every keyframe of ``validation_split`` once, with labels, spread over the processes."""
@@ -190,8 +219,21 @@ class DetectionDataModule(DataModule):
         return self._every_keyframe(self.validation_split, with_labels=True)
 
     def predict_dataloader(self) -> BatchLoader[Batch]:
-        """Every keyframe of ``eval_split`` once, without labels: works without annotation tables."""
+        """Every keyframe of ``eval_split`` once, without labels.
+
+        Works without annotation tables, unless a head is asked about the boxes that are annotated.
+        """
         return self._every_keyframe(self.eval_split, with_labels=False)
+
+    def _queries(self) -> BoxQueriesOf:
+        """What heads are asked about. Raises ``UserError`` where that is what nobody annotated."""
+        assert self.source is not None, "setup() comes first"
+        if self.queries is None and not self.source.has_labels():
+            raise UserError(
+                f"{self.source.name}: has no annotated boxes, about which the model is asked; give detected ones, "
+                "with avjepa evaluate --boxes FILE"
+            )
+        return self.queries or partial(_annotated, self.source)
 
     def _degraded(self, degradation: Degradation, seed: int) -> DegradedReader:
         assert self.source is not None, "setup() comes first"
@@ -209,6 +251,7 @@ class DetectionDataModule(DataModule):
             bad_files=self.bad_files,
             map_grids=self.map_grids,
             needs_boxes=self.needs_boxes,
+            queries=self._queries() if self.needs_queries else None,
             reader=self.reader if self._degradation is None else self._degraded(*self._degradation),
         )
         self.require_packed(self.reader, dataset.moments)
@@ -220,3 +263,7 @@ class DetectionDataModule(DataModule):
         if with_labels and len(batches) < world_size:
             own = batches  # every process has to take part in a mean over processes; that of equal losses is theirs
         return BatchLoader(dataset, own.__getitem__, len(own), collate, self.workers)
+
+
+def _annotated(source: DrivingDataset, moment: int) -> BoxQueries:
+    return BoxQueries.annotated(source.labels(moment))

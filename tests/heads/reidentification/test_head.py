@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from avjepa.data.labels import Labels, Queries
+from avjepa.data.labels import BoxQueries, Labels
 from avjepa.data.sample import Batch
 from avjepa.data.taxonomy import load_taxonomy
 from avjepa.errors import UserError
@@ -37,7 +37,7 @@ def batch_of(*samples: Labels, scenes: tuple[str, ...] | None = None) -> Batch:
     pose = torch.eye(4).repeat(len(samples), 1, 1)
     names = tuple(map(str, range(len(samples))))
     scenes = scenes or ("scene",) * len(samples)
-    queries = tuple(map(Queries.annotated, samples))
+    queries = tuple(map(BoxQueries.annotated, samples))
     return Batch(names, scenes, torch.arange(len(samples)), pose.double(), pose, labels=samples, queries=queries)
 
 
