@@ -1,6 +1,5 @@
 """A small network that gives every box an embedding by which the same object is found again at another time."""
 
-import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -32,6 +31,7 @@ class ReidentificationOptions(HeadOptions):
         margin: metres of the map around a box that a crop shows.
         channels: of a crop, after the first layer.
         hidden: width before the embedding.
+        temperature: by which a cosine is divided, in the loss and where it stands beside other evidence.
         geometry: also read the size of the box and the height of its centre. An annotated size is often the same
             number in all keyframes of an object, which no detector's is.
         motion: also read the velocity of the box, in its own frame. That of an annotated box may come from later
@@ -48,6 +48,7 @@ class ReidentificationOptions(HeadOptions):
     margin: float = 1.0
     channels: int = 32
     hidden: int = 128
+    temperature: float = 0.1
     geometry: bool = False
     motion: bool = False
     minimum_points: int = 5
@@ -61,6 +62,7 @@ class ReidentificationOptions(HeadOptions):
         for name in ("margin", "jitter", "hard_distance"):
             require_number(f"ReidentificationOptions.{name}", getattr(self, name), at_least=0)
         require_number("ReidentificationOptions.hard_weight", self.hard_weight, above=0)
+        require_number("ReidentificationOptions.temperature", self.temperature, at_least=0.01, at_most=10)
 
     def build(self, channels: int, grid: BEVGrid, taxonomy: Taxonomy) -> "ReidentificationHead":
         """See ``HeadOptions.build``."""
@@ -93,8 +95,7 @@ class ReidentificationHead(Head[ObjectEmbeddings]):
             nn.ReLU(inplace=True),
             nn.Linear(options.hidden, options.dimension),
         )
-        self.log_inverse_temperature = nn.Parameter(torch.tensor(math.log(10.0)))
-        self.new = nn.Parameter(torch.tensor(5.0))
+        self.new = nn.Parameter(torch.tensor(0.5 / options.temperature))
 
     def forward(
         self, bev: Float[Tensor, "batch channel y x"], boxes: tuple[Float[Tensor, "_ 9"], ...]
@@ -125,7 +126,7 @@ class ReidentificationHead(Head[ObjectEmbeddings]):
             self(bev, boxes),
             objects,
             comparable_keyframes(batch).to(bev.device, non_blocking=True),
-            self.log_inverse_temperature.exp().clamp(max=_SHARPEST),
+            self.options.temperature,
             self.new,
             hard_pairs(objects, self.options.hard_distance),
             self.options.hard_weight,
@@ -147,8 +148,6 @@ class ReidentificationHead(Head[ObjectEmbeddings]):
 
 
 _GEOMETRY, _MOTION = 4, 3
-_SHARPEST = 50.0
-"""Largest factor of a cosine in the loss."""
 
 
 def _geometry(boxes: Float[Tensor, "box 9"]) -> Float[Tensor, "box 4"]:

@@ -38,7 +38,7 @@ def association_loss(
     embeddings: Float[Tensor, "object dimension"],
     objects: ClipObjects,
     comparable: Bool[Tensor, "sample sample"],
-    inverse_temperature: Float[Tensor, ""],
+    temperature: float,
     new: Float[Tensor, ""],
     hard: Bool[Tensor, "object object"],
     hard_weight: float,
@@ -46,14 +46,14 @@ def association_loss(
     """Cross-entropy over the boxes of an object's class in another keyframe, and "it is not among them".
 
     For an object i and a comparable keyframe m, the logit of a box k of the same class in m is
-    ``inverse_temperature * cos(i, k)``, and that of "not among them" is ``new``. The denominator counts other objects'
+    ``cos(i, k) / temperature``, and that of "not among them" is ``new``. The denominator counts other objects'
     boxes ``hard_weight`` times where ``hard`` says so (InfoNCE, 1807.03748, with weighted negatives, 2010.04592).
 
     Args:
         embeddings: of length 1.
         objects: what they are of.
         comparable: which keyframes are of one clip and not the same moment.
-        inverse_temperature: of the cosine.
+        temperature: see above.
         new: logit of an object that is not there.
         hard: which pairs are hard negatives.
         hard_weight: how often such a one counts.
@@ -65,8 +65,7 @@ def association_loss(
     """
     samples = len(comparable)
     with torch.autocast(embeddings.device.type, enabled=False):
-        cosine = embeddings.float() @ embeddings.float().T
-        logits = inverse_temperature.float() * cosine
+        logits = embeddings.float() @ embeddings.float().T / temperature
         same_class = objects.class_index[:, None] == objects.class_index
         candidates = same_class & comparable[objects.sample][:, objects.sample]
         same = candidates & (objects.track_ids[:, None] == objects.track_ids)
@@ -74,7 +73,7 @@ def association_loss(
         of_sample = torch.zeros(len(objects.sample), samples, device=logits.device)
         of_sample[torch.arange(len(objects.sample), device=logits.device), objects.sample] = 1.0
         # no exponent is above 0: a cosine is at most 1
-        highest = torch.maximum(inverse_temperature.float(), new.float()).detach()
+        highest = new.float().detach().clamp(min=1 / temperature)
         total = (weights * (logits - highest).exp()) @ of_sample + (new.float() - highest).exp()
         asked = (candidates.float() @ of_sample) > 0
         there = (same.float() @ of_sample) > 0

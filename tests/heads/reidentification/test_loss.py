@@ -7,7 +7,7 @@ import torch
 
 from avjepa.heads.reidentification.loss import ClipObjects, association_loss, hard_pairs
 
-TAU, NEW = torch.tensor(4.0), torch.tensor(1.5)
+TAU, NEW = 0.25, torch.tensor(1.5)
 
 
 def objects(*rows: tuple[int, int, int], points: list[int] | None = None, x: list[float] | None = None) -> ClipObjects:
