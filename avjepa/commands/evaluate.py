@@ -17,6 +17,7 @@ from avjepa.data.channels import load_channels
 from avjepa.data.loading.detection_datamodule import DetectionDataModule
 from avjepa.data.taxonomy import Taxonomy, load_taxonomy
 from avjepa.errors import UserError
+from avjepa.evaluate.reidentification.detected_boxes import DetectedBoxes
 from avjepa.finetune.lightning_model import FinetuneModule
 
 
@@ -29,6 +30,7 @@ def evaluate(
     split: str | None = None,
     sensors: str | None = None,
     checkpoint: Path | None = None,
+    boxes: Path | None = None,
     on_bad_file: str | None = None,
     accelerator: str = "auto",
     devices: str = "auto",
@@ -50,6 +52,8 @@ def evaluate(
         split: the split to score; the run's eval_split by default.
         sensors: which of lidar, camera and radar the model is shown, as in "lidar,radar"; all of the run's by default.
         checkpoint: another checkpoint than the run's last.
+        boxes: a predictions.json whose boxes re-identification looks at, in the place of the annotated ones; results go
+            to SPLIT_detected.
         on_bad_file: "stop" or "skip"; as in the run by default.
         accelerator: "cpu", "gpu" or what else Lightning knows; what there is by default, whatever the run had.
         devices: how many, or which as in "0,2"; all there are by default, whatever the run had.
@@ -67,6 +71,10 @@ def evaluate(
     cli = finished_run(run, changes, channels, checkpoint, {"accelerator": accelerator, "devices": devices}, out)
     if sensors is not None:
         cli.datamodule.show(chosen_sensors(sensors, cli.sensors()))
+    if boxes is not None:
+        if not cli.datamodule.needs_queries:
+            raise UserError("--boxes: no task of this run looks at boxes that it is given; leave it out")
+        cli.datamodule.queries = DetectedBoxes(boxes, cli.datamodule.open())
     with cli.folder_held():
         if cli.trainer.is_global_zero and not overwrite:
             require_own_results(cli)

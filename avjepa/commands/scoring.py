@@ -16,11 +16,12 @@ WEIGHTS = "weights"
 
 
 def evaluation_folder(cli: TrainingCLI) -> Path:
-    """Where the results for the evaluated split lie, apart for each choice of sensors that leaves some out."""
+    """Where the results for the evaluated split lie: apart for a choice of sensors, and for boxes that were detected."""
     split: str = cli.datamodule.eval_split
     shown = cli.datamodule.inputs.sensors()
     left_out = set(cli.config.data.sensors) - set(shown)
-    return cli.out / "evaluation" / (f"{split}_{'+'.join(shown)}" if left_out else split)
+    ending = (f"_{'+'.join(shown)}" if left_out else "") + ("_detected" if cli.datamodule.queries else "")
+    return cli.out / "evaluation" / f"{split}{ending}"
 
 
 def holds_results(folder: Path) -> bool:

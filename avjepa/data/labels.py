@@ -50,10 +50,6 @@ class Labels:
         )  # fmt: skip
 
 
-UNKNOWN_TRACK = -1
-"""In ``BoxQueries.track_ids``: nobody knows which object it is."""
-
-
 @dataclass(frozen=True)
 class BoxQueries:
     """Boxes of one moment that a model is asked about: annotated ones, or those that a detector found."""
@@ -64,17 +60,18 @@ class BoxQueries:
     """Index into ``Taxonomy.classes``."""
     scores: Float[Tensor, "box"]
     """Of the detector; NaN for annotated boxes."""
-    track_ids: Int64[Tensor, "box"]
-    """As in ``Labels``, or ``UNKNOWN_TRACK``."""
+    tracks: tuple[str | None, ...]
+    """The data set's own names of the objects (``DrivingDataset.track_name``); ``None`` where nobody knows."""
 
     def __len__(self) -> int:
-        return len(self.track_ids)
+        return len(self.tracks)
 
     @classmethod
-    def annotated(cls, labels: Labels) -> "BoxQueries":
+    def annotated(cls, labels: Labels, track_name: Callable[[int], str]) -> "BoxQueries":
         """The annotated boxes that hold a LiDAR or radar point, or may."""
         seen = labels.selected(labels.with_points())
-        return cls(seen.boxes, seen.class_index, torch.full((len(seen),), torch.nan), seen.track_ids)
+        unscored = torch.full((len(seen),), torch.nan)
+        return cls(seen.boxes, seen.class_index, unscored, tuple(map(track_name, seen.track_ids.tolist())))
 
 
 BoxQueriesOf: TypeAlias = Callable[[int], BoxQueries]

@@ -266,4 +266,4 @@ class DetectionDataModule(DataModule):
 
 
 def _annotated(source: DrivingDataset, moment: int) -> BoxQueries:
-    return BoxQueries.annotated(source.labels(moment))
+    return BoxQueries.annotated(source.labels(moment), source.track_name)

@@ -37,7 +37,7 @@ def batch_of(*samples: Labels, scenes: tuple[str, ...] | None = None) -> Batch:
     pose = torch.eye(4).repeat(len(samples), 1, 1)
     names = tuple(map(str, range(len(samples))))
     scenes = scenes or ("scene",) * len(samples)
-    queries = tuple(map(BoxQueries.annotated, samples))
+    queries = tuple(BoxQueries.annotated(sample, str) for sample in samples)
     return Batch(names, scenes, torch.arange(len(samples)), pose.double(), pose, labels=samples, queries=queries)
 
 
@@ -178,7 +178,7 @@ def test_predictions_are_of_the_queries_in_the_level_frame() -> None:
     batch = replace(batch, bev_from_level=flip[None])
     (found,) = SMALL.build(4, GRID, NUSCENES).eval().predict(torch.randn(1, 4, 16, 16), batch)
     torch.testing.assert_close(found.queries.boxes, sample.boxes)
-    assert found.queries.track_ids.tolist() == [4] and found.queries.scores.isnan().all()
+    assert found.queries.tracks == ("4",) and found.queries.scores.isnan().all()
 
 
 def test_geometry_and_motion_are_read_by_option_alone() -> None:
