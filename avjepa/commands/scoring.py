@@ -16,7 +16,7 @@ WEIGHTS = "weights"
 
 
 def evaluation_folder(cli: TrainingCLI) -> Path:
-    """Where the results for the evaluated split lie: apart for a choice of sensors, and for boxes that were detected."""
+    """Where results for the evaluated split lie: apart for a choice of sensors, and for boxes that were detected."""
     split: str = cli.datamodule.eval_split
     shown = cli.datamodule.inputs.sensors()
     left_out = set(cli.config.data.sensors) - set(shown)
