@@ -3,10 +3,15 @@
 import difflib
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from avjepa.commands.parsing import run_function
 from avjepa.errors import UserError
 from avjepa.ranges import require_number
+
+if TYPE_CHECKING:
+    from avjepa.data.protocol import DrivingDataset
+    from avjepa.evaluate.reidentification.comparison import FitScenes
 
 
 def mine(
@@ -95,7 +100,7 @@ def baselines(
     from avjepa.data.channels import load_channels
     from avjepa.data.datasets import open_dataset
     from avjepa.data.taxonomy import load_taxonomy
-    from avjepa.evaluate.reidentification.comparison import FitScenes, compared, usual_fit_scenes
+    from avjepa.evaluate.reidentification.comparison import NO_EVENTS, compared
     from avjepa.evaluate.reidentification.result_file import read_embeddings
     from avjepa.evaluate.reidentification.results import (
         PLOT,
@@ -114,20 +119,16 @@ def baselines(
     require_number("--k", k, at_least=1)
     require_number("--seed", seed, at_least=0)
     source = open_dataset(data, version, load_channels(channels), load_taxonomy(taxonomy))
+    if not source.has_labels():
+        raise UserError(f"{source.name}: has no annotations, which say what was hidden; choose an annotated dataset")
     scenes = scenes_of(source, split, "--split")
-    fit = usual_fit_scenes(source, scenes)
-    if fit_split is not None:
-        fit = FitScenes(tuple(scenes_of(source, fit_split, "--fit_split")))
-        if both := set(fit.scenes) & set(scenes):
-            raise UserError(f"--fit_split {fit_split}: shares {min(both)} with --split {split}; fit on other scenes")
-    if fit_embeddings is not None:
-        if embeddings is None:
-            raise UserError("--fit_embeddings: needs embeddings of the split that is scored; add --embeddings FILE")
-        if fit is None:
-            raise UserError("--fit_embeddings: says nothing of what split it is; add --fit_split SPLIT")
-        fit = FitScenes(fit.scenes, read_embeddings(fit_embeddings, source.taxonomy))
+    if fit_embeddings is not None and embeddings is None:
+        raise UserError("--fit_embeddings: needs embeddings of the split that is scored; add --embeddings FILE")
+    fit = _fit_scenes(source, split, fit_split, fit_embeddings)
     file = None if embeddings is None else read_embeddings(embeddings, source.taxonomy)
     comparison = compared(source, scenes, minimum_points=k, seed=seed, file=file, fit=fit)
+    if not comparison.events:
+        raise UserError(f"--split {split}: {NO_EVENTS}; choose a smaller k, or another split")
     about = {
         "version": version, "split": split, "minimum_points": k, "seed": seed,
         "label_fingerprint": source.label_fingerprint(),
@@ -141,6 +142,28 @@ def baselines(
     for line in said_below(comparison):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     print(out / TABLE)
+
+
+def _fit_scenes(
+    source: "DrivingDataset", split: str, fit_split: str | None, fit_embeddings: Path | None
+) -> "FitScenes | None":
+    """What ``baselines`` fits parameters on; arguments are its options."""
+    from avjepa.commands.splits import scenes_of
+    from avjepa.evaluate.reidentification.comparison import FitScenes, usual_fit_scenes
+    from avjepa.evaluate.reidentification.result_file import read_embeddings
+
+    scored = source.scenes_of(split)
+    if fit_split is None:
+        fit = usual_fit_scenes(source, scored)
+    else:
+        fit = FitScenes(tuple(scenes_of(source, fit_split, "--fit_split")))
+        if both := set(fit.scenes) & set(scored):
+            raise UserError(f"--fit_split {fit_split}: shares {min(both)} with --split {split}; fit on other scenes")
+    if fit_embeddings is None:
+        return fit
+    if fit is None:
+        raise UserError("--fit_embeddings: there is no split train that they could be of; add --fit_split SPLIT")
+    return FitScenes(fit.scenes, read_embeddings(fit_embeddings, source.taxonomy))
 
 
 SUBCOMMANDS: dict[str, Callable[..., None]] = {"mine": mine, "baselines": baselines}

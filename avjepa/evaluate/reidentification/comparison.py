@@ -8,25 +8,20 @@ import numpy as np
 from avjepa.data.protocol import DrivingDataset
 from avjepa.data.sensor_inputs import letters_of
 from avjepa.errors import UserError, counted
-from avjepa.evaluate.reidentification.events import Queries, mined
+from avjepa.evaluate.reidentification.events import Queries
 from avjepa.evaluate.reidentification.file_sightings import has_detected_boxes, sightings_of_file
 from avjepa.evaluate.reidentification.fit import FEWEST_EVENTS, fitted
-from avjepa.evaluate.reidentification.methods import (
-    EMBEDDING,
-    MOTION_EMBEDDING,
-    SIZE,
-    Embeddings,
-    Parameters,
-    scores,
-)  # fmt: skip
+from avjepa.evaluate.reidentification.methods import SIZE, WITH_EMBEDDINGS, Embeddings, Parameters, scores
 from avjepa.evaluate.reidentification.pairs import Pairs, balanced_pairs
 from avjepa.evaluate.reidentification.result_file import EmbeddingFile
 from avjepa.evaluate.reidentification.scores import Figures, Outcome, PairFigures, figures, pair_figures
-from avjepa.evaluate.reidentification.slices import slices
+from avjepa.evaluate.reidentification.sightings import Sightings
+from avjepa.evaluate.reidentification.slices import ALL, slices
 
 USUAL_FIT_SPLIT = "train"
 MINIMUM_POINTS = 5
 NO_SENSORS = "none"
+NO_EVENTS = "no object of a class is seen, hidden at a keyframe or more, and seen again"
 
 
 @dataclass(frozen=True)
@@ -61,6 +56,11 @@ class Comparison:
     fitted_on: int
     scenes: int
     notes: tuple[str, ...]
+
+    @property
+    def events(self) -> int:
+        """How many there are to score."""
+        return next(iter(self.methods.values())).slices[(ALL, ALL)].events
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def compared(
         fit: what the parameters are fitted on; the defaults for ``None``.
 
     Raises:
-        UserError: nothing is annotated, or a file is not of its scenes.
+        UserError: the annotations are missing or broken, or a file is not of its scenes.
     """
     queries, embeddings = _queries(source, scenes, minimum_points, file)
     parameters = Parameters() if file is None or file.temperature is None else Parameters(temperature=file.temperature)
@@ -137,7 +137,7 @@ def compared(
         }
         threshold = parameters.thresholds.get(method)
         told = None if threshold is None else pair_figures(of_pairs[method], pairs.are_same, threshold)
-        uses = file.sensors if file is not None and method in (EMBEDDING, MOTION_EMBEDDING) else ()
+        uses = file.sensors if file is not None and method in WITH_EMBEDDINGS else ()
         methods[method] = MethodScores(letters_of(uses) or NO_SENSORS, found, told)
     return Comparison(methods, parameters, events, len(scenes), tuple(notes))
 
@@ -146,11 +146,11 @@ def _queries(
     source: DrivingDataset, scenes: list[str], minimum_points: int, file: EmbeddingFile | None
 ) -> tuple[Queries, Embeddings | None]:
     """The queries of some scenes for objects of a class, with the embeddings of all sightings if there is a file."""
-    queries, embeddings = mined(source, scenes, minimum_points), None
+    sightings = Sightings.of(source.annotated_keyframes(scenes), source.taxonomy, minimum_points)
+    embeddings = None
     if file is not None:
-        sightings, embeddings = sightings_of_file(queries.sightings, file, source)
-        queries = Queries.of(sightings)
-    sightings = queries.sightings
+        sightings, embeddings = sightings_of_file(sightings, file, source)
+    queries = Queries.of(sightings)
     return queries.selected(sightings.kind[queries.sighting] < sightings.classes), embeddings
 
 

@@ -101,7 +101,7 @@ class Queries:
 
 
 def mined(source: DrivingDataset, scenes: list[str], minimum_points: int) -> Queries:
-    """The queries of some scenes of a data set; opens no sensor file.
+    """The queries of some scenes of a data set, which has objects that are visible; opens no sensor file.
 
     Args:
         source: the data set.

@@ -9,6 +9,7 @@ from scipy.optimize import minimize, minimize_scalar
 from avjepa.data.arrays import Array
 from avjepa.evaluate.reidentification.events import Queries
 from avjepa.evaluate.reidentification.methods import Embeddings, Parameters, cosines, scores
+from avjepa.evaluate.reidentification.motion import fitted_motion
 from avjepa.evaluate.reidentification.pairs import Pairs, balanced_pairs
 
 FEWEST_EVENTS = 10
@@ -34,9 +35,12 @@ def fitted(
     if len(events) < FEWEST_EVENTS:
         return parameters
     own = Pairs(queries.sightings, events.last, events.sighting)
-    position_sigma, speed_sigma = motion_sigmas(own.miss(), own.gap)
+    miss_at_once, miss_per_second = miss_growth(own.miss(), own.gap)
     size_sigma = max(_SMALLEST_SIZE_SIGMA, float(np.sqrt((own.size_ratio() ** 2).mean())))
-    parameters = replace(parameters, position_sigma=position_sigma, speed_sigma=speed_sigma, size_sigma=size_sigma)
+    parameters = replace(
+        parameters, miss_at_once=miss_at_once, miss_per_second=miss_per_second, motion=fitted_motion(own),
+        size_sigma=size_sigma,
+    )  # fmt: skip
     if embeddings is not None:
         parameters = replace(parameters, temperature=_temperature(events, embeddings, parameters))
     pairs = balanced_pairs(queries.sightings, seed)
@@ -47,8 +51,8 @@ def fitted(
     return replace(parameters, thresholds=thresholds)
 
 
-def motion_sigmas(miss: Float64[Array, "event"], gap: Float64[Array, "event"]) -> tuple[float, float]:
-    """``position_sigma`` and ``speed_sigma`` of greatest likelihood, if misses (m) after gaps (s) are normal."""
+def miss_growth(miss: Float64[Array, "event"], gap: Float64[Array, "event"]) -> tuple[float, float]:
+    """``miss_at_once`` and ``miss_per_second`` of greatest likelihood, if misses (m) after gaps (s) are normal."""
 
     def negative_log_likelihood(logarithms: Float64[Array, "2"]) -> float:
         variance = np.exp(2 * logarithms[0]) + np.exp(2 * logarithms[1]) * gap**2
@@ -57,15 +61,14 @@ def motion_sigmas(miss: Float64[Array, "event"], gap: Float64[Array, "event"]) -
     start = np.log(max(_SMALLEST_SIGMA, float(np.sqrt((miss**2).mean() / 4))))
     lowest = float(np.log(_SMALLEST_SIGMA))
     found = minimize(negative_log_likelihood, [start, start], bounds=[(lowest, 10.0)] * 2, method="L-BFGS-B")
-    position, speed = np.exp(found.x)
-    return float(position), float(speed)
+    at_once, per_second = np.exp(found.x)
+    return float(at_once), float(per_second)
 
 
 def _temperature(events: Queries, embeddings: Embeddings, parameters: Parameters) -> float:
     """The temperature at which motion and embeddings together find the events' own objects most surely."""
     pairs = Pairs.of_galleries(events)
-    sigma = parameters.sigma(pairs.gap)
-    motion = -((pairs.miss() / sigma) ** 2) / 2 - 2 * np.log(sigma)
+    motion = parameters.motion.log_likelihood(pairs)
     alike = np.nan_to_num(cosines(pairs, embeddings))
     begins = np.flatnonzero(np.diff(events.pair_query, prepend=-1))
 

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float32, Float64
 
 from avjepa.data.arrays import Array
+from avjepa.evaluate.reidentification.motion import MotionModel
 from avjepa.evaluate.reidentification.pairs import Pairs
 
 _GATE = math.sqrt(-2 * math.log(0.05))
@@ -22,12 +23,12 @@ RANDOM_DIMENSION = 64
 RANDOM = "random embedding"
 VELOCITY = "constant velocity"
 GATED = "gated constant velocity"
+KALMAN = "Kalman filter"
 SIZE = "size"
 MOTION_SIZE = "motion + size"
 EMBEDDING = "embedding"
 MOTION_EMBEDDING = "motion + embedding"
-WITHOUT_NETWORK = (RANDOM, VELOCITY, GATED, SIZE, MOTION_SIZE)
-MOTION_ALONE = (VELOCITY, GATED)
+WITH_EMBEDDINGS = (EMBEDDING, MOTION_EMBEDDING)
 
 
 @dataclass(frozen=True)
@@ -35,22 +36,24 @@ class Parameters:
     """What the methods need to know of how objects move and look; the defaults stand where nothing could be fitted.
 
     Attributes:
-        position_sigma: standard deviation (m, each axis) of the miss of a constant velocity after no time.
-        speed_sigma: by how much (m/s) it grows with the gap: the variance is that of a sum of the two.
+        miss_at_once: standard deviation (m, each axis) of the miss of a constant velocity after no time, for its gate.
+        miss_per_second: by how much (m) it grows in a second: the variance is that of a sum of the two.
+        motion: of the Kalman filter, which is the motion of all methods that add something to it.
         size_sigma: standard deviation of the logarithm of a side's ratio.
         temperature: of the cosine of embeddings: divided by it, it is a log-likelihood.
         thresholds: by method, the score from which two sightings are called one object; none where nothing was fitted.
     """
 
-    position_sigma: float = 0.5
-    speed_sigma: float = 1.0
+    miss_at_once: float = 0.5
+    miss_per_second: float = 1.0
+    motion: MotionModel = field(default_factory=MotionModel)
     size_sigma: float = 0.05
     temperature: float = 0.1
     thresholds: Mapping[str, float] = field(default_factory=dict)
 
-    def sigma(self, gap: Float64[Array, "pair"]) -> Float64[Array, "pair"]:
-        """Standard deviation (m, each axis) of a constant velocity's miss after a gap (s)."""
-        return np.asarray(np.hypot(self.position_sigma, self.speed_sigma * gap))
+    def gate(self, gap: Float64[Array, "pair"]) -> Float64[Array, "pair"]:
+        """Radius (m) within which 95 % of objects are that kept their velocity over a gap (s), more or less."""
+        return np.asarray(_GATE * np.hypot(self.miss_at_once, self.miss_per_second * gap))
 
 
 Embeddings = Float32[Array, "sighting dimension"]
@@ -60,7 +63,7 @@ Embeddings = Float32[Array, "sighting dimension"]
 def scores(
     pairs: Pairs, parameters: Parameters, seed: int, embeddings: Embeddings | None = None
 ) -> dict[str, Float64[Array, "pair"]]:
-    """The scores of pairs by method: all of ``WITHOUT_NETWORK``, and those with embeddings if there are any.
+    """The scores of pairs by method; those of ``WITH_EMBEDDINGS`` come last, if there are any.
 
     Args:
         pairs: what is compared.
@@ -68,14 +71,14 @@ def scores(
         seed: of the random embedding.
         embeddings: of all sightings.
     """
-    miss, gap = pairs.miss(), pairs.gap
-    sigma = parameters.sigma(gap)
-    motion = -((miss / sigma) ** 2) / 2 - 2 * np.log(sigma)
+    miss = pairs.miss()
+    motion = parameters.motion.log_likelihood(pairs)
     size = -((pairs.size_ratio() / parameters.size_sigma) ** 2).sum(1) / 2
     result = {
         RANDOM: cosines(pairs, random_embeddings(len(pairs.sightings), seed)),
         VELOCITY: -miss,
-        GATED: np.where(miss <= _GATE * sigma, -miss, -np.inf),
+        GATED: np.where(miss <= parameters.gate(pairs.gap), -miss, -np.inf),
+        KALMAN: motion,
         SIZE: size,
         MOTION_SIZE: motion + size,
     }

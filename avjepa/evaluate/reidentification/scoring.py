@@ -5,7 +5,13 @@ from pathlib import Path
 from rich.console import Console
 
 from avjepa.errors import counted
-from avjepa.evaluate.reidentification.comparison import MINIMUM_POINTS, Comparison, compared, usual_fit_scenes
+from avjepa.evaluate.reidentification.comparison import (
+    MINIMUM_POINTS,
+    NO_EVENTS,
+    Comparison,
+    compared,
+    usual_fit_scenes,
+)
 from avjepa.evaluate.reidentification.methods import EMBEDDING, MOTION_EMBEDDING
 from avjepa.evaluate.reidentification.result_file import read_embeddings
 from avjepa.evaluate.reidentification.results import as_json, comparison_table, said_below
@@ -32,9 +38,10 @@ class ReidentificationScorer(Scorer):
         """See ``Scorer.score``; there is no official program."""
         console = Console()
         comparison = self._compared(predictions, split)
-        if comparison is None:
+        if comparison is None or not comparison.events:
             (out / METRICS).unlink(missing_ok=True)  # of predictions that are no longer there
-            words = f"split {split.split}: nothing to score: the dataset has no annotations"
+            reason = "the dataset has no annotations" if comparison is None else NO_EVENTS
+            words = f"split {split.split}: nothing to score: {reason}"
             console.print(words, markup=False, highlight=False, soft_wrap=True)
             return None
         notes = said_below(comparison)
@@ -54,7 +61,7 @@ class ReidentificationScorer(Scorer):
     def figures(self, predictions: Path, split: ScoredSplit) -> dict[str, float]:
         """See ``Scorer.figures``: rank-1 by the embedding alone and with motion, over all gaps and those over 2 s."""
         comparison = self._compared(predictions, split)
-        if comparison is None:
+        if comparison is None or not comparison.events:
             return {}
         names = {EMBEDDING: "rank1", MOTION_EMBEDDING: "rank1_with_motion"}
         keys = {(ALL, ALL): "", ("gap", OVER_2S): "_over_2s"}

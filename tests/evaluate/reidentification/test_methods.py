@@ -5,10 +5,11 @@ import pytest
 
 from avjepa.data.protocol import AnnotatedKeyframes
 from avjepa.evaluate.reidentification.events import Queries
-from avjepa.evaluate.reidentification.fit import best_threshold, fitted, motion_sigmas
+from avjepa.evaluate.reidentification.fit import best_threshold, fitted, miss_growth
 from avjepa.evaluate.reidentification.methods import (
     EMBEDDING,
     GATED,
+    KALMAN,
     MOTION_EMBEDDING,
     MOTION_SIZE,
     SIZE,
@@ -41,15 +42,13 @@ def test_a_constant_velocity_is_taken_from_the_last_two_sightings(crossing: Quer
     assert pairs.are_same.tolist() == [True, False]
     # car 1 is expected at 2 m + 4 m/s * 2 s = 10 m, half a metre off; car 2 at 12 m
     assert pairs.miss() == pytest.approx([0.5, 1.5])
-    found = scores(pairs, Parameters(position_sigma=0.3, speed_sigma=0.2), 0)
+    found = scores(pairs, Parameters(miss_at_once=0.3, miss_per_second=0.2), 0)
     assert found[VELOCITY] == pytest.approx([-0.5, -1.5])
-    # standard deviations: sqrt(.09 + (.2 * 2)^2) = .5 and sqrt(.09 + (.2 * .5)^2) = .316; the gate is at 2.448 of them
+    # the gate is at 2.448 times sqrt(.09 + (.2 * 2)^2) = .5 m, and at 2.448 times sqrt(.09 + (.2 * .5)^2) = .316 m
     assert found[GATED] == pytest.approx([-0.5, -np.inf])
     ratio = np.log(4.0 / 4.4)
     assert found[SIZE] == pytest.approx([0, -(ratio**2) / (2 * 0.05**2)])
-    assert found[MOTION_SIZE] == pytest.approx(
-        [-0.5 - np.log(0.25), -(1.5**2) / (2 * 0.1) - np.log(0.1) - ratio**2 / (2 * 0.05**2)]
-    )
+    assert found[MOTION_SIZE] == pytest.approx(found[KALMAN] + found[SIZE])
 
 
 def test_an_object_that_was_sighted_once_is_expected_where_it_was() -> None:
@@ -70,11 +69,9 @@ def test_embeddings_are_compared_by_their_angle_and_added_to_motion(crossing: Qu
     own, other = crossing.pair_sighting
     embeddings[crossing.sighting[0]], embeddings[own], embeddings[other] = (1, 0), (0.6, 0.8), (np.nan, np.nan)
     pairs = Pairs.of_galleries(crossing)
-    parameters = Parameters(position_sigma=0.3, speed_sigma=0.2, temperature=0.5)
-    found = scores(pairs, parameters, 0, embeddings)
+    found = scores(pairs, Parameters(temperature=0.5), 0, embeddings)
     assert found[EMBEDDING] == pytest.approx([0.6, np.nan], nan_ok=True)
-    motion = np.array([-0.5 - np.log(0.25), -(1.5**2) / (2 * 0.1) - np.log(0.1)])
-    assert found[MOTION_EMBEDDING] == pytest.approx([motion[0] + 0.6 / 0.5, motion[1]])
+    assert found[MOTION_EMBEDDING] == pytest.approx([found[KALMAN][0] + 0.6 / 0.5, found[KALMAN][1]])
 
 
 def test_balanced_pairs_are_of_one_object_or_of_two_of_its_class_in_its_scene() -> None:
@@ -94,12 +91,12 @@ def test_balanced_pairs_are_of_one_object_or_of_two_of_its_class_in_its_scene() 
     assert again.earlier.tolist() == pairs.earlier.tolist() != others.earlier.tolist()
 
 
-def test_motion_is_fitted_to_what_was_missed() -> None:
+def test_the_gate_is_fitted_to_what_was_missed() -> None:
     draw = np.random.default_rng(0)
     gap = draw.uniform(1, 8, 20_000)
     sigma = np.hypot(0.4, 0.7 * gap)
     miss = np.hypot(*(sigma * draw.standard_normal((2, len(gap)))))
-    assert motion_sigmas(miss, gap) == pytest.approx((0.4, 0.7), rel=0.15)
+    assert miss_growth(miss, gap) == pytest.approx((0.4, 0.7), rel=0.15)
 
 
 def test_few_events_fit_nothing_and_many_fit_all(crossing: Queries) -> None:
@@ -109,7 +106,9 @@ def test_few_events_fit_nothing_and_many_fit_all(crossing: Queries) -> None:
     queries = queries_of(drive(cars))
     embeddings = np.eye(12, dtype=np.float32)[queries.sightings.object]
     found = fitted(queries, 0, embeddings)
-    assert found.position_sigma**2 + found.speed_sigma**2 == pytest.approx(1 / 2, rel=0.01), "1 m on two axes after 1 s"
+    assert found.miss_at_once**2 + found.miss_per_second**2 == pytest.approx(1 / 2, rel=0.01), (
+        "1 m on two axes after 1 s"
+    )
     assert found.size_sigma == pytest.approx(np.log(1.05) / np.sqrt(3))
     assert found.temperature < 0.05, "embeddings that are always right are believed"
     assert 0 < found.thresholds[EMBEDDING] < 1

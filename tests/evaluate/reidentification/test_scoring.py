@@ -136,3 +136,12 @@ def test_a_file_of_other_keyframes_is_refused(swap: DrivingDataset, tmp_path: Pa
     write_embeddings(path, 2, {}, ["k0", "elsewhere"], ["lidar"])
     with pytest.raises(UserError, match="6 samples in one of the two only"):
         ReidentificationScorer().figures(path, ScoredSplit(swap, "test"))
+
+
+def test_where_nothing_comes_back_there_is_nothing_to_score(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = file_of(tmp_path / "embeddings.json", {"k0": [(0.0, "object 1", A)]})
+    for boxes in ({1: {0: Seen(), 1: Seen()}, 2: {3: Seen()}}, {1: {0: GONE}}, {}):
+        split = ScoredSplit(HandmadeDrive(drive(boxes, scene_lengths=(6,))), "test")
+        assert ReidentificationScorer().figures(path, split) == {}
+        assert ReidentificationScorer().score(path, split, tmp_path) is None
+        assert "nothing to score: no object of a class is seen, hidden" in capsys.readouterr().out
