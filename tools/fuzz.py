@@ -38,6 +38,7 @@ KINDS: dict[str, tuple[Kind, int]] = {
     "images": (sensor_kinds.images, 6),
     "results": (result_kinds.results, 6),
     "segmentations": (result_kinds.segmentations, 2),
+    "embeddings": (result_kinds.embeddings, 2),
     "manifests": (network_kinds.manifests, 6),
     "weights": (network_kinds.weights, 4),
     "checkpoints": (network_kinds.checkpoints, 4),
@@ -53,7 +54,7 @@ LIMIT = 40.0
 
 def imported() -> None:
     """Import what the commands do, once, before the cases are forked off."""
-    commands = ("evaluate", "finetune", "inspect", "label_efficiency", "pack", "pretrain", "robustness", "view")
+    commands = ("evaluate", "finetune", "inspect", "label_efficiency", "pack", "pretrain", "reid", "robustness", "view")
     lazily = (
         "avjepa.data.packed.packing",
         "avjepa.report.sample_figure",

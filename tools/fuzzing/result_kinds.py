@@ -1,4 +1,4 @@
-"""Spoilt result files and map masks, given to ``view``."""
+"""Spoilt result files and map masks, given to ``view`` and ``reid``."""
 
 import json
 import zipfile
@@ -56,6 +56,33 @@ def segmentations(random: Random, world: World) -> Trial:
         for name, content in parts.items():
             archive.writestr(name, content)
     return Trial(f"segmentation, {part}: {change}", (command,), names)
+
+
+def embeddings(random: Random, world: World) -> Trial:
+    """A file of embeddings that is broken, or one of its values; the world has no event to score it on."""
+    path = world.root / "embeddings.json"
+    _write_embeddings(path, world)
+    command = world.reid("--k", str(random.choice((1, 5))), "--embeddings", str(path))
+    if random.random() < 0.3:
+        change = spoil_file(random, path)
+    else:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        change, _, _, _, document = spoilt_document(random, document, list(paths(document)))
+        path.write_text(json.dumps(document), encoding="utf-8")
+    return Trial(f"embeddings: {change}", (command,), (path.name, "--split"))
+
+
+def _write_embeddings(path: Path, world: World) -> None:
+    import numpy as np
+
+    from avjepa.data.datasets import open_dataset
+    from avjepa.evaluate.reidentification.result_file import entry, write_embeddings
+
+    source = open_dataset(*world.source()[1::2])
+    tokens = source.keyframe_tokens(source.scenes_of("val"))
+    box = np.array([[1.0, 2.0, 0.5, 4.0, 2.0, 1.5, 0.1, np.nan, np.nan]])
+    said = json.dumps(entry(box, ["car"], ["an object"], [None], np.ones((1, 8), np.float32))).encode()
+    write_embeddings(path, 8, dict.fromkeys(tokens, said), tokens, ["lidar"])
 
 
 def _write_segmentation(path: Path, token: str) -> None:

@@ -98,6 +98,10 @@ class World:
         """Score the fine-tuned detector with its one sensor."""
         return "robustness", "--run", str(self.finetuned), *self.source(), "--subsets_only", *more
 
+    def reid(self, *more: str) -> tuple[str, ...]:
+        """Score the baselines of re-identification."""
+        return "reid", "baselines", *self.source(), "--split", "val", "--out", str(self.out), *more
+
     def study(self, config: Path) -> tuple[str, ...]:
         """A label-efficiency study; the world has no third split."""
         splits = ("--split", "val", "--eval_split", "val")

@@ -10,6 +10,7 @@ from nuscenes.eval.detection.utils import category_to_detection_name
 from nuscenes.utils.geometry_utils import view_points
 from pyquaternion import Quaternion
 
+from avjepa.data.datasets import open_dataset
 from avjepa.data.files.images import ImageTransform
 from avjepa.data.nuscenes.annotations import AnnotationIndex
 from avjepa.data.nuscenes.index import DatasetIndex
@@ -229,6 +230,32 @@ def test_number_of_points_that_is_not_known(copy: Path, change: dict) -> None:
     assert set(
         AnnotationIndex.open(DatasetIndex.open(copy, VERSION), load_taxonomy("nuscenes")).lidar_points.tolist()
     ) == {-1}
+
+
+def test_keyframes_and_boxes_are_told_with_scene_time_and_object(tiny: Path) -> None:
+    dataset = open_dataset(tiny, VERSION)
+    tables = {name: json.loads((tiny / VERSION / f"{name}.json").read_text()) for name in (
+        "scene", "sample", "sample_annotation",
+    )}  # fmt: skip
+    scene_name = {row["token"]: row["name"] for row in tables["scene"]}
+    samples = {row["token"]: row for row in tables["sample"]}
+    scene = dataset.scene_names[-1]
+    annotated = dataset.annotated_keyframes([scene])
+    assert set(annotated.tokens) == {token for token, row in samples.items() if scene_name[row["scene_token"]] == scene}
+    assert annotated.time.tolist() == sorted(samples[token]["timestamp"] for token in annotated.tokens)
+    assert [samples[token]["timestamp"] for token in annotated.tokens] == annotated.time.tolist()
+    assert {annotated.scenes[number] for number in annotated.scene} == {scene}
+    told = {
+        (annotated.tokens[keyframe], dataset.track_name(int(track)), tuple(box))
+        for keyframe, track, box in zip(
+            annotated.keyframe, annotated.track, annotated.boxes[:, :3].tolist(), strict=True
+        )
+    }
+    assert told == {
+        (row["sample_token"], row["instance_token"], tuple(row["translation"]))
+        for row in tables["sample_annotation"]
+        if row["sample_token"] in annotated.tokens
+    }
 
 
 def test_dataset_without_boxes(copy: Path) -> None:
