@@ -110,20 +110,8 @@ def compared(
         UserError: the annotations are missing or broken, or a file is not of its scenes.
     """
     queries, embeddings = _queries(source, scenes, minimum_points, file)
-    parameters = Parameters() if file is None or file.temperature is None else Parameters(temperature=file.temperature)
-    events, notes = 0, _notes(queries, file, embeddings)
-    detected = file is not None and has_detected_boxes(file)
-    if fit is not None and detected and fit.embeddings is None:
-        notes.append(
-            "parameters: defaults, since only detected boxes of other scenes can say how far detections are off"
-        )
-    elif fit is not None:
-        others, of_others = _queries(source, list(fit.scenes), minimum_points, fit.embeddings)
-        events = int((~others.is_newborn).sum())
-        parameters = fitted(others, seed, of_others, parameters)
-    if 0 < events < FEWEST_EVENTS:
-        notes.append(f"parameters: defaults, since there are only {counted(events, 'event')} to fit them on")
-        events = 0
+    parameters, fitted_on, note = _parameters(source, minimum_points, seed, file, fit)
+    notes = [note, *_notes(queries, file, embeddings)]
     pairs = balanced_pairs(queries.sightings, seed)
     of_pairs = scores(pairs, parameters, seed, embeddings)
     of_queries = scores(Pairs.of_galleries(queries), parameters, seed, embeddings)
@@ -139,7 +127,29 @@ def compared(
         told = None if threshold is None else pair_figures(of_pairs[method], pairs.are_same, threshold)
         uses = file.sensors if file is not None and method in WITH_EMBEDDINGS else ()
         methods[method] = MethodScores(letters_of(uses) or NO_SENSORS, found, told)
-    return Comparison(methods, parameters, events, len(scenes), tuple(notes))
+    return Comparison(methods, parameters, fitted_on, len(scenes), tuple(notes))
+
+
+def _parameters(
+    source: DrivingDataset, minimum_points: int, seed: int, file: EmbeddingFile | None, fit: FitScenes | None
+) -> tuple[Parameters, int, str]:
+    """What the methods need to know, the number of events that it was fitted on, and both in words.
+
+    The temperature is that of the file that is scored, if no embeddings of other scenes are there to fit it on.
+    """
+    parameters = Parameters() if file is None or file.temperature is None else Parameters(temperature=file.temperature)
+    if fit is None:
+        return parameters, 0, "parameters: defaults"
+    if fit.embeddings is None and file is not None and has_detected_boxes(file):
+        reason = "only detected boxes of other scenes can say how far detections are off"
+        return parameters, 0, f"parameters: defaults, since {reason}"
+    others, of_others = _queries(source, list(fit.scenes), minimum_points, fit.embeddings)
+    number = int((~others.is_newborn).sum())
+    events = counted(number, "event")
+    if number < FEWEST_EVENTS:
+        return parameters, 0, f"parameters: defaults, since there are only {events} to fit them on"
+    but = ", but for the temperature" if file is not None and fit.embeddings is None else ""
+    return fitted(others, seed, of_others, parameters), number, f"parameters fitted on {events} of other scenes{but}"
 
 
 def _queries(

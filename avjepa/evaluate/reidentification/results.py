@@ -114,9 +114,7 @@ def said_below(comparison: Comparison) -> list[str]:
         f"{counted(whole.events, 'event')} and {counted(whole.newborns, 'newborn')} in "
         f"{counted(comparison.scenes, 'scene')}; AUROC and FPR95 tell them apart; accuracy and F1 are of balanced pairs"
     )
-    fitted = counted(comparison.fitted_on, "event")
-    second = f"parameters fitted on {fitted} of other scenes" if comparison.fitted_on else "parameters: defaults"
-    return [first, second, *comparison.notes]
+    return [first, *comparison.notes]
 
 
 def write_plot(path: Path, comparison: Comparison) -> None:
