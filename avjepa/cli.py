@@ -73,6 +73,8 @@ def run_command(name: str, arguments: Sequence[str]) -> None:
         close = difflib.get_close_matches(name, COMMANDS, n=1)
         hint = f"did you mean '{close[0]}'?" if close else f"there are {', '.join(COMMANDS)}"
         raise UserError(f"unknown command '{name}'; {hint}")
+    if null := [argument.partition("=")[0] for argument in arguments if "\0" in argument]:
+        raise UserError(f"{null[0]!r}: holds a null character, as no file or option does; leave it out")
     module = importlib.import_module(f"avjepa.commands.{name.replace('-', '_')}")
     module.run([underscored(argument) for argument in arguments])
 

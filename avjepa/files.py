@@ -1,7 +1,9 @@
 """Writing files so that nothing half-written ever carries a final name; reading small ones whatever they hold."""
 
 import contextlib
+import csv
 import gc
+import io
 import json
 import os
 import stat
@@ -99,6 +101,19 @@ def read_json(
         return json.loads(text, object_pairs_hook=object_pairs_hook)
     except RecursionError:
         raise ValueError("objects or lists are nested too deep") from None
+
+
+def read_csv(path: str | os.PathLike[str]) -> tuple[tuple[str, ...], list[dict[str, Any]]]:
+    """The columns of a CSV file, and its rows by column; a value that a row lacks is ``None``.
+
+    Raises:
+        OSError, ValueError: see ``read_text``; or it is broken CSV.
+    """
+    reader = csv.DictReader(io.StringIO(read_text(path)))
+    try:
+        return tuple(reader.fieldnames or ()), list(reader)
+    except csv.Error as error:
+        raise ValueError(str(error)) from None
 
 
 @contextlib.contextmanager

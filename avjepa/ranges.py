@@ -7,6 +7,8 @@ from typing import TypeAlias
 from avjepa.errors import UserError
 
 Number: TypeAlias = float | int
+LARGEST_SEED = 2**32 - 1
+"""Of NumPy's generators."""
 
 
 def require_number(

@@ -2,6 +2,7 @@
 
 import errno
 import multiprocessing
+import os
 import resource
 import sys
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from avjepa.cli import one_line
-from avjepa.files import replacing, write_json, write_text
+from avjepa.files import read_csv, replacing, write_json, write_text
 from avjepa.training.event_files import EventFiles
 from avjepa.training.metrics import MetricsFile
 
@@ -67,3 +68,18 @@ def test_an_error_about_another_file_keeps_its_name(tmp_path: Path) -> None:
     with pytest.raises(OSError) as full, replacing(tmp_path / "out.json"):
         raise OSError(errno.ENOSPC, "No space left on device")
     assert full.value.filename == str(tmp_path / "out.json")
+
+
+def test_a_table_is_read_whole_or_its_fault_is_said(tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text('a,b\n1,"x, y"\n2\n')
+    assert read_csv(table) == (("a", "b"), [{"a": "1", "b": "x, y"}, {"a": "2", "b": None}])
+    table.write_text("")
+    assert read_csv(table) == ((), [])
+    table.write_text("a\n" + "[" * 200_000)
+    with pytest.raises(ValueError, match="field larger than field limit"):
+        read_csv(table)
+    table.unlink()
+    os.mkfifo(table)
+    with pytest.raises(OSError, match="no regular file"):
+        read_csv(table)

@@ -57,6 +57,10 @@ def label_efficiency(
         config=config, data=data, out=out, version=version, split=split, eval_split=eval_split, threads=threads,
         on_bad_file=on_bad_file, cache=cache,
     )  # fmt: skip
+    if publish is not None:  # what is wrong there is an error now, not when all is done
+        from avjepa.study.results import other_sensors
+
+        other_sensors(publish, sensor="")
     helpers = [
         multiprocessing.get_context("spawn").Process(target=_help, kwargs=arguments | {"slot": slot})
         for slot in range(1, 1 if report_only else processes)
@@ -65,6 +69,8 @@ def label_efficiency(
     try:
         # what is wrong with the options and the study is said once, before anything is started
         worker = prepared(**arguments, slot=0, check=not report_only)
+        if publish is not None:
+            publish.mkdir(parents=True, exist_ok=True)
         if retry_failed:
             worker.store.forget_failures()
         for process in helpers:

@@ -17,13 +17,12 @@ from avjepa.bounded_yaml import require_bounded
 from avjepa.commands.configurations import read_yaml, require_file_of_channels
 from avjepa.errors import UserError
 from avjepa.files import read_text
-from avjepa.ranges import require_number
+from avjepa.ranges import LARGEST_SEED, require_number
 
 PRECISIONS = ("32-true", "16-mixed", "bf16-mixed")
 """Those that leave the weights in 32 bits: inputs are never converted, and a checkpoint fits every precision."""
 _LARGEST = 1e10
 """Beyond every length, count and rate; with more than that, libraries overflow, each in its own words."""
-_LARGEST_SEED = 2**32 - 1  # NumPy's
 _LOAD_YAML = jsonargparse.get_loader("yaml")
 
 
@@ -138,7 +137,7 @@ def require_usable(config: Namespace) -> None:
             precision is not one of ``PRECISIONS``, or a number of steps, nodes or batches counts nothing.
     """
     _require_numbers(config.as_dict(), "")
-    require_number("seed_everything", int(config.seed_everything), at_least=0, at_most=_LARGEST_SEED)
+    require_number("seed_everything", int(config.seed_everything), at_least=0, at_most=LARGEST_SEED)
     require_no_null(config.data)
     require_number("checkpoint_every", config.checkpoint_every, at_least=1)
     trainer = config.trainer
@@ -157,13 +156,20 @@ def require_usable(config: Namespace) -> None:
         raise UserError(f"trainer.precision: {trainer.precision!r} is none of {', '.join(PRECISIONS)}; choose one")
 
 
+_NEEDED = (
+    "dataroot", "version", "taxonomy", "train_split", "eval_split", "sensors", "lidar_sweeps", "radar_sweeps",
+    "image_size", "batch_size", "workers", "seed", "on_bad_file",
+)  # fmt: skip
+"""Options of ``data`` that cannot be null, of those that a data module may have."""
+
+
 def require_no_null(data: Namespace) -> None:
-    """Raise for a null in ``data`` where a number is needed.
+    """Raise for a null in ``data`` where a value is needed.
 
     Of a configuration that is no file, jsonargparse does not hold a null against its type.
     """
-    if null := [name for name in ("batch_size", "workers", "seed") if data[name] is None]:
-        raise UserError(f"data.{null[0]}: must be a whole number, got null")
+    if null := [name for name in _NEEDED if name in data and data[name] is None]:
+        raise UserError(f"data.{null[0]}: needs a value, got null; see --help")
 
 
 def _require_numbers(value: Any, name: str) -> None:

@@ -11,9 +11,10 @@ from avjepa.commands.evaluate import finished_run
 from avjepa.commands.finetune import FinetuneCLI
 from avjepa.commands.parsing import run_function
 from avjepa.commands.scoring import WEIGHTS
+from avjepa.commands.sensors import require_some
 from avjepa.errors import UserError
 from avjepa.evaluate.predict import predict_split
-from avjepa.evaluate.robustness.conditions import Condition, conditions, unmeasurable
+from avjepa.evaluate.robustness.conditions import Condition, beams_of, conditions, unmeasurable
 from avjepa.evaluate.robustness.results import TABLE, merged, read_table, rows_of, write_results, write_table
 from avjepa.files import read_json, write_json
 from avjepa.heads.task import ScoredSplit
@@ -69,12 +70,13 @@ def robustness(
     cli = finished_run(run, changes, None, checkpoint, trainer, out)
     folder = cli.out / "robustness" / cli.datamodule.eval_split
     source, sensors = cli.datamodule.open(), cli.sensors()
+    require_some(sensors, f"--run {run}")
     whole, skipped, rows = cli.datamodule.inputs, [], []
     if publish is not None:
         publish.mkdir(parents=True, exist_ok=True)  # one that cannot be is an error now
     with cli.folder_held():
         made_with = {**cli.provenance(), WEIGHTS: state_hash(cli.model), "seed": seed}
-        for condition in conditions(sensors, source.channels):
+        for condition in conditions(sensors, source.channels, beams_of(source) if "lidar" in sensors else 0):
             if subsets_only and condition.degradation is not None:
                 continue
             if reason := unmeasurable(condition, source):
@@ -112,6 +114,7 @@ def _figures(
 ) -> dict[str, dict[str, float]]:
     """The main scores of every task under a condition, from an earlier run of the same model where there are any."""
     key = json.loads(json.dumps({name: made_with[name] for name in (WEIGHTS, "data", "seed")}))
+    key["degradation"] = repr(condition.degradation)
     if (kept := _kept(folder / FIGURES, key)) is not None:
         return kept
     predicted = predict_split(cli.trainer, cli.model, cli.datamodule, folder)

@@ -32,6 +32,16 @@ def require_read(backbone: BEVBackbone, loaded: Sequence[Sensor], option: str) -
         )
 
 
+def require_some(readable: Sequence[Sensor], option: str) -> None:
+    """Raise where a run's network reads no sensor, but maps that a backbone made before.
+
+    Raises:
+        UserError: naming the option that chooses among sensors.
+    """
+    if not readable:
+        raise UserError(f"{option}: the network of this run reads no sensor; give a run whose data.sensors names some")
+
+
 def chosen_sensors(given: str, readable: Sequence[Sensor]) -> tuple[Sensor, ...]:
     """``lidar,radar`` as names, in the order in which a run loads them.
 
@@ -40,8 +50,9 @@ def chosen_sensors(given: str, readable: Sequence[Sensor]) -> tuple[Sensor, ...]
         readable: the sensors that the run's network reads.
 
     Raises:
-        UserError: one of them is none of those, or is named twice.
+        UserError: one of them is none of those, or is named twice; or there is nothing to choose of.
     """
+    require_some(readable, "--sensors")
     wanted = [name.strip() for name in given.split(",")]
     for place, name in enumerate(wanted):
         if name not in readable:

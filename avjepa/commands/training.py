@@ -155,6 +155,9 @@ class TrainingCLI(LightningCLI):
             help="folders of pre-trained bundles that the branches of a fused backbone start from, of any of the "
             "sensors, as in lidar=runs/lidar/backbone,radar=runs/radar/backbone",
         )
+        for action in parser._actions:  # jsonargparse calls it a configuration file of the section, see SHORTHANDS
+            if action.dest == "data":
+                action.metavar, action.help = "DIR", "root of the dataset; the same as --data.dataroot"
         parser.link_arguments("seed_everything", "data.seed")
         parser.link_arguments("seed_everything", "model.seed")
 

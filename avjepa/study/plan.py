@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 from avjepa.errors import UserError, counted
+from avjepa.ranges import LARGEST_SEED
 from avjepa.training.optimiser import LARGEST_RATE
 
 Mode = Literal["frozen", "end_to_end"]
@@ -223,8 +224,10 @@ class Study:
         for values, name in given:
             if len(set(values)) < len(values):
                 raise UserError(f"label efficiency: {name} {list(values)} holds one twice; every run needs its own")
-            if min(values) < 0:
-                raise UserError(f"label efficiency: {name} {list(values)} holds a negative one")
+            if min(values) < 0 or max(values) > LARGEST_SEED:
+                raise UserError(
+                    f"label efficiency: {name} {list(values)} holds one that is none; they go from 0 to {LARGEST_SEED}"
+                )
         if missing := [mode for mode in ("frozen", "end_to_end") if not self.tuning.settings(mode)]:
             raise UserError(f"label efficiency: tune.{missing[0]} needs at least one setting")
 

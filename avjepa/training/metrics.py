@@ -11,7 +11,7 @@ from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
 from avjepa.errors import UserError
-from avjepa.files import naming, replacing
+from avjepa.files import naming, read_csv, replacing
 
 FILE_NAME = "metrics.csv"
 
@@ -86,13 +86,10 @@ def read_rows(path: str | Path) -> list[dict[str, float]]:
         UserError: the file cannot be read as metrics.
     """
     try:
-        with Path(path).open(newline="", encoding="utf-8") as file:
-            return [
-                {name: float(value) for name, value in row.items() if value}
-                for row in csv.DictReader(file)
-                if row.get("step")
-            ]
-    except (OSError, ValueError, TypeError, csv.Error) as error:
+        return [
+            {name: float(value) for name, value in row.items() if value} for row in read_csv(path)[1] if row.get("step")
+        ]
+    except (OSError, ValueError, TypeError) as error:
         raise UserError(f"{path}: cannot be read as metrics ({error}); delete it or restore it") from error
 
 

@@ -26,6 +26,22 @@ def test_overview_names_every_command(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 @pytest.mark.parametrize(
+    ("command", "lines"),
+    [
+        ("pretrain", ["--data DIR root of the dataset; the same as --data.dataroot", "Pre-train a sensor's encoder"]),
+        ("finetune", ["as in lidar=runs/lidar/backbone,radar=runs/radar/backbone", "Train heads on a pre-trained"]),
+        ("evaluate", ['which of lidar, camera and radar the model is shown, as in "lidar,radar"']),
+    ],
+)
+def test_help_says_how_options_are_given(capsys: pytest.CaptureFixture[str], command: str, lines: list[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        cli.main([command, "--help"])
+    assert stop.value.code == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert all(line in said for line in lines)
+
+
+@pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["synht"], ["synht", "synth"]),
@@ -39,6 +55,7 @@ def test_overview_names_every_command(capsys: pytest.CaptureFixture[str]) -> Non
         (["finetune", "--out", "x", "--step", "3"], ["did you mean --steps?"]),
         (["finetune", "--out", "x", "--trainer.acelerator=cpu"], ["did you mean --trainer.accelerator?"]),
         (["synth", "--out", "x", "--scenes", "0"], ["scenes", "0"]),
+        (["robustness", "--run", "x", "--out=\0"], ["'--out': holds a null character"]),
     ],
 )
 def test_bad_options_give_one_line_and_code_2(

@@ -102,6 +102,16 @@ def test_a_refused_configuration_leaves_the_record_of_failures_and_nothing_of_it
     assert [path for path in out.rglob("*") if path.is_file()] == [failed]
 
 
+def test_a_broken_table_of_all_sensors_is_said_before_anything_is_trained(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "label_efficiency.csv").write_text("a,b\n1,2\n")
+    assert cli.main([*arguments, "--out", str(tmp_path / "out"), "--publish", str(tmp_path)]) == 2
+    message = capsys.readouterr().err.strip()
+    assert "label_efficiency.csv: cannot be read as a table" in message and message.count("\n") == 0
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("content", ["{", "[]", '{"methods": 1}', "\x00"])
 def test_broken_record_of_the_study_is_one_line(
     arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str

@@ -43,14 +43,31 @@ class Late(Degradation):
         self.check(source)
         now = reader.read(moment, inputs)
         before = self.earlier(moment, source)
-        then = None if before is None else reader.read(before, inputs)
-        if self.sensor == "lidar":
-            nothing = None if now.lidar is None else SweepStack(now.lidar.points[:0], {})
-            return replace(now, lidar=nothing if then is None else then.lidar)
-        if self.sensor == "radar":
-            empty = {keep: SweepStack(stack.points[:0], {}) for keep, stack in now.radar.items()}
-            return replace(now, radar=empty if then is None else then.radar)
-        return replace(now, cameras=dict.fromkeys(now.cameras) if then is None else then.cameras)
+        if before is None:
+            return self._given_nothing(now)
+        then = reader.read(before, [own.of((self.sensor,)) for own in inputs])
+        bad = (
+            *(file for file in now.bad if file.sensor != self.sensor),
+            *(file for file in then.bad if file.sensor == self.sensor),
+        )
+        match self.sensor:
+            case "lidar":
+                return replace(now, bad=bad, lidar=then.lidar)
+            case "radar":
+                return replace(now, bad=bad, radar=then.radar)
+            case "camera":
+                return replace(now, bad=bad, cameras=then.cameras)
+
+    def _given_nothing(self, now: Moment) -> Moment:
+        """A moment at which the sensor has given nothing yet."""
+        bad = tuple(file for file in now.bad if file.sensor != self.sensor)
+        match self.sensor:
+            case "lidar":
+                return replace(now, bad=bad, lidar=None if now.lidar is None else _nothing_of(now.lidar))
+            case "radar":
+                return replace(now, bad=bad, radar={keep: _nothing_of(stack) for keep, stack in now.radar.items()})
+            case "camera":
+                return replace(now, bad=bad, cameras=dict.fromkeys(now.cameras))
 
     def check(self, source: DrivingDataset) -> None:
         """Raise unless the data set has data of the sensor between its keyframes.
@@ -85,3 +102,7 @@ class Late(Degradation):
                 return before
             before -= 1
         return None
+
+
+def _nothing_of(stack: SweepStack) -> SweepStack:
+    return SweepStack(stack.points[:0], {})

@@ -24,20 +24,32 @@ class FewerBeams(ChangedMoment):
 
     Args:
         beams: how many are left.
-        of: how many it has.
+        recorded: how many it has, numbered from 0 in the column ``ring`` of its points.
     """
 
     beams: int
-    of: int = 32
+    recorded: int
 
     def __post_init__(self) -> None:
-        require_number("FewerBeams.beams", self.beams, at_least=1, at_most=self.of)
+        require_number("FewerBeams.beams", self.beams, at_least=1, at_most=self.recorded)
 
     def changed(self, moment: Moment, channels: SensorChannels, seed: int) -> Moment:
         """See ``ChangedMoment.changed``."""
-        step = self.of / self.beams
+        step = self.recorded / self.beams
         left = torch.tensor([int((place + 0.5) * step) for place in range(self.beams)])
         return _with_lidar(moment, lambda points: torch.isin(points[:, _RING].long(), left))
+
+
+def beams_in(points: Float[Tensor, "point field"]) -> int:
+    """The number of beams of the LiDAR that gave these points: 16, 32, or more as they are; 0 where no point says.
+
+    Fewer than 16, and fewer than 32, are taken for a LiDAR some of whose beams met nothing.
+
+    Args:
+        points: columns ``LIDAR_FIELDS``.
+    """
+    highest = int(points[:, _RING].max()) if len(points) else 0
+    return 0 if highest == 0 else max(16 if highest < 16 else 32, highest + 1)
 
 
 @dataclass(frozen=True)

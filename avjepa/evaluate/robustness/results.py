@@ -9,7 +9,7 @@ from pathlib import Path
 
 from avjepa.errors import UserError
 from avjepa.evaluate.robustness.conditions import NONE
-from avjepa.files import read_text, replacing, write_text
+from avjepa.files import read_csv, replacing, write_text
 from avjepa.report.robustness import Bar, Row, bars_figure
 
 TABLE, PAGE, PLOT = "robustness.csv", "robustness.md", "robustness.png"
@@ -56,15 +56,15 @@ def read_table(path: Path) -> list[Row]:
     if not os.path.lexists(path):
         return []
     try:
-        reader = csv.DictReader(io.StringIO(read_text(path)))
-        if tuple(reader.fieldnames or ()) != COLUMNS:
+        columns, rows = read_csv(path)
+        if columns != COLUMNS:
             raise ValueError(f"its columns are not {', '.join(COLUMNS)}")
         return [
             Row(
                 row["model"], row["sensors"], row["degradation"], int(row["seed"]),
                 *(float(row[name]) if row[name] else None for name in ("mAP", "NDS", "IoU")),
             )
-            for row in reader
+            for row in rows
         ]  # fmt: skip
     except (OSError, ValueError, TypeError) as error:
         raise UserError(f"{path}: is no table of robustness ({error}); move it away") from error

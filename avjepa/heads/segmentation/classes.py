@@ -34,6 +34,8 @@ class SegmentedClasses:
             raise UserError(
                 f"SegmentedClasses.objects: {DRIVABLE_AREA!r} is the name of the maps' class; choose another"
             )
+        if empty := [name for name, members in self.objects.items() if not members]:
+            raise UserError(f"SegmentedClasses.objects: {empty[0]}: is made of no class of boxes; name some")
         if not self.names:
             raise UserError("SegmentedClasses: there is no class; name some objects, or set drivable_area")
 

@@ -27,7 +27,7 @@ from avjepa.data.reading import load_samples
 from avjepa.data.sample import Sample
 from avjepa.data.sensor_inputs import LidarSweeps, RadarSweeps, SensorInputs
 from avjepa.data.taxonomy import load_taxonomy
-from avjepa.errors import UserError
+from avjepa.errors import BadFileError, UserError
 from tests.data.conftest import VERSION
 
 INPUTS = SensorInputs(LidarSweeps(2), RadarSweeps(1), ImageTransform(64, 112))
@@ -66,11 +66,11 @@ def test_a_dead_camera_is_the_same_one_at_all_moments(source: DrivingDataset) ->
 
 
 def test_fewer_beams_are_spread_over_all(source: DrivingDataset) -> None:
-    whole, four = sample_of(source).lidar, sample_of(source, FewerBeams(4)).lidar
+    whole, four = sample_of(source).lidar, sample_of(source, FewerBeams(4, 32)).lidar
     assert whole is not None and four is not None
     assert set(four[:, 5].tolist()) <= {4.0, 12.0, 20.0, 28.0}
     assert torch.equal(four, whole[torch.isin(whole[:, 5], torch.tensor([4.0, 12.0, 20.0, 28.0]))])
-    every = sample_of(source, FewerBeams(32)).lidar
+    every = sample_of(source, FewerBeams(32, 32)).lidar
     assert every is not None and torch.equal(every, whole)
 
 
@@ -137,6 +137,26 @@ def test_a_late_sensor_gives_what_it_saw_before(source: DrivingDataset) -> None:
     assert np.array_equal(shown.global_from_level, whole.global_from_level)
     first = sample_of(source, late, moment=0)
     assert first.lidar is None or len(first.lidar) == 0
+
+
+def test_a_bad_file_of_a_late_sensor_is_that_which_is_shown(copy: Path) -> None:
+    source = open_dataset(copy, VERSION, NUSCENES_CHANNELS, load_taxonomy("nuscenes"))
+    last = int(source.moments(keyframes_only=True)[-1])
+    late = Late("lidar", min((source.time_of(last) - source.time_of(n)) * 1e-6 for n in range(last)))
+    before = late.earlier(last, source)
+    assert before is not None
+
+    def bad_files(moment: int) -> list[str]:
+        return [file.error.path for file in source.read(moment, (INPUTS,)).bad if file.offset == 0]
+
+    files = set(copy.glob("s*/LIDAR_TOP/*"))
+    for path in files:
+        path.write_bytes(b"123")
+    (own,), (earlier,) = bad_files(last), bad_files(before)
+    read = late.read(last, (INPUTS,), source, source, seed=0)
+    assert own not in [file.error.path for file in read.bad] and own != earlier
+    with pytest.raises(BadFileError, match=earlier):
+        load_samples(DegradedReader(source, source, late), last, (INPUTS,))
 
 
 def test_a_sensor_that_records_keyframes_alone_cannot_be_late(source: DrivingDataset) -> None:
