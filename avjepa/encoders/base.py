@@ -110,6 +110,14 @@ class Tokens(ABC):
             share: between 0 and 1; one number, or one for each sample.
         """
 
+    def recalling(self, seconds: float) -> "Tokens":
+        """The tokens of a sensor that remembers: what is older than so many seconds stays readable in hidden cells.
+
+        As if those cells had been hidden since then, and seen before (temporal occlusion). By default nothing of the
+        raw input is older than its moment.
+        """
+        return self
+
     def are_of(self, batch: Batch) -> bool:
         """Whether encoding these is encoding that batch, because it holds the very same data of the sensor.
 
@@ -162,7 +170,7 @@ class SensorEncoder(BEVBackbone):
         """Encode tokens of this encoder, or of one with the same arguments; with ``masked``, without those cells.
 
         What is hidden is removed from the raw input, so no part of it can reach the output; in the result hidden
-        cells are not ``observed``.
+        cells are not ``observed``, except where tokens recall what was seen there before (``Tokens.recalling``).
         """
 
     def reconstruction_target(self) -> ReconstructionTarget:

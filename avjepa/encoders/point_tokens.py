@@ -1,8 +1,9 @@
 """What the tokens of all sensors that give points have in common."""
 
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import ClassVar, TypeVar
 
 import torch
 from jaxtyping import Bool, Int64
@@ -11,6 +12,8 @@ from torch import Tensor
 from avjepa.data.sample import Points
 from avjepa.encoders.base import Tokens
 from avjepa.geometry.grid import BEVGrid
+
+OfPoints = TypeVar("OfPoints", bound="PointTokens")
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,10 @@ class PointTokens(Tokens):
     kept: Bool[Tensor, "point"]
     """Whether a point lies in the grid and was not dropped."""
     token_grid: BEVGrid
+    remembered: Bool[Tensor, "point"] | None = field(default=None, kw_only=True)
+    """Points that stay readable in hidden cells; ``None`` for none."""
+    fields: ClassVar[tuple[str, ...]]
+    """Columns of ``points.features``."""
 
     @property
     @abstractmethod
@@ -39,6 +46,15 @@ class PointTokens(Tokens):
         return occupied[:count].view(shape)
 
     def visible(self, masked: Bool[Tensor, "batch y x"] | None) -> Int64[Tensor, "visible"]:
-        """The points that were kept and do not lie in a masked cell, ascending."""
-        kept = self.kept if masked is None else self.kept & ~masked.flatten()[self.cell]
-        return kept.nonzero()[:, 0]
+        """The points that were kept and do not lie in a masked cell, or are remembered, ascending."""
+        if masked is None:
+            return self.kept.nonzero()[:, 0]
+        readable = ~masked.flatten()[self.cell]
+        if self.remembered is not None:
+            readable = readable | self.remembered
+        return (self.kept & readable).nonzero()[:, 0]
+
+    def recalling(self: OfPoints, seconds: float) -> OfPoints:
+        """See ``Tokens.recalling``."""
+        age = self.points.features[:, self.fields.index("time_lag")]
+        return replace(self, remembered=age > seconds)

@@ -58,6 +58,10 @@ class FusedTokens(Tokens):
             present[name] = here & (shares > 0).to(here.device, non_blocking=True)
         return replace(self, tokens=tokens, present=present)
 
+    def recalling(self, seconds: float) -> "FusedTokens":
+        """See ``Tokens.recalling``."""
+        return replace(self, tokens={name: tokens.recalling(seconds) for name, tokens in self.tokens.items()})
+
     def realisable_mask(self, wanted: Bool[Tensor, "batch y x"]) -> Bool[Tensor, "batch y x"]:
         """See ``Tokens.realisable_mask``: each sensor in turn answers to what those before it can lose, and one that
         loses points can lose any cell; so sensors with pixels come first."""

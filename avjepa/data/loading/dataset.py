@@ -1,4 +1,4 @@
-"""Moments of a dataset as samples: pairs of views for pre-training, labelled keyframes for everything else."""
+"""Moments of a dataset as samples, and labelled keyframes for everything but pre-training."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from avjepa.data.protocol import DrivingDataset
 from avjepa.data.reading import MomentReader, load_samples
 from avjepa.data.sample import Sample
 from avjepa.data.sampling.sampler import SampleRequest
-from avjepa.data.sensor_inputs import OnBadFile, SensorInputs, channels_of, stop_at_bad_file
+from avjepa.data.sensor_inputs import OnBadFile, SensorInputs, stop_at_bad_file
 from avjepa.errors import BadFileError, UserError
 from avjepa.geometry.grid import BEVGrid
 from avjepa.geometry.transforms import inverse
@@ -27,8 +27,6 @@ from avjepa.geometry.transforms import inverse
 Item = TypeVar("Item", covariant=True)
 
 OnBadFileOption: TypeAlias = Literal["stop", "skip"]
-
-_CONTEXT_STREAM, _TARGET_STREAM = 0, 1
 
 
 class MomentDataset(ABC, Generic[Item]):
@@ -84,93 +82,6 @@ class MomentDataset(ABC, Generic[Item]):
             self._bad_moments.add(index)
             self.bad_files.add(error)
             return None
-
-
-class PretrainDataset(MomentDataset[tuple[Sample, Sample]]):
-    """Two views of every moment, context and target, without labels. Never opens an annotation table.
-
-    Args:
-        source: the data set.
-        context: what the context encoder's side loads.
-        target: what the target's side loads; equal to ``context`` by default.
-        scenes: names of the scenes; all for ``None``.
-        keyframes_only: leave out the moments between keyframes.
-        augmentation: of both views.
-        independent_views: whether the target has its own draw of the augmentation.
-        on_bad_file: stop with the error, or take another moment.
-        bad_files: where skipped files are noted.
-        reader: where the moments are read from; ``None`` for the data set itself.
-
-    Only moments that every sensor of both views has recorded count. Raises ``UserError`` if there are none.
-    """
-
-    def __init__(
-        self,
-        source: DrivingDataset,
-        context: SensorInputs,
-        target: SensorInputs | None = None,
-        scenes: list[str] | None = None,
-        keyframes_only: bool = False,
-        augmentation: BEVAugmentation | None = None,
-        independent_views: bool = False,
-        on_bad_file: OnBadFileOption = "stop",
-        bad_files: BadFileLog | None = None,
-        reader: MomentReader | None = None,
-    ) -> None:
-        self.context = context
-        self.target = context if target is None else target
-        self.augmentation = augmentation
-        self.independent_views = independent_views
-        self.reader = reader or source
-        self._handler: OnBadFile = self._leave_out_further_sweeps if on_bad_file == "skip" else stop_at_bad_file
-        moments = source.moments(scenes, keyframes_only)
-        for sensor in dict.fromkeys((*self.context.sensors(), *self.target.sensors())):
-            moments = moments[source.recorded(sensor)[moments]]
-            if not len(moments):
-                channels = " or ".join(channels_of(sensor, source.channels)) or sensor
-                raise UserError(
-                    f"{source.name}: no moment of the chosen scenes has data of {channels}; choose other sensors, or "
-                    f"name some of {', '.join(source.recorded_channels)} under data.channels"
-                )
-        super().__init__(moments, on_bad_file, bad_files or BadFileLog())
-
-    def contexts(self) -> "ContextDataset":
-        """The contexts of the same moments, without their targets."""
-        return ContextDataset(self)
-
-    def context_of(self, moment: int, draw: SampleRequest) -> Sample:
-        """The context of a moment."""
-        (context,) = load_samples(self.reader, moment, (self.context,), draw.seed, self._handler)
-        return context if self.augmentation is None else self.augmentation.applied(context, _CONTEXT_STREAM)
-
-    def load(self, moment: int, draw: SampleRequest) -> tuple[Sample, Sample]:
-        """Context and target of a moment; one object if both views are equal."""
-        inputs = (self.context,) if self.target == self.context else (self.context, self.target)
-        samples = load_samples(self.reader, moment, inputs, draw.seed, self._handler)
-        context, target = samples[0], samples[-1]
-        if self.augmentation is None:
-            return context, target
-        moved_context = self.augmentation.applied(context, _CONTEXT_STREAM)
-        if target is context and not self.independent_views:
-            return moved_context, moved_context
-        stream = _TARGET_STREAM if self.independent_views else _CONTEXT_STREAM
-        return moved_context, self.augmentation.applied(target, stream)
-
-
-class ContextDataset(MomentDataset[Sample]):
-    """What the context encoder's side of a pre-training loads.
-
-    Args:
-        pairs: the dataset of contexts and targets.
-    """
-
-    def __init__(self, pairs: PretrainDataset) -> None:
-        super().__init__(pairs.moments, pairs.on_bad_file, pairs.bad_files)
-        self._pairs = pairs
-
-    def load(self, moment: int, draw: SampleRequest) -> Sample:
-        """The context of a moment."""
-        return self._pairs.context_of(moment, draw)
 
 
 class LabelledDataset(MomentDataset[Sample]):

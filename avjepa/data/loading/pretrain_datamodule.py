@@ -9,11 +9,13 @@ from avjepa.data.augmentation.augment import BEVAugmentation
 from avjepa.data.loading.base_datamodule import DataModule
 from avjepa.data.loading.batch_loader import BatchLoader, ResumableLoader
 from avjepa.data.loading.collate import collate, collate_pretrain
-from avjepa.data.loading.dataset import OnBadFileOption, PretrainDataset
+from avjepa.data.loading.dataset import OnBadFileOption
+from avjepa.data.loading.pretrain_dataset import PretrainDataset
 from avjepa.data.sample import Batch, PretrainBatch
 from avjepa.data.sampling.sampler import BatchOrder
 from avjepa.data.sampling.scenes import chosen_scenes
 from avjepa.data.sensor_inputs import LidarSweeps, RadarSweeps, Sensor, SensorInputs
+from avjepa.ranges import require_number
 
 
 class PretrainDataModule(DataModule):
@@ -27,7 +29,9 @@ class PretrainDataModule(DataModule):
         target_sweeps_before: further, earlier sweeps of LiDAR and radars that only the target sees.
         target_sweeps_after: later sweeps of theirs that only the target sees.
         target_sweep_stride: every how many recorded sweeps one of those is taken.
-        keyframes_only: leave out the moments between keyframes.
+        target_ahead: seconds by which the target is later than the context; the future is predicted, ego motion
+            compensated. Only moments that have such a later one count.
+        keyframes_only: leave out the moments between keyframes; a target may lie between them.
         scenes: names of scenes of the split, or how many (a seeded choice; a smaller one lies within a larger one).
         augmentation: of the BEV frame; ``null`` for none.
         independent_views: whether context and target are augmented independently.
@@ -47,6 +51,7 @@ class PretrainDataModule(DataModule):
         target_sweeps_before: int = 0,
         target_sweeps_after: int = 0,
         target_sweep_stride: int = 1,
+        target_ahead: float = 0.0,
         keyframes_only: bool = False,
         scenes: int | list[str] | None = None,
         augmentation: BEVAugmentation | None = None,
@@ -64,6 +69,8 @@ class PretrainDataModule(DataModule):
             LidarSweeps(lidar_sweeps, **more),
             RadarSweeps(self.radar.sweeps, **more, keep=self.radar.keep),
         )
+        require_number("data.target_ahead", target_ahead, at_least=0)
+        self.target_ahead = target_ahead
         self.split = split
         self.scenes = scenes
         self.keyframes_only = keyframes_only
@@ -77,9 +84,9 @@ class PretrainDataModule(DataModule):
         return self.context, self.target
 
     def all_moments(self) -> Int64[Array, "moment"]:
-        """Those of the dataset."""
+        """Those of the dataset's contexts and targets."""
         assert self.dataset is not None, "setup() comes first"
-        return self.dataset.moments
+        return self.dataset.read_moments()
 
     def setup(self, stage: str | None = None) -> None:
         """Open the dataset. Never opens an annotation table."""
@@ -95,8 +102,9 @@ class PretrainDataModule(DataModule):
             on_bad_file=self.on_bad_file,
             bad_files=self.bad_files,
             reader=self.reader_of(source),
+            target_ahead=self.target_ahead,
         )
-        self.require_packed(self.dataset.reader, self.dataset.moments)
+        self.require_packed(self.dataset.reader, self.dataset.read_moments())
 
     def train_dataloader(self) -> ResumableLoader[PretrainBatch]:
         """Batches of pairs of views."""

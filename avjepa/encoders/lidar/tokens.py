@@ -22,6 +22,7 @@ _THINNING_STREAM = 0x6C696461722D7468  # keeps these draws apart from the masks,
 class LidarTokens(PointTokens):
     """Points in the voxels of a grid, whose voxels nest in the cells of the token grid."""
 
+    fields = LIDAR_FIELDS
     voxel: Int64[Tensor, "point"]
     """The voxel of every point: ``VoxelGrid.places_of``."""
     voxel_grid: VoxelGrid

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
+from avjepa.data.files.point_fields import RADAR_FIELDS
 from avjepa.encoders.base import per_sample
 from avjepa.encoders.point_tokens import PointTokens
 from avjepa.geometry.device import occurrences
@@ -18,6 +19,7 @@ _THINNING_STREAM = 0x7261646172  # keeps these draws apart from the masks, which
 class RadarTokens(PointTokens):
     """Returns in the cells of the token grid."""
 
+    fields = RADAR_FIELDS
     place: Int64[Tensor, "point"]
     """The cell of every return: ``pillars.cells_of_points``."""
 

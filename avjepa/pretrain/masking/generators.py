@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int64
 from numpy.typing import NDArray
 from torch import Tensor
 
+from avjepa.encoders.base import BEVMap, Tokens
 from avjepa.errors import UserError
 from avjepa.geometry.grid import BEVGrid
 from avjepa.ranges import require_number, require_range
@@ -23,7 +24,21 @@ _STREAM = 0x6D61736B  # keeps the masks' random numbers apart from others drawn 
 
 
 class MaskGenerator(ABC):
-    """Draws the hidden cells of every sample."""
+    """Draws the hidden cells of every sample.
+
+    Attributes:
+        hidden_for: seconds for which they have been hidden; ``None`` for as long as the sensors look back.
+    """
+
+    hidden_for: float | None = None
+
+    def shown(self, tokens: Tokens) -> Tokens:
+        """The tokens as the context encoder is shown them, with what it may remember of hidden cells."""
+        return tokens if self.hidden_for is None else tokens.recalling(self.hidden_for)
+
+    def remembered(self, context: BEVMap) -> Bool[Tensor, "batch y x"] | None:
+        """Cells of which the context encoder knows though they may be hidden now; ``None`` for none."""
+        return None if self.hidden_for is None else context.observed
 
     def sample(
         self,
@@ -161,6 +176,29 @@ class MultiBlock(RankedMasks):
         sweep = 0.5 + 0.35 * (np.cos(heading) * x + np.sin(heading) * y)  # within (0, 1)
         left = random.random(grid.shape)
         return np.asarray(np.where(covering == len(first), left, sweep) + covering, dtype=np.float64)
+
+
+class TemporalOcclusion(MaskGenerator):
+    """Cells that were seen before: of the sweeps up to now the older ones are hidden nowhere.
+
+    So the embedding of a hidden cell is predicted from what was there before, and from what has come its way since:
+    object permanence. It takes sensors that look back further than the cells are hidden (``data.lidar_sweeps``,
+    ``data.radar_sweeps``).
+
+    Args:
+        masks: draws the cells.
+        hidden_for: seconds for which they have been hidden.
+    """
+
+    def __init__(self, masks: MaskGenerator, hidden_for: float) -> None:
+        require_number("TemporalOcclusion.hidden_for", hidden_for, at_least=0)
+        self.masks, self.hidden_for = masks, hidden_for
+
+    def draw(
+        self, occupied: NDArray[np.bool_], random: np.random.Generator, grid: BEVGrid, sensor_xy: Map
+    ) -> NDArray[np.bool_]:
+        """See ``MaskGenerator.draw``."""
+        return self.masks.draw(occupied, random, grid, sensor_xy)
 
 
 class OcclusionSectors(RankedMasks):

@@ -24,17 +24,27 @@ class CellWeights:
         empty: weight of empty cells (.25 there): they tell free space, and where a thing ends.
         visible: factor for visible cells. With a loss on hidden cells alone the visible ones become global registers
             and dense tasks suffer (V-JEPA 2.1, 2603.14482).
+        changed: how often a cell counts among its kind that is occupied in the target and empty in the context, or the
+            other way round: where something moves, if the target is of another time.
     """
 
     occupied: float = 0.75
     empty: float = 0.25
     visible: float = 0.5
+    changed: float = 1.0
 
     def __post_init__(self) -> None:
         for name, weight in asdict(self).items():
-            require_number(f"weights.{name}", weight, at_least=0)
+            require_number(f"weights.{name}", weight, at_least=1 if name == "changed" else 0)
         if self.occupied + self.empty <= 0:
             raise UserError(f"weights: occupied and empty must not both be 0, got {self}")
+
+    def counts(
+        self, before: Bool[Tensor, "batch y x"], after: Bool[Tensor, "batch y x"]
+    ) -> Float[Tensor, "batch y x"] | None:
+        """How often cells count that were occupied before, in the context, and are after, in the target; ``None`` for
+        once each."""
+        return None if self.changed == 1 else torch.where(before ^ after, self.changed, 1.0)
 
 
 @dataclass(frozen=True)
@@ -46,14 +56,16 @@ class LossCells:
     sample: Int64[Tensor, "cell"]
     masked: Bool[Tensor, "cell"]
     occupied: Bool[Tensor, "cell"]
+    counts: Float[Tensor, "cell"]
+    """How often a cell counts among its kind."""
     batch_size: int
 
     def means(self, values: Float[Tensor, "cell"], kinds: Sequence[Bool[Tensor, "cell"]]) -> Float[Tensor, "kind"]:
         """Means over samples of the means over the sample's cells of a kind, 0 where it has none of the kind."""
         counted = torch.stack(tuple(kinds))
         samples = nn.functional.one_hot(self.sample, self.batch_size).to(values.dtype)
-        total = torch.where(counted, values, 0.0) @ samples  # not a product: 0 · inf would be NaN
-        return (total / (counted.to(values.dtype) @ samples).clamp(min=1)).mean(1)
+        total = torch.where(counted, values * self.counts, 0.0) @ samples  # not a product: 0 · inf would be NaN
+        return (total / ((counted * self.counts).to(values.dtype) @ samples).clamp(min=1)).mean(1)
 
 
 def cell_loss(distance: Float[Tensor, "cell"], cells: LossCells, weights: CellWeights) -> dict[str, Float[Tensor, ""]]:
@@ -83,12 +95,13 @@ def loss_cells(
     seeds: Int64[Tensor, "batch"],
     per_kind: int,
     valid: Bool[Tensor, "batch y x"] | None = None,
+    counts: Float[Tensor, "batch y x"] | None = None,
 ) -> LossCells:
     """At most ``per_kind`` cells of every sample and each of the four kinds that ``cell_loss`` averages over.
 
     Every kind is averaged over its own cells, so the mean over a draw of them is the same in expectation; and where
     nine cells in ten are empty, most of the work would go into the small weight of those. Cells that are not ``valid``
-    are not drawn.
+    are not drawn; ``counts`` says how often a cell counts among its kind, once by default.
     """
     maps = torch.stack((masked, occupied, torch.ones_like(masked) if valid is None else valid))
     hidden, full, known = maps.flatten(2).cpu().numpy()
@@ -98,7 +111,8 @@ def loss_cells(
     sample, place = chosen.nonzero()
     columns = np.stack((sample * hidden.shape[1] + place, sample, hidden[chosen], full[chosen]))
     at, sample_of, is_masked, is_occupied = torch.from_numpy(columns).to(masked.device, non_blocking=True).unbind(0)
-    return LossCells(at, sample_of, is_masked.bool(), is_occupied.bool(), len(masked))
+    how_often = torch.ones(len(at), device=at.device) if counts is None else counts.flatten()[at]
+    return LossCells(at, sample_of, is_masked.bool(), is_occupied.bool(), how_often, len(masked))
 
 
 def drawn_cells(

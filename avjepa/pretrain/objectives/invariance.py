@@ -70,15 +70,16 @@ class Invariance(Objective):
                 "Invariance: both views are the same; augment the target view differently or set input_dropout > 0"
             )
         tokens = encoder.tokenise(view)
+        shown = tokens.without(self.input_dropout)
         if self.masks is None:
             masked = torch.zeros_like(tokens.observed)
         else:
             sensor_xy = view.bev_from_level[:, :2, 3]
             drawn = self.masks.sample(tokens.observed, view.seeds, encoder.token_grid, sensor_xy)
-            masked = tokens.realisable_mask(drawn)
+            masked, shown = tokens.realisable_mask(drawn), self.masks.shown(shown)
         other = replace(other, seeds=other.seeds ^ _OTHER_DRAW)
 
-        first = encoder.encode(tokens.without(self.input_dropout), masked)
+        first = encoder.encode(shown, masked)
         with target_is_read():
             other_tokens = encoder.tokenise(other)
         second = aligned(

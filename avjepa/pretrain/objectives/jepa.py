@@ -99,18 +99,20 @@ class JEPA(Objective):
         drawn = self.masks.sample(tokens.observed, view.seeds, encoder.token_grid, sensor_xy)
         masked = tokens.realisable_mask(drawn)
 
-        context = encoder.encode(tokens.without(self.input_dropout), masked)
+        context = encoder.encode(self.masks.shown(tokens.without(self.input_dropout)), masked)
         with target_is_read():
             target = self.target(encoder, batch.target, tokens if tokens.are_of(batch.target) else None)
-        cells = loss_cells(masked, target.observed, view.seeds, self.cells_per_kind)
+        counts = self.weights.counts(tokens.observed, target.observed)
+        cells = loss_cells(masked, target.observed, view.seeds, self.cells_per_kind, counts=counts)
         content, content_cells, wanted_cells = None, cells, cells.at
         if self.reconstruction_weight > 0:
             with target_is_read():
                 content = self.reconstruction_target.of(batch.target, encoder.token_grid)
-            content_cells = loss_cells(masked, content.occupied, view.seeds, self.cells_per_kind, content.valid)
+            counts = self.weights.counts(tokens.observed, content.occupied)
+            content_cells = loss_cells(masked, content.occupied, view.seeds, self.cells_per_kind, content.valid, counts)
             wanted_cells = torch.cat((cells.at, content_cells.at))
 
-        refined = self.predictor.refine(context, masked, sensor_xy)
+        refined = self.predictor.refine(context, masked, sensor_xy, self.masks.remembered(context))
         read = self.predictor.read(refined, wanted_cells)
         prediction = self.predictor.head(read[: len(cells.at)])
 

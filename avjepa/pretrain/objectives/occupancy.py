@@ -63,11 +63,12 @@ class OccupancyReconstruction(Objective):
         drawn = self.masks.sample(tokens.observed, view.seeds, encoder.token_grid, sensor_xy)
         masked = tokens.realisable_mask(drawn)
 
-        context = encoder.encode(tokens.without(self.input_dropout), masked)
+        context = encoder.encode(self.masks.shown(tokens.without(self.input_dropout)), masked)
         with target_is_read():
             content = self.reconstruction_target.of(batch.target, encoder.token_grid)
-        cells = loss_cells(masked, content.occupied, view.seeds, self.cells_per_kind, content.valid)
-        prediction = self.decoder(context, masked, sensor_xy, cells.at)
+        counts = self.weights.counts(tokens.observed, content.occupied)
+        cells = loss_cells(masked, content.occupied, view.seeds, self.cells_per_kind, content.valid, counts)
+        prediction = self.decoder(context, masked, sensor_xy, cells.at, self.masks.remembered(context))
 
         with torch.autocast(prediction.device.type, enabled=False):  # losses in fp32
             distance = self.reconstruction_target.distance(

@@ -42,7 +42,7 @@ class Refined:
     squares: Float[Tensor, "batch square_y square_x channel"]
     """Of every square of cells."""
     visible: Float[Tensor, "batch y x embedding"]
-    """The context's embeddings, 0 in hidden cells."""
+    """The context's embeddings, 0 in hidden cells that nothing is remembered of."""
     kind: Float[Tensor, "batch y x 2"]
     """1 where a cell is hidden, and 1 where it is visible and empty."""
 
@@ -50,7 +50,8 @@ class Refined:
 class Predictor(nn.Module):
     """Residual convolutions over squares of cells, and a linear layer for the cells that are asked for.
 
-    A hidden cell enters as a learnable mask token and nothing else. A visible cell enters by its embedding, and a
+    A hidden cell enters as a learnable mask token and nothing else, unless the context remembers what was there before:
+    then with the embedding of that. A visible cell enters by its embedding, and a
     learnable empty token is added where the sensor saw nothing: in a sparse map the token is all that such a cell
     carries, in a dense one what the encoder inferred there stays, and is trained. A square of ``stride`` · ``stride``
     cells is embedded into one row, with its position, and the residual blocks work on these: at a stride of 2 on a
@@ -92,6 +93,7 @@ class Predictor(nn.Module):
         masked: Bool[Tensor, "batch y x"],
         sensor_xy: Float[Tensor, "batch 2"],
         cells: Int64[Tensor, "cell"],
+        remembered: Bool[Tensor, "batch y x"] | None = None,
     ) -> Float[Tensor, "cell embedding"]:
         """Predicted embeddings of some cells, given by their positions in the flattened (batch, y, x) grid.
 
@@ -100,16 +102,22 @@ class Predictor(nn.Module):
             masked: the masked cells.
             sensor_xy: origin of ranges and azimuths, in metres.
             cells: the cells to predict.
+            remembered: hidden cells of which the context knows from before they were hidden; ``None`` for none.
         """
-        prediction: Tensor = self.head(self.read(self.refine(context, masked, sensor_xy), cells))
+        prediction: Tensor = self.head(self.read(self.refine(context, masked, sensor_xy, remembered), cells))
         return prediction
 
     def refine(
-        self, context: BEVMap, masked: Bool[Tensor, "batch y x"], sensor_xy: Float[Tensor, "batch 2"]
+        self,
+        context: BEVMap,
+        masked: Bool[Tensor, "batch y x"],
+        sensor_xy: Float[Tensor, "batch 2"],
+        remembered: Bool[Tensor, "batch y x"] | None = None,
     ) -> Refined:
         """What the predictions of all cells are read from; the arguments are those of ``forward``."""
         features = context.features.permute(0, 2, 3, 1)
-        visible = features * (~masked)[..., None].to(features.dtype)  # ten times as fast as torch.where on a CPU
+        readable = ~masked if remembered is None else ~masked | remembered
+        visible = features * readable[..., None].to(features.dtype)  # ten times as fast as torch.where on a CPU
         kind = torch.stack((masked, ~masked & ~context.observed), dim=-1).to(visible.dtype)
         squares = self.embed(self._squares(visible)) + self.tokens(self._squares(kind))
         squares = squares + self.embed_position(self.position(sensor_xy).to(squares.dtype))

@@ -296,7 +296,7 @@ def without_lidar() -> Batch:
     ids=["run", "tokens"],
 )
 def test_a_batch_without_lidar_is_named(call: Callable[[LidarEncoder, Batch], Any]):
-    with pytest.raises(UserError, match="no LiDAR in the batch of token0"):
+    with pytest.raises(UserError, match="no lidar data in the batch of token0"):
         call(encoder(), without_lidar())
 
 

@@ -26,7 +26,7 @@ def those(cells: Tensor) -> LossCells:
     """The marked cells, all of them occupied."""
     at = cells.flatten().nonzero()[:, 0]
     every = torch.ones(len(at), dtype=torch.bool)
-    return LossCells(at, at // cells[0].numel(), every, every, len(cells))
+    return LossCells(at, at // cells[0].numel(), every, every, torch.ones(len(at)), len(cells))
 
 
 def test_targets_join_depths_and_normalise_each_in_every_cell() -> None:
