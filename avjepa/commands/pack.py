@@ -12,7 +12,7 @@ DESCRIPTION = """Write what a training reads into a few large files: merged LiDA
 moment, and images at the training's size. --data.cache OUT of pretrain and finetune, and --cache OUT of
 label-efficiency, then read them instead of the sensor files; samples are the same to the bit. The same command goes on
 where it was interrupted, and writes damaged files anew."""
-EPILOGUE = "Shorthands: --data = --data.dataroot, --version = --data.version, --on_bad_file = --data.on_bad_file"
+_SHORTHANDS = ("--data", "--version", "--on_bad_file")
 _OF_NO_ACCOUNT = (
     "augmentation", "batch_size", "cache", "class_balanced", "clips", "gt_sampling", "independent_views", "steps",
 )  # fmt: skip
@@ -29,7 +29,7 @@ def options_of(arguments: Sequence[str]) -> Any:
 
     from avjepa.commands.option_checks import WHILE_BUILDING, blamed_on, bound_yaml, require_channels
     from avjepa.commands.parsing import readable
-    from avjepa.commands.training import expanded
+    from avjepa.commands.shorthands import epilogue, expanded
     from avjepa.data.loading.detection_datamodule import DetectionDataModule
     from avjepa.data.loading.pretrain_datamodule import PretrainDataModule
 
@@ -38,7 +38,11 @@ def options_of(arguments: Sequence[str]) -> Any:
     of_pretraining = "objective" in config["model"] or not config["model"]
     module = PretrainDataModule if of_pretraining else DetectionDataModule
     parser = ArgumentParser(
-        prog="avjepa pack", description=DESCRIPTION, epilog=EPILOGUE, exit_on_error=False, allow_abbrev=False
+        prog="avjepa pack",
+        description=DESCRIPTION,
+        epilog=epilogue(_SHORTHANDS),
+        exit_on_error=False,
+        allow_abbrev=False,
     )
     parser.add_argument("--config", help="configuration of a training, of which the section data says what to pack")
     parser.add_argument("--out", type=Path, required=True, help="folder of the cache")
@@ -51,7 +55,7 @@ def options_of(arguments: Sequence[str]) -> Any:
         with blamed_on("configuration", *WHILE_BUILDING):
             return parser.instantiate_classes(parser.parse_args([*own, *expanded(arguments)]))
     except ArgumentError as error:
-        shorthands = ("data", "version", "on_bad_file")
+        shorthands = [short.removeprefix("--") for short in _SHORTHANDS]
         raise UserError(readable(error, [*shorthands, *parser.get_defaults().keys()])) from error
 
 

@@ -14,7 +14,6 @@ from lightning.pytorch.accelerators import CPUAccelerator
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from avjepa.commands.begun_folder import CONFIGURATION, as_it_was_without_checkpoint
-from avjepa.commands.branch_bundles import as_mapping
 from avjepa.commands.option_checks import (
     WHILE_BUILDING,
     blamed_on,
@@ -27,6 +26,7 @@ from avjepa.commands.option_checks import (
 )
 from avjepa.commands.parsing import readable
 from avjepa.commands.resuming import require_resumable
+from avjepa.commands.shorthands import SHORTHANDS, epilogue, expanded
 from avjepa.commands.splits import scenes_of
 from avjepa.errors import UserError, counted
 from avjepa.files import remove_leftovers, write_text
@@ -41,18 +41,6 @@ from avjepa.training.defaults import CHECKPOINTS, default_callbacks, default_log
 from avjepa.training.provenance import RecordProvenance
 from avjepa.training.restoring import Restored
 
-SHORTHANDS = {
-    "--data": "--data.dataroot",
-    "--version": "--data.version",
-    "--on_bad_file": "--data.on_bad_file",
-    "--steps": "--trainer.max_steps",
-    "--seed": "--seed_everything",
-    "--bundle": "--model.bundle",
-}
-"""Options that every training run sets, under the names that the other commands use."""
-
-EPILOGUE = "Shorthands: " + ", ".join(f"{short} = {long}" for short, long in SHORTHANDS.items())
-
 BUNDLE = "backbone"
 """Folder of the backbone bundle below the run's folder."""
 
@@ -61,23 +49,8 @@ ASK_FOR_VALIDATION = (
     "is not set by hand; avjepa finetune validates on the split --data.validation_split every --validate_every steps"
 )
 
-
 _FEW_PROCESSES = 8
 """Any machine may try these on its CPU, however few cores it has."""
-
-
-def expanded(arguments: Sequence[str]) -> list[str]:
-    """The arguments with shorthands written out, and ``--bundles lidar=DIR,radar=DIR`` as a mapping."""
-    result: list[str] = []
-    for argument in arguments:
-        name, equals, value = argument.partition("=")
-        if result[-1:] == ["--bundles"]:
-            result.append(as_mapping(argument))
-        elif name == "--bundles" and equals:
-            result += [name, as_mapping(value)]
-        else:
-            result.append(SHORTHANDS.get(name, name) + equals + value)
-    return result
 
 
 class TrainingCLI(LightningCLI):
@@ -129,7 +102,7 @@ class TrainingCLI(LightningCLI):
                     "description": self.description,
                     "exit_on_error": False,
                     "allow_abbrev": False,
-                    "epilog": EPILOGUE,
+                    "epilog": epilogue(),
                 },
                 args=dict(arguments) if isinstance(arguments, Mapping) else expanded(arguments),
                 run=False,

@@ -23,7 +23,8 @@ from avjepa.data.protocol import BoxSummary, DrivingDataset
 from avjepa.data.sample import Batch
 from avjepa.data.sampling.class_balance import ClassBalancedOrder, items_by_class
 from avjepa.data.sampling.clips import ClipOrder, Clips
-from avjepa.data.sampling.sampler import BatchOrder, SampleRequest
+from avjepa.data.sampling.every_item import batches_of_every_item
+from avjepa.data.sampling.sampler import BatchOrder
 from avjepa.data.sampling.scenes import chosen_scenes
 from avjepa.data.sampling.teachable import require_something_to_teach
 from avjepa.data.sensor_inputs import LidarSweeps, Sensor, SensorInputs
@@ -256,12 +257,7 @@ class DetectionDataModule(DataModule):
         )
         self.require_packed(self.reader, dataset.moments)
         rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        draws = [SampleRequest(item, item) for item in range(len(dataset))]
-        batches = [draws[first : first + self.batch_size] for first in range(0, len(draws), self.batch_size)]
-        # batches are made before they are shared out, so that each is what one process alone would have
-        own = batches[rank::world_size]
-        if with_labels and len(batches) < world_size:
-            own = batches  # every process has to take part in a mean over processes; that of equal losses is theirs
+        own = batches_of_every_item(len(dataset), self.batch_size, rank, world_size, some_for_each=with_labels)
         return BatchLoader(dataset, own.__getitem__, len(own), collate, self.workers)
 
 
