@@ -17,6 +17,7 @@ from torch import Tensor
 from avjepa.bundle.construction import architecture
 from avjepa.bundle.weights import state_hash
 from avjepa.data.arrays import Array
+from avjepa.data.empty_sensor import with_one_of
 from avjepa.data.loading.detection_datamodule import DetectionDataModule
 from avjepa.data.sample import Batch
 from avjepa.encoders.base import BEVBackbone
@@ -162,7 +163,8 @@ class FeatureStore:
         maps: list[Tensor] = []
         for batch in batches:
             with autocast():
-                features = backbone(batch.to(device)).features.permute(0, 2, 3, 1).to("cpu", torch.float16)
+                read = with_one_of(batch, backbone.sensors_read()).to(device)
+                features = backbone(read).features.permute(0, 2, 3, 1).to("cpu", torch.float16)
             if not torch.isfinite(features).all():
                 raise UserError("frozen features exceed the range of half precision; normalise the backbone's output")
             names += [map_name(*sample) for sample in zip(batch.tokens, batch.bev_from_level, strict=True)]

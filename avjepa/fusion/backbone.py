@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor, nn
 
+from avjepa.data.empty_sensor import with_empty_sensor
 from avjepa.data.sample import SENSORS, Batch
 from avjepa.distributed import summed, world_size
 from avjepa.encoders.base import BEVBackbone, BEVMap, DenseFeatures, SensorEncoder, Tokens
@@ -13,7 +14,6 @@ from avjepa.encoders.blocks import BEVUNet, require_depths
 from avjepa.encoders.reconstruction_target import ReconstructionTarget
 from avjepa.errors import UserError
 from avjepa.fusion.adapter import Adapter
-from avjepa.fusion.empty_sensor import with_empty_sensor
 from avjepa.fusion.fusers import FuserOptions, MaskedMeanOptions
 from avjepa.fusion.grid_link import link_of
 from avjepa.fusion.tokens import FusedTokens

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from avjepa.bundle.rebuildable import Rebuildable
+from avjepa.data.empty_sensor import with_one_of
 from avjepa.data.sample import Batch
 from avjepa.encoders.base import BEVBackbone
 from avjepa.errors import UserError
@@ -75,8 +76,12 @@ class PerceptionModel(Rebuildable):
         return [parameter for part in self._still for parameter in part.parameters()]
 
     def forward(self, batch: Batch) -> Float[Tensor, "batch channel y x"]:
-        """The map that the heads read, on the backbone's token grid."""
-        bev: Tensor = self.neck(self.backbone(batch).features)
+        """The map that the heads read, on the backbone's token grid.
+
+        A batch in which no sample has data of a sensor that the backbone reads is one in which it gave nothing.
+        """
+        read = with_one_of(batch, self.backbone.sensors_read())
+        bev: Tensor = self.neck(self.backbone(read).features)
         return bev
 
     def loss(self, batch: Batch) -> PerceptionLoss:

@@ -7,6 +7,7 @@ from avjepa.heads.detection.center_point import CenterPointOptions
 from avjepa.model.neck import SecondFPN, SecondFPNOptions
 from avjepa.model.perception_model import PerceptionModel
 from tests.finetune.toys import CARS, GRID, CountHead, CountingEncoder, toy_batch
+from tests.fusion.toys import SENSORS, batch_of, branch
 
 
 def neck_of(
@@ -94,3 +95,19 @@ def test_errors_name_the_option() -> None:
         PerceptionModel(CountingEncoder(), neck_of(4, (8,), 1, 8), {"count": head}, {"boxes": 1.0})
     with pytest.raises(UserError, match="out_channels 9 is not a multiple of 2 scales"):
         SecondFPNOptions((8, 8), 1, 9)
+
+
+@pytest.mark.parametrize("sensor", SENSORS)
+def test_a_batch_without_the_sensor_is_one_in_which_it_gave_nothing(sensor: str) -> None:
+    """As a vehicle records that lost it for a while: neither a training nor an evaluation ends of it."""
+    backbone = branch(sensor)
+    head = CountHead(8)
+    neck = SecondFPNOptions((8,), 1, 8).build(backbone.out_channels, backbone.token_grid)
+    model = PerceptionModel(backbone, neck, {"count": head})
+    batch = batch_of([1, 2])
+    for training in (True, False):
+        model.train(training)
+        nothing = model(batch.keeping(sensor, torch.zeros(2, dtype=torch.bool)))
+        for left in ([name for name in SENSORS if name != sensor], []):
+            assert torch.equal(model(batch.of_sensors(left)), nothing) and nothing.isfinite().all()
+    assert not torch.equal(model(batch), nothing)

@@ -1,5 +1,6 @@
 """A batch that lacks a sensor, as one in which it gave nothing."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -14,7 +15,7 @@ _SIDE = 64  # pixels of an image that is not there
 def with_empty_sensor(batch: Batch, sensor: str) -> Batch:
     """The batch, with data of a sensor that no sample has: no points, or images that are not present.
 
-    Where several processes train, one that has no data of a sensor goes through its branch all the same, because the
+    Where several processes train, one that has no data of a sensor goes through its network all the same, because the
     others wait for it in what they exchange.
     """
     if sensor in batch.sensors:
@@ -35,3 +36,13 @@ def with_empty_sensor(batch: Batch, sensor: str) -> Batch:
     none = torch.zeros(0, dtype=torch.int64, device=device)
     points = Points(rows, none, nobody)
     return replace(batch, lidar=points) if sensor == "lidar" else replace(batch, radar=points)
+
+
+def with_one_of(batch: Batch, sensors: Sequence[str]) -> Batch:
+    """The batch; where no sample has data of any of some sensors, as one in which the first of them gave nothing.
+
+    Args:
+        batch: of a data set that need not have every sensor at every keyframe.
+        sensors: those that a network reads; none for one that does not say.
+    """
+    return batch if not sensors or set(sensors) & set(batch.sensors) else with_empty_sensor(batch, sensors[0])
