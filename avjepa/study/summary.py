@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from avjepa.errors import UserError
-from avjepa.files import replacing, require_regular
+from avjepa.files import read_csv, replacing
 
 SCRATCH, JEPA, GENERATIVE = "scratch", "jepa", "generative"
 """Names of the methods that the claims are about."""
@@ -58,10 +58,8 @@ def read_table(path: Path) -> list[Row]:
         UserError: the file cannot be read as such a table.
     """
     try:
-        require_regular(path)
-        with path.open(newline="", encoding="utf-8") as file:
-            return [Row.of(row) for row in csv.DictReader(file)]
-    except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
+        return [Row.of(row) for row in read_csv(path)[1]]
+    except (OSError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path}: cannot be read as a table of label efficiency ({error}); restore it") from error
 
 

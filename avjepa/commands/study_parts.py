@@ -1,0 +1,76 @@
+"""Parts of a label-efficiency study's YAML."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from avjepa.study.plan import Setting
+
+Labels = list[int | str]
+
+
+@dataclass(frozen=True)
+class MethodConfig:
+    """One method.
+
+    Attributes:
+        pretrain: configuration of ``avjepa pretrain``, relative to the study's file; ``null`` for scratch.
+        overrides: keys that differ from it; files that they name are found from the study's.
+        export: which encoder is kept: ``encoder`` or ``target.teacher``.
+        pretrain_steps: lengths of pre-training; the study's by default.
+        labels: label amounts; the study's by default.
+        frozen_labels: label amounts with a frozen backbone, where they are others; the study's by default.
+        modes: the study's by default.
+    """
+
+    pretrain: str | None = None
+    overrides: dict[str, Any] = field(default_factory=dict)
+    export: str = "encoder"
+    pretrain_steps: list[int] | None = None
+    labels: Labels | None = None
+    frozen_labels: Labels | None = None
+    modes: list[Literal["frozen", "end_to_end"]] | None = None
+
+
+@dataclass(frozen=True)
+class TuneConfig:
+    """The search for a setting, the same for every method.
+
+    Attributes:
+        labels: label amount at which it is made.
+        frozen: settings that are tried with a frozen backbone.
+        end_to_end: settings that are tried otherwise.
+        seeds: of the trials; trial i uses backbone i, as run i does.
+    """
+
+    labels: int | str
+    frozen: list[Setting]
+    end_to_end: list[Setting]
+    seeds: list[int] = field(default_factory=lambda: [0])
+
+
+@dataclass(frozen=True)
+class ComputeConfig:
+    """Where pre-trainings that are shorter than the longest are scored.
+
+    Attributes:
+        labels: label amounts.
+        modes: modes.
+    """
+
+    labels: Labels
+    modes: list[Literal["frozen", "end_to_end"]] = field(default_factory=lambda: ["frozen"])
+
+
+@dataclass(frozen=True)
+class LongerConfig:
+    """Cells, end to end, that are trained for longer as well.
+
+    Attributes:
+        steps: optimiser steps.
+        methods: their names.
+        labels: label amounts.
+    """
+
+    steps: int
+    methods: list[str]
+    labels: Labels
