@@ -1,5 +1,5 @@
 """What the demo consists of: one synthetic world; per sensor one pre-training and two equal fine-tunings; one
-detector of all sensors."""
+model of all sensors, for detection and re-identification."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -117,12 +117,13 @@ def demo_jobs(out: Path, seed: int, sensors: Sequence[str]) -> list[Job[DemoTask
 
 
 def _fusion_jobs(out: Path, seed: int, sensors: Sequence[str]) -> list[Job[DemoTask]]:
-    """One detector of the branches of the pre-trained detectors; then its score with every subset of the sensors."""
+    """One model of the branches of the pre-trained detectors, which detects objects and knows them again; then its
+    scores with every subset of the sensors."""
     folder = fused_folder(out)
     changes = _changes(out, seed, folder, FINETUNE_STEPS)
     changes["data"]["scenes"] = LABELLED_SCENES
     changes["bundles"] = {sensor: str(finetune_folder(out, sensor, "jepa") / "backbone") for sensor in sensors}
-    configuration = merged(load_config(CONFIGS / "finetune" / "fusion_tiny.yaml"), changes)
+    configuration = merged(load_config(CONFIGS / "finetune" / "fusion_tiny_reid.yaml"), changes)
     needs = tuple(f"finetune-{sensor}-jepa" for sensor in sensors)
     return [
         Job("finetune-fused", FinetuneTask(configuration), needs),

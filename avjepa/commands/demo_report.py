@@ -37,6 +37,7 @@ from avjepa.evaluate.robustness.results import TABLE, read_table
 from avjepa.evaluate.segmentation.class_maps import class_maps_of
 from avjepa.evaluate.segmentation.result_file import read_segmentations
 from avjepa.evaluate.segmentation.task import SegmentationWriter
+from avjepa.files import read_json
 from avjepa.heads.task import METRICS
 from avjepa.provenance import hardware, package_versions
 from avjepa.report.curves import Curves, finite
@@ -70,6 +71,7 @@ def write_report(out: Path, seed: int, sensors: Sequence[str], outcomes: Sequenc
         scores=[gathered_score(out, sensor, method, seed) for sensor in sensors for method in METHODS],
         scenes=[gathered_scene(out, sensors, dataset, moment) for moment in shown],
         subsets=read_table(fused_folder(out) / "robustness" / "val" / TABLE) if len(sensors) > 1 else (),
+        reidentification=gathered_reidentification(out) if len(sensors) > 1 else None,
         finetuning={
             sensor: {method: read_curves(finetune_folder(out, sensor, method) / "metrics.csv") for method in METHODS}
             for sensor in sensors
@@ -114,6 +116,12 @@ def gathered_score(out: Path, sensor: str, method: str, seed: int) -> Score:
     scores = DetectionScores.load(results_folder(finetune_folder(out, sensor, method), "detection") / METRICS)
     present = {name: value for name, value in scores.class_ap.items() if not math.isnan(value)}
     return Score(sensor, method, seed, FINETUNE_STEPS, LABELLED_SCENES, scores.mean_ap, scores.nd_score, present)
+
+
+def gathered_reidentification(out: Path) -> Any:
+    """The scores of the fused model's re-identification; ``None`` where no object was hidden and came back."""
+    file = results_folder(fused_folder(out), "reidentification") / METRICS
+    return read_json(file) if file.is_file() else None
 
 
 def gathered_scene(out: Path, sensors: Sequence[str], dataset: DrivingDataset, moment: int) -> Scene:

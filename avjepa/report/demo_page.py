@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from matplotlib.figure import Figure
 
@@ -11,6 +12,7 @@ from avjepa.data.sample import Sample
 from avjepa.errors import counted
 from avjepa.report.bev import Detections
 from avjepa.report.curves import FINETUNING_PANELS, PRETRAINING_PANELS, Curves, curves_figure, finite
+from avjepa.report.demo_reidentification import add_reidentification
 from avjepa.report.images import png_of
 from avjepa.report.page import Cell, ReportPage
 from avjepa.report.robustness import Bar, Row, bars_figure
@@ -89,6 +91,7 @@ def write_demo_report(
     scenes: Sequence[Scene] = (),
     finetuning: Mapping[str, Mapping[str, Curves]] | None = None,
     subsets: Sequence[Row] = (),
+    reidentification: Mapping[str, Any] | None = None,
     title: str = "avjepa demo",
 ) -> None:
     """Write the page: the verdict, what was run, scores, pre-training of every sensor, scenes.
@@ -102,6 +105,7 @@ def write_demo_report(
         scenes: pictures to show.
         finetuning: by sensor, then by the name of the run.
         subsets: scores of the fused detector with every subset of its sensors, all of them first.
+        reidentification: what the scorer of re-identification wrote of the fused model.
         title: heading of the page.
     """
     page = ReportPage(title, "Label-free pre-training of bird's-eye-view backbones, measured by nuScenes detection.")
@@ -111,6 +115,8 @@ def write_demo_report(
         _add_scores(page, scores)
     if subsets:
         _add_subsets(page, subsets)
+    if reidentification is not None:
+        add_reidentification(page, reidentification)
     page.section("What was run")
     page.add_facts(facts)
     _add_timings(page, timings)

@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from matplotlib.figure import Figure
 
 from avjepa.report.style import OTHER_COLOURS, chart
 
 _LEARNED = "embedding"
+_IN_OTHERS = ">2"
+"""Events that are counted in other ranges too."""
 
 
 @dataclass(frozen=True)
@@ -18,6 +21,25 @@ class Point:
     rank1: float
     interval: tuple[float, float] | None
     """Where it lies over scenes that are drawn anew."""
+
+
+def points_by_method(metrics: Mapping[str, Any]) -> tuple[dict[str, list[Point]], dict[str, int]]:
+    """The lines of the figure, and the events of every range of gaps, from the file that a scorer wrote."""
+    methods: dict[str, list[Point]] = {}
+    events: dict[str, int] = {}
+    for name, method in metrics["methods"].items():
+        found = {gap: figures for gap, figures in method["slices"]["gap"].items() if gap != _IN_OTHERS}
+        events |= {gap: figures["events"] for gap, figures in found.items()}
+        methods[name] = [
+            Point(gap, 100 * figures["rank1"], _per_cent(figures["intervals"].get("rank1")))
+            for gap, figures in found.items()
+            if figures["events"]
+        ]
+    return methods, events
+
+
+def _per_cent(interval: Sequence[float] | None) -> tuple[float, float] | None:
+    return None if interval is None else (100 * interval[0], 100 * interval[1])
 
 
 @chart
