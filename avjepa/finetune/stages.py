@@ -24,8 +24,9 @@ class Stage:
             ``heads``, ``heads.TASK`` by the name of a task. Of a fused one: ``backbone.branches``,
             ``backbone.branches.SENSOR``, ``backbone.adapters``, ``backbone.adapters.SENSOR``, ``backbone.fuser`` (the
             gated sum; the masked mean has no weights), ``backbone.bev``. Of another one ``backbone.PART``, by what its
-            encoder is made of: ``bev`` for all sensors, ``stages`` for LiDAR, ``pillars`` for radar, ``backbone`` (of
-            images), ``pyramid``, ``lift``, ``mix_heights`` for cameras. Parts within those go by their longer names.
+            encoder is made of: ``bev`` for all sensors; ``stages``, ``height_compression`` for LiDAR; ``pillars`` for
+            radar; ``backbone`` (of images), ``pyramid``, ``lift`` (where it has weights), ``mix_heights`` for cameras.
+            Parts within those go by their longer names.
         sensors: which the model is shown; ``null`` for all that are loaded.
         sensor_dropout: probability that a sample is shown only some of its sensors, drawn at random.
     """

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -131,10 +132,23 @@ OF_FUSED = (
     "backbone.adapters, backbone.adapters.lidar, backbone.adapters.camera, backbone.adapters.radar, backbone.bev, "
     "neck, heads, heads.detection"
 )
-OF_LIDAR = "backbone, backbone.stages, backbone.height_compression, backbone.bev, neck, heads, heads.detection"
+OF_ONE = {
+    "lidar": "stages, backbone.height_compression, backbone.bev",
+    "camera": "backbone, backbone.pyramid, backbone.mix_heights, backbone.bev",
+    "radar": "pillars, backbone.bev",
+}
 
 
-@pytest.mark.parametrize(("backbone", "parts"), [(fused, OF_FUSED), (lambda: branch("lidar"), OF_LIDAR)])
+@pytest.mark.parametrize(
+    ("backbone", "parts"),
+    [
+        (fused, OF_FUSED),
+        *(
+            (partial(branch, name), f"backbone, backbone.{own}, neck, heads, heads.detection")
+            for name, own in OF_ONE.items()
+        ),
+    ],
+)
 def test_a_name_that_is_none_is_answered_with_those_there_are(backbone: Callable[[], BEVBackbone], parts: str) -> None:
     for name in ("x", "backbone.fuser"):  # the masked mean has no weights
         with pytest.raises(UserError, match=f"no part '{name}' with weights; .*There are {parts}, and what"):
