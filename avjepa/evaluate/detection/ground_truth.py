@@ -35,10 +35,14 @@ class GroundTruth:
         return cls(annotated.tokens, len(annotated.keyframe), boxes, region, annotated.attributes is not None)
 
 
-def _countable_boxes(annotated: AnnotatedKeyframes, taxonomy: Taxonomy) -> BoxTable:
-    """The boxes that are of a class and have points."""
+def countable_rows(annotated: AnnotatedKeyframes) -> Int64[Array, "box"]:
+    """The annotated boxes that are of a class and have points."""
     hit = (annotated.lidar_points != 0) | (annotated.radar_points != 0)  # -1: unknown, so it counts
-    rows = np.flatnonzero((annotated.class_index >= 0) & hit)
+    return np.flatnonzero((annotated.class_index >= 0) & hit)
+
+
+def _countable_boxes(annotated: AnnotatedKeyframes, taxonomy: Taxonomy) -> BoxTable:
+    rows = countable_rows(annotated)
     names = taxonomy.attribute_names()
     attribute_of = [names.index(name) if name in names else NO_ATTRIBUTE for name in annotated.attributes or ()]
     boxes = annotated.boxes[rows]
@@ -89,14 +93,20 @@ class EvaluationRegion:
 
     def counts(self, boxes: BoxTable) -> Bool[Array, "box"]:
         """Which boxes count."""
-        x, y = (boxes.translation[:, axis] - self.vehicle[boxes.sample, axis] for axis in (0, 1))
-        keep: Array = np.sqrt(x**2 + y**2) < self.class_range[boxes.class_index]
+        return self.holds(boxes.sample, boxes.class_index, boxes.translation)
+
+    def holds(
+        self, sample: Int64[Array, "box"], class_index: Int64[Array, "box"], centre: Float64[Array, "box 3"]
+    ) -> Bool[Array, "box"]:
+        """Which boxes count, told by their samples, classes and centres."""
+        x, y = (centre[:, axis] - self.vehicle[sample, axis] for axis in (0, 1))
+        keep: Array = np.sqrt(x**2 + y**2) < self.class_range[class_index]
         hiding = np.bincount(self.hiding_sample, minlength=len(self.vehicle))
-        (near,) = np.nonzero(keep & self.hides.any(0)[boxes.class_index] & (hiding > 0)[boxes.sample])
-        sample = boxes.sample[near]
-        pair, hider = expanded((np.cumsum(hiding) - hiding)[sample], hiding[sample])
+        (near,) = np.nonzero(keep & self.hides.any(0)[class_index] & (hiding > 0)[sample])
+        of_near = sample[near]
+        pair, hider = expanded((np.cumsum(hiding) - hiding)[of_near], hiding[of_near])
         box = near[pair]
-        hidden = self.hides[hider, boxes.class_index[box]] & _inside(boxes.translation[box], self.hiding_box[hider])
+        hidden = self.hides[hider, class_index[box]] & _inside(centre[box], self.hiding_box[hider])
         keep[box[hidden]] = False
         return keep
 

@@ -7,7 +7,6 @@ from jaxtyping import Int64
 
 from avjepa.data.arrays import Array
 from avjepa.data.protocol import DrivingDataset
-from avjepa.errors import UserError, counted
 from avjepa.evaluate.pairs import expanded
 from avjepa.evaluate.reidentification.methods import Embeddings
 from avjepa.evaluate.reidentification.result_file import EmbeddingFile
@@ -39,13 +38,7 @@ def sightings_of_file(
     Raises:
         UserError: the file lists other keyframes.
     """
-    if different := set(sightings.tokens) ^ set(file.tokens):
-        raise UserError(
-            f"{file.path}: its samples are not those of the split ({counted(len(different), 'sample')} in one of the "
-            "two only); predict this split of this dataset again"
-        )
-    place = {token: number for number, token in enumerate(sightings.tokens)}
-    keyframe = np.array([place[token] for token in file.tokens], np.int64)[file.keyframe]
+    keyframe = file.keyframe_among(sightings.tokens)
     if has_detected_boxes(file):
         box = _matched(sightings, file, keyframe)
         seen = box >= 0

@@ -9,7 +9,7 @@ from scipy.optimize import minimize, minimize_scalar
 from avjepa.data.arrays import Array
 from avjepa.evaluate.reidentification.events import Queries
 from avjepa.evaluate.reidentification.methods import Embeddings, Parameters, cosines, scores
-from avjepa.evaluate.reidentification.motion import fitted_motion
+from avjepa.evaluate.reidentification.motion import fitted_motion, motion_log_likelihood
 from avjepa.evaluate.reidentification.pairs import Pairs, balanced_pairs
 
 FEWEST_EVENTS = 10
@@ -68,7 +68,7 @@ def miss_growth(miss: Float64[Array, "event"], gap: Float64[Array, "event"]) -> 
 def _temperature(events: Queries, embeddings: Embeddings, parameters: Parameters) -> float:
     """The temperature at which motion and embeddings together find the events' own objects most surely."""
     pairs = Pairs.of_galleries(events)
-    motion = parameters.motion.log_likelihood(pairs)
+    motion = motion_log_likelihood(parameters.motion, pairs)
     alike = np.nan_to_num(cosines(pairs, embeddings))
     begins = np.flatnonzero(np.diff(events.pair_query, prepend=-1))
 

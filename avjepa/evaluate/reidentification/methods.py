@@ -12,7 +12,8 @@ import numpy as np
 from jaxtyping import Float32, Float64
 
 from avjepa.data.arrays import Array
-from avjepa.evaluate.reidentification.motion import MotionModel
+from avjepa.evaluate.motion import MotionModel
+from avjepa.evaluate.reidentification.motion import motion_log_likelihood
 from avjepa.evaluate.reidentification.pairs import Pairs
 
 _GATE = math.sqrt(-2 * math.log(0.05))
@@ -72,7 +73,7 @@ def scores(
         embeddings: of all sightings.
     """
     miss = pairs.miss()
-    motion = parameters.motion.log_likelihood(pairs)
+    motion = motion_log_likelihood(parameters.motion, pairs)
     size = -((pairs.size_ratio() / parameters.size_sigma) ** 2).sum(1) / 2
     result = {
         RANDOM: cosines(pairs, random_embeddings(len(pairs.sightings), seed)),

@@ -27,7 +27,7 @@ from jaxtyping import Float32, Float64, Int64
 
 from avjepa.data.arrays import Array
 from avjepa.data.taxonomy import Taxonomy
-from avjepa.errors import UserError
+from avjepa.errors import UserError, counted
 from avjepa.files import read_text, replacing
 
 FILE_NAME = "embeddings.json"
@@ -136,6 +136,20 @@ class EmbeddingFile:
     """NaN for a box without one."""
     embeddings: Float32[Array, "box dimension"]
     """Unit vectors."""
+
+    def keyframe_among(self, tokens: Sequence[str]) -> Int64[Array, "box"]:
+        """Position of each box's keyframe in a list of all keyframes of a split.
+
+        Raises:
+            UserError: the file lists others.
+        """
+        if different := set(tokens) ^ set(self.tokens):
+            raise UserError(
+                f"{self.path}: its samples are not those of the split ({counted(len(different), 'sample')} in one of "
+                "the two only); predict this split of this dataset again"
+            )
+        place = {token: number for number, token in enumerate(tokens)}
+        return np.array([place[token] for token in self.tokens], np.int64)[self.keyframe]
 
 
 def read_embeddings(path: Path, taxonomy: Taxonomy) -> EmbeddingFile:

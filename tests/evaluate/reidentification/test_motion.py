@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from avjepa.evaluate.reidentification.motion import MotionModel, fitted_motion
+from avjepa.evaluate.motion import MotionModel
+from avjepa.evaluate.reidentification.motion import fitted_motion, motion_log_likelihood
 from avjepa.evaluate.reidentification.pairs import Pairs
 from avjepa.evaluate.reidentification.sightings import Sightings
 from tests.evaluate.reidentification.drives import TWO_CLASSES, Seen, drive
@@ -26,23 +27,25 @@ def normal(miss: float, variance: float) -> float:
 
 def test_what_was_sighted_once_spreads_by_its_unknown_velocity() -> None:
     # without forgetting: variance of two boxes' places, and of 3 m/s over 2 s
-    found = MotionModel(0.5, 3.0, 1e4).log_likelihood(pairs_of([[(0, 0.0), (4, 5.0)]]))
+    found = motion_log_likelihood(MotionModel(0.5, 3.0, 1e4), pairs_of([[(0, 0.0), (4, 5.0)]]))
     assert found == pytest.approx([normal(5.0, 2 * 0.5**2 + (3.0 * 2.0) ** 2)], rel=1e-3)
 
 
 def test_exact_sightings_go_on_with_their_velocity() -> None:
     # 4 m/s; then 1.5 s ahead, in which little is forgotten
     model = MotionModel(1e-3, 3.0, 1e4)
-    expected, elsewhere = (model.log_likelihood(pairs_of([[(0, 0.0), (1, 2.0), (4, x)]]))[0] for x in (8.0, 9.0))
+    expected, elsewhere = (
+        motion_log_likelihood(model, pairs_of([[(0, 0.0), (1, 2.0), (4, x)]]))[0] for x in (8.0, 9.0)
+    )
     assert expected > 5, "within centimetres"
     assert expected - elsewhere > 100
 
 
 def test_a_velocity_that_is_forgotten_at_once_leaves_objects_where_they_were() -> None:
     moving = pairs_of([[(0, 0.0), (1, 2.0), (5, 2.0)], [(0, 0.0), (1, 2.0), (5, 10.0)]])
-    stays, goes_on = MotionModel(0.5, 3.0, 0.05).log_likelihood(moving)
+    stays, goes_on = motion_log_likelihood(MotionModel(0.5, 3.0, 0.05), moving)
     assert stays > goes_on
-    stays, goes_on = MotionModel(0.1, 3.0, 100.0).log_likelihood(moving)
+    stays, goes_on = motion_log_likelihood(MotionModel(0.1, 3.0, 100.0), moving)
     assert goes_on > stays
 
 
@@ -51,7 +54,7 @@ def test_noisy_sightings_are_averaged() -> None:
     jumps = [(at, 0.3 * (at % 2)) for at in range(12)]
     pairs = pairs_of([[*jumps, (19, 0.15)], [*jumps, (19, 2.7)]])
     assert pairs.miss() == pytest.approx([2.55, 0.0])
-    still, gone = MotionModel(0.3, 1.0, 100.0).log_likelihood(pairs)
+    still, gone = motion_log_likelihood(MotionModel(0.3, 1.0, 100.0), pairs)
     assert still > gone + 2
 
 
