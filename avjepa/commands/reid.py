@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from avjepa.commands.parsing import run_function
+from avjepa.commands.tracking import track
 from avjepa.errors import UserError
 from avjepa.ranges import require_number
 
@@ -166,7 +167,7 @@ def _fit_scenes(
     return FitScenes(fit.scenes, read_embeddings(fit_embeddings, source.taxonomy))
 
 
-SUBCOMMANDS: dict[str, Callable[..., None]] = {"mine": mine, "baselines": baselines}
+SUBCOMMANDS: dict[str, Callable[..., None]] = {"mine": mine, "baselines": baselines, "track": track}
 
 
 def overview() -> str:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Bool, Float, Float64, Int64
 
 from avjepa.data.arrays import Array
 from avjepa.data.protocol import AnnotatedKeyframes
@@ -96,7 +96,7 @@ class EvaluationRegion:
         return self.holds(boxes.sample, boxes.class_index, boxes.translation)
 
     def holds(
-        self, sample: Int64[Array, "box"], class_index: Int64[Array, "box"], centre: Float64[Array, "box 3"]
+        self, sample: Int64[Array, "box"], class_index: Int64[Array, "box"], centre: Float[Array, "box 3"]
     ) -> Bool[Array, "box"]:
         """Which boxes count, told by their samples, classes and centres."""
         x, y = (centre[:, axis] - self.vehicle[sample, axis] for axis in (0, 1))

@@ -1,0 +1,92 @@
+"""``avjepa reid track``: what embeddings are worth to a tracker."""
+
+from pathlib import Path
+
+from avjepa.errors import UserError
+from avjepa.ranges import LARGEST_SEED, require_number
+
+LONGEST_LIFE = 3_600.0
+"""Seconds, longer than any scene."""
+
+
+def track(
+    data: Path,
+    embeddings: Path,
+    out: Path,
+    version: str = "v1.0-trainval",
+    channels: Path | None = None,
+    taxonomy: str = "nuscenes",
+    split: str = "val",
+    embedding: bool | None = None,
+    life: float = 10.0,
+    birth_score: float = 0.2,
+    fast: bool = False,
+    seed: int = 0,
+) -> None:
+    """Track the boxes of a file of embeddings by motion, and by motion and embeddings; score both.
+
+    Writes an official tracking.json for each into a folder of OUT, and tracking.csv (HOTA, AssA and DetA in per cent,
+    the others as the devkit gives them) and scores.json with the classes into OUT.
+
+    Args:
+        data: the dataset's root folder.
+        embeddings: an embeddings.json of the split, with detected boxes.
+        out: folder for the results.
+        version: name of its folder of tables.
+        channels: a YAML file that says which channels are lidar, cameras and radars; those of nuScenes by default.
+        taxonomy: the classes: nuscenes, or a YAML file of its form.
+        split: the split to track and score.
+        embedding: true to track with embeddings alone, false to track without alone; both by default.
+        life: seconds without a box after which an object is given up, with embeddings and without.
+        birth_score: of boxes that a new object may begin with.
+        fast: leave out the devkit's scores, which take minutes.
+        seed: of the training that the file is from, for the table.
+    """
+    from rich.console import Console
+
+    from avjepa.commands.splits import scenes_of
+    from avjepa.data.channels import load_channels
+    from avjepa.data.datasets import open_dataset
+    from avjepa.data.sensor_inputs import letters_of
+    from avjepa.data.taxonomy import load_taxonomy
+    from avjepa.evaluate.reidentification.methods import MOTION_EMBEDDING
+    from avjepa.evaluate.reidentification.result_file import read_embeddings
+    from avjepa.evaluate.tracking.result_file import FILE_NAME, tracking_classes, write_tracks
+    from avjepa.evaluate.tracking.results import SCORES, TABLE, as_json, scores_table, write_scores_table
+    from avjepa.evaluate.tracking.scoring import tracking_scores, truth_of
+    from avjepa.evaluate.tracking.tracker import TrackerOptions
+    from avjepa.evaluate.tracking.tracks import Keyframes, tracked
+    from avjepa.files import write_json
+
+    require_number("--life", life, above=0, at_most=LONGEST_LIFE)
+    require_number("--birth_score", birth_score, at_least=TrackerOptions.lowest_score, at_most=1)
+    require_number("--seed", seed, at_least=0, at_most=LARGEST_SEED)
+    options = TrackerOptions(life=life, birth_score=birth_score)
+    source = open_dataset(data, version, load_channels(channels), load_taxonomy(taxonomy))
+    if not source.has_labels():
+        raise UserError(f"{source.name}: has no annotations to score tracks with; choose an annotated dataset")
+    annotated = source.annotated_keyframes(scenes_of(source, split, "--split"))
+    file = read_embeddings(embeddings, source.taxonomy)
+    truth = truth_of(source, split)
+    keyframes = Keyframes(annotated.tokens, annotated.time * 1e-6, annotated.scene)
+    followed = tracking_classes(source.taxonomy)
+    methods = {"motion": False, MOTION_EMBEDDING: True}
+    files = {}
+    for method, with_embedding in methods.items():
+        if embedding in (None, with_embedding):
+            tracks = tracked(file, keyframes, source.taxonomy.classes, followed, options, with_embedding)
+            files[method] = out / method.replace(" + ", "_") / FILE_NAME
+            write_tracks(files[method], tracks, file.sensors)
+    scores = tracking_scores(files, source, split, truth, fast)
+    about = {
+        "version": version, "split": split, "seed": seed, "sensors": list(file.sensors), "life": life,
+        "birth_score": birth_score, "label_fingerprint": source.label_fingerprint(),
+    }  # fmt: skip
+    write_json(out / SCORES, about | as_json(scores))
+    write_scores_table(out / TABLE, scores, letters_of(file.sensors), seed)
+    console = Console()
+    wide = Console(file=console.file, width=max(console.width, 112))
+    wide.print(scores_table(f"{version} {split}", scores))
+    for note in scores.notes:
+        console.print(note, markup=False, highlight=False, soft_wrap=True)
+    print(out / TABLE)
