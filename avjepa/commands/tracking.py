@@ -7,6 +7,8 @@ from avjepa.ranges import LARGEST_SEED, require_number
 
 LONGEST_LIFE = 3_600.0
 """Seconds, longer than any scene."""
+USUAL_TEMPERATURE = 0.1
+"""Of embeddings of which nobody knows it."""
 
 
 def track(
@@ -18,6 +20,7 @@ def track(
     taxonomy: str = "nuscenes",
     split: str = "val",
     embedding: bool | None = None,
+    temperature: float | None = None,
     life: float = 10.0,
     birth_score: float = 0.2,
     fast: bool = False,
@@ -37,6 +40,8 @@ def track(
         taxonomy: the classes: nuscenes, or a YAML file of its form.
         split: the split to track and score.
         embedding: true to track with embeddings alone, false to track without alone; both by default.
+        temperature: divides the cosine of two embeddings, as scores.json of reid baselines has it fitted on other
+            scenes; by default that of the file, else 0.1.
         life: seconds without a box after which an object is given up, with embeddings and without.
         birth_score: of boxes that a new object may begin with.
         fast: leave out the devkit's scores, which take minutes.
@@ -59,6 +64,8 @@ def track(
     from avjepa.files import write_json
 
     require_number("--life", life, above=0, at_most=LONGEST_LIFE)
+    if temperature is not None:
+        require_number("--temperature", temperature, at_least=1e-4, at_most=1e4)
     require_number("--birth_score", birth_score, at_least=TrackerOptions.lowest_score, at_most=1)
     require_number("--seed", seed, at_least=0, at_most=LARGEST_SEED)
     options = TrackerOptions(life=life, birth_score=birth_score)
@@ -67,6 +74,7 @@ def track(
         raise UserError(f"{source.name}: has no annotations to score tracks with; choose an annotated dataset")
     annotated = source.annotated_keyframes(scenes_of(source, split, "--split"))
     file = read_embeddings(embeddings, source.taxonomy)
+    temperature = temperature or file.temperature or USUAL_TEMPERATURE
     truth = truth_of(source, split)
     keyframes = Keyframes(annotated.tokens, annotated.time * 1e-6, annotated.scene)
     followed = tracking_classes(source.taxonomy)
@@ -74,12 +82,13 @@ def track(
     files = {}
     for method, with_embedding in methods.items():
         if embedding in (None, with_embedding):
-            tracks = tracked(file, keyframes, source.taxonomy.classes, followed, options, with_embedding)
+            tracks = tracked(file, keyframes, source.taxonomy.classes, followed, options, with_embedding, temperature)
             files[method] = out / method.replace(" + ", "_") / FILE_NAME
             write_tracks(files[method], tracks, file.sensors)
     scores = tracking_scores(files, source, split, truth, fast)
     about = {
         "version": version, "split": split, "seed": seed, "sensors": list(file.sensors), "life": life,
+        "temperature": temperature,
         "birth_score": birth_score, "label_fingerprint": source.label_fingerprint(),
     }  # fmt: skip
     write_json(out / SCORES, about | as_json(scores))

@@ -102,6 +102,10 @@ class World:
         """Score the baselines of re-identification."""
         return "reid", "baselines", *self.source(), "--split", "val", "--out", str(self.out), *more
 
+    def track(self, *more: str) -> tuple[str, ...]:
+        """Track the boxes of a file of embeddings."""
+        return "reid", "track", *self.source(), "--split", "val", "--fast", "--out", str(self.out), *more
+
     def study(self, config: Path) -> tuple[str, ...]:
         """A label-efficiency study; the world has no third split."""
         splits = ("--split", "val", "--eval_split", "val")

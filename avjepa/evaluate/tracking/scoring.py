@@ -43,7 +43,9 @@ def truth_of(source: DrivingDataset, split: str) -> Truth:
     truth = Truth.of(source.annotated_keyframes(source.scenes_of(split)), source.taxonomy)
     classes = [source.taxonomy.classes.index(name) for name in tracking_classes(source.taxonomy)]
     if not np.isin(truth.class_index, classes).any():
-        raise UserError(f"split {split}: nothing to score: no annotated box of a tracked class counts; choose another")
+        raise UserError(
+            f"--split {split}: nothing to score: no annotated box of a tracked class counts; choose another"
+        )
     return truth
 
 

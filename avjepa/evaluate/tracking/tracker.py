@@ -17,8 +17,6 @@ from avjepa.data.arrays import Array
 from avjepa.evaluate.motion import MotionModel, States, measured_velocity
 from avjepa.ranges import require_number
 
-USUAL_TEMPERATURE = 0.1
-"""Of embeddings of whose cosine nobody knows by what to divide it."""
 _LARGEST = 1e4
 _SHORTEST = 1e-6
 
@@ -104,7 +102,7 @@ class Tracker:
         first: number of the first object; the others are counted from it.
     """
 
-    def __init__(self, options: TrackerOptions, temperature: float = USUAL_TEMPERATURE, first: int = 0) -> None:
+    def __init__(self, options: TrackerOptions, temperature: float, first: int = 0) -> None:
         self.options, self.temperature, self.following = options, temperature, first
         self._objects: Objects | None = None
 

@@ -9,7 +9,7 @@ from jaxtyping import Float32, Float64, Int64
 
 from avjepa.data.arrays import Array
 from avjepa.evaluate.reidentification.result_file import EmbeddingFile
-from avjepa.evaluate.tracking.tracker import USUAL_TEMPERATURE, Moment, Tracker, TrackerOptions
+from avjepa.evaluate.tracking.tracker import Moment, Tracker, TrackerOptions
 
 _DOUBLE = 2.0
 """Metres within which two boxes of a class may be two detections of one object."""
@@ -51,6 +51,7 @@ def tracked(
     followed: Sequence[str],
     options: TrackerOptions,
     with_embedding: bool,
+    temperature: float,
 ) -> Tracks:
     """Follow the boxes of a file.
 
@@ -61,6 +62,7 @@ def tracked(
         followed: those of them that are tracked.
         options: of the tracker.
         with_embedding: whether looks count; else motion alone.
+        temperature: divides the cosine of two embeddings, which then is a log-likelihood.
 
     Raises:
         UserError: the file lists other keyframes.
@@ -71,7 +73,6 @@ def tracked(
     used = np.flatnonzero(wanted & (scores >= options.lowest_score))
     used = used[np.lexsort((used, file.class_index[used], keyframe[used]))]
     keyframe, class_index, scores, boxes = keyframe[used], file.class_index[used], scores[used], file.boxes[used]
-    temperature = file.temperature or USUAL_TEMPERATURE
     looks = file.embeddings[used] if with_embedding else np.zeros((len(used), 0), np.float32)
     unlike = _unlike(keyframes, keyframe, class_index, boxes, looks, temperature)
     number, mean_score, velocity = np.full(len(used), -1), np.zeros(len(used)), np.zeros((len(used), 2))

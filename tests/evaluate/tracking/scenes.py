@@ -35,13 +35,13 @@ def keyframes(*lengths: int) -> Keyframes:
     return Keyframes(tuple(f"k{number}" for number in range(total)), np.arange(total) * 0.5, scene)
 
 
-def file_of(found: Mapping[int, Sequence[Found]], total: int, temperature: float | None = 0.1) -> EmbeddingFile:
+def file_of(found: Mapping[int, Sequence[Found]], total: int) -> EmbeddingFile:
     """A file that lists ``total`` keyframes and holds some boxes, by keyframe."""
     boxes = [(at, box) for at, several in found.items() for box in several]
     return EmbeddingFile(
         path=Path("by hand"),
         sensors=("lidar",),
-        temperature=temperature,
+        temperature=None,
         tokens=tuple(f"k{number}" for number in range(total)),
         keyframe=np.array([at for at, _ in boxes], np.int64),
         boxes=np.array([(b.x, b.y, 0.5, 4.0, 2.0, 1.5, 0.0, *b.velocity) for _, b in boxes], float).reshape(-1, 9),
@@ -60,7 +60,7 @@ def followed(
 ) -> Tracks:
     """The tracks of what was found."""
     file = file_of(found, sum(lengths))
-    return tracked(file, keyframes(*lengths), CLASSES, FOLLOWED, options, with_embedding)
+    return tracked(file, keyframes(*lengths), CLASSES, FOLLOWED, options, with_embedding, temperature=0.1)
 
 
 def numbers(tracks: Tracks) -> dict[int, list[int]]:

@@ -144,12 +144,13 @@ def test_two_runs_write_the_same_bytes(root: Path, perfect: Path, tmp_path: Path
     ("arguments", "words"),
     [
         (["--life", "0"], "--life: must be above 0"),
+        (["--temperature", "0"], "--temperature: must be at least 0.0001"),
         (["--birth_score", "0.05"], "--birth_score: must be at least 0.1"),
         (["--split", "test"], "--split: split 'test'"),
         (["--embeddings", "nowhere.json"], "nowhere.json: no such file"),
         (["--embedding", "maybe"], "embedding"),
         (["--split", "other"], "its samples are not those of the split"),
-        (["--split", "empty"], "nothing to score"),
+        (["--split", "empty"], "--split empty: nothing to score"),
     ],
 )
 def test_a_mistake_is_said_in_one_line_and_nothing_is_written(

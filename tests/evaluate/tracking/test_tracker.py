@@ -45,6 +45,19 @@ def test_after_long_only_looks_tell_that_it_is_the_same() -> None:
     assert numbers(followed(seen | other | stranger))[18][0] not in by_looks[0]
 
 
+def test_what_was_just_seen_comes_before_what_was_lost() -> None:
+    # one car lost at x = 0, another one seen at 2 m up to now; a box between is nearer to the lost one
+    boxes = {at: [Found(0.0), Found(2.0)] for at in range(6)} | {at: [Found(2.0)] for at in (6, 7)} | {8: [Found(0.4)]}
+    found = numbers(followed(boxes, with_embedding=False))
+    assert found[8] == [found[0][1]]
+
+
+def test_looks_that_are_all_alike_say_nothing() -> None:
+    draw = np.random.default_rng(1)
+    boxes = {at: [Found(*draw.uniform(0, 30, 2)) for _ in range(10)] for at in range(10)}
+    assert numbers(followed(boxes)) == numbers(followed(boxes, with_embedding=False))
+
+
 def test_nothing_is_remembered_for_longer_than_its_life() -> None:
     boxes = {at: [Found(0.0), Found(40.0, look=GREEN)] for at in (0, 1, 2, 8)}
     lives = {life: numbers(followed(boxes, options=TrackerOptions(life=life, new_density=1e-6))) for life in (2.9, 3.0)}
