@@ -4,9 +4,12 @@ import csv
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from avjepa import cli
+from avjepa.data.datasets import open_dataset
+from avjepa.evaluate.reidentification.result_file import entry, write_embeddings
 
 
 @pytest.fixture
@@ -42,6 +45,30 @@ def test_baselines_are_scored_by_gap(recordings: list[str], tmp_path: Path) -> N
     scores = json.loads((tmp_path / "scores.json").read_text())
     assert scores["methods"]["size"]["slices"]["class"]["car"]["events"] == 48
     assert (tmp_path / "reid.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_objects_are_tracked_with_embeddings_and_without(recordings: list[str], tmp_path: Path) -> None:
+    """Annotated boxes with LiDAR points, moved by .25 m, that look as one direction for each object, more or less."""
+    draw = np.random.default_rng(0)
+    source = open_dataset(Path(recordings[1]), recordings[3])
+    annotated = source.annotated_keyframes(source.scenes_of("mini_val"))
+    looks = draw.normal(size=(int(annotated.track.max()) + 1, 32))
+    entries = {}
+    for at, token in enumerate(annotated.tokens):
+        rows = np.flatnonzero((annotated.keyframe == at) & (annotated.lidar_points > 0) & (annotated.class_index >= 0))
+        boxes = annotated.boxes[rows]
+        boxes[:, :2] += 0.25 * draw.normal(size=(len(rows), 2))
+        boxes[:, 7:] = np.nan
+        names = [source.taxonomy.classes[index] for index in annotated.class_index[rows]]
+        seen = (looks[annotated.track[rows]] + draw.normal(size=(len(rows), 32))).astype(np.float32)
+        said = entry(boxes, names, [None] * len(rows), [0.5] * len(rows), seen)
+        entries[token] = json.dumps(said).encode()
+    write_embeddings(tmp_path / "embeddings.json", 32, entries, annotated.tokens, ["lidar"])
+    more = ["--split", "mini_val", "--embeddings", str(tmp_path / "embeddings.json"), "--fast"]
+    assert cli.main(["reid", "track", *recordings, *more, "--out", str(tmp_path / "out")]) == 0
+    rows_of = {row["method"]: row for row in csv.DictReader((tmp_path / "out" / "tracking.csv").open())}
+    by_motion, by_both = (float(rows_of[method]["AssA"]) for method in ("motion", "motion + embedding"))
+    assert 50 < by_motion < by_both - 2 < 98
 
 
 def test_nothing_is_fitted_on_what_is_scored(
