@@ -31,7 +31,7 @@ def build(name: str) -> Objective:
     encoder = ToyEncoder(channels=8)
     if name in ("vicreg views", "infonce views"):
         return Invariance(encoder, comparison=name.split()[0], width=16, tokens_per_sample=20)  # type: ignore[arg-type]
-    regularisers: list[RegulariserOptions] = [SIGRegOptions(width=16, directions=32)]
+    regularisers: tuple[RegulariserOptions, ...] = (SIGRegOptions(width=16, directions=32),)
     return JEPA(
         encoder, MultiBlock(sides=(1.0, 2.0)), EMATargetOptions(), regularisers, PredictorOptions(8, (1,)),
         tokens_per_sample=20,

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from avjepa.encoders.blocks import BEVUNet, ConvNormReLU, ResidualBlock, SparseNorm
+from avjepa.encoders.blocks import BEVUNet, ConvNormReLU, ResidualBlock, SparseNorm, require_depths
+from avjepa.errors import UserError
 
 
 @pytest.mark.parametrize("upsampling", ["transposed", "bilinear"])
@@ -66,8 +67,9 @@ def test_interpolation_leaves_no_lattice_in_a_constant_map():
 
 
 def test_depths_need_blocks():
-    with pytest.raises(ValueError, match="every depth"):
-        BEVUNet(2, 2, channels=(4, 4), blocks=(1,))
+    for channels, blocks in (((4, 4), (1,)), ((), ())):
+        with pytest.raises(UserError, match=r"Some: .* give both the same number of entries"):
+            require_depths("Some", channels, blocks)
 
 
 @pytest.mark.parametrize(("kernel", "dilation"), [(1, 1), (3, 1), (3, 2), (5, 3)])
