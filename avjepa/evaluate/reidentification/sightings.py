@@ -48,6 +48,8 @@ class Sightings:
     """LiDAR points in the box; -1 where nobody counted."""
     distance: Float64[Array, "sighting"]
     """From the ego vehicle (m); NaN where nobody knows."""
+    speed: Float64[Array, "sighting"]
+    """As annotated (m/s); NaN where nobody knows."""
     was_hidden: Bool[Array, "sighting"]
     """Whether the object was hidden at a keyframe, at least, since its last sighting."""
     opens_scene: Bool[Array, "sighting"]
@@ -121,6 +123,7 @@ class Sightings:
             boxes=annotated.boxes[box],
             points=annotated.lidar_points[box],
             distance=np.hypot(*(annotated.boxes[box, :2] - vehicle).T),
+            speed=np.hypot(*annotated.boxes[box, 7:9].T),
             was_hidden=was_hidden,
             opens_scene=opens_scene[at],
         )

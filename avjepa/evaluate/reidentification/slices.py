@@ -47,7 +47,7 @@ def slices(queries: Queries) -> Iterator[Slice]:
     ]
     parts += _ranges("points", sightings.points[row].astype(float), _POINTS)
     parts += _ranges("distance", sightings.distance[row], _DISTANCES)
-    speed = np.hypot(*sightings.boxes[row, 7:9].T)
+    speed = sightings.speed[row]
     parts += [("motion", "parked", speed <= _MOVING), ("motion", "moving", speed > _MOVING)]
     for group, name, part in parts:
         if (part & ~newborn).any():

@@ -145,3 +145,13 @@ def test_where_nothing_comes_back_there_is_nothing_to_score(tmp_path: Path, caps
         assert ReidentificationScorer().figures(path, split) == {}
         assert ReidentificationScorer().score(path, split, tmp_path) is None
         assert "nothing to score: no object of a class is seen, hidden" in capsys.readouterr().out
+
+
+def test_whether_a_detected_object_moves_is_said_by_its_annotation(tmp_path: Path) -> None:
+    """A detector may take what moves for parked, or say nothing of it, as this file does."""
+    car = {0: Seen(x=0.0, velocity=(3, 0)), 1: GONE, 2: Seen(x=3.0, velocity=(3, 0))}
+    source = HandmadeDrive(drive({1: car}, scene_lengths=(6,)))
+    seen = {"k0": [(0.0, None, A)], "k2": [(3.0, None, A)]}
+    file = read_embeddings(file_of(tmp_path / "embeddings.json", seen), TWO_CLASSES)
+    slices = compared(source, source.scenes_of(None), file=file, fit=FitScenes(("another",))).methods[EMBEDDING].slices
+    assert slices["motion", "moving"].events == 1 and ("motion", "parked") not in slices
