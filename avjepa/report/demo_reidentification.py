@@ -5,7 +5,7 @@ from typing import Any
 
 from avjepa.errors import counted
 from avjepa.report.page import Cell, ReportPage
-from avjepa.report.reidentification import points_by_method, rank1_figure
+from avjepa.report.reidentification import Panel, points_by_method, rank1_figure
 
 
 def add_reidentification(page: ReportPage, metrics: Mapping[str, Any]) -> None:
@@ -30,7 +30,7 @@ def add_reidentification(page: ReportPage, metrics: Mapping[str, Any]) -> None:
     headings = [f"{gap} s ({counted(count, 'event')})" for gap, count in events.items()]
     page.add_table(rows, ["method", *headings], "Rank-1, per cent.")
     page.add_figure(
-        rank1_figure(methods, events),
+        rank1_figure([Panel("", methods, events)]),
         "Rank-1 against the time for which an object was hidden; whiskers are 95 % intervals over scenes.",
         "Lines of rank-1 by gap and method; the numbers are in the table above",
     )

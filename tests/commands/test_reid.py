@@ -36,7 +36,7 @@ def test_baselines_are_scored_by_gap(recordings: list[str], tmp_path: Path) -> N
     )
     rows = list(csv.DictReader((tmp_path / "reid.csv").open()))
     found = {(row["method"], row["gap"]): row for row in rows}
-    assert len(found) == len(rows) == 6 * 5, "six methods, four ranges of gaps and all of them"
+    assert len(found) == len(rows) == 6 * 6, "six methods, four ranges of gaps, those over 2 s and all of them"
     whole = found["constant velocity", "all"]
     assert (whole["sensors"], whole["events"], whole["seed"]) == ("none", "55", "3"), "three events are of no class"
     assert float(whole["rank1"]) > 90, "most of what is hidden there is parked"
@@ -89,6 +89,10 @@ def test_nothing_is_fitted_on_what_is_scored(
         (["mine", "--data", "nowhere", "--k", "0"], ["--k", "at least 1"]),
         (["baselines", "--data", "nowhere"], ["out", "required"]),
         (["baselines", "--data", "x", "--out", "y", "--seed", "-1"], ["--seed", "at least 0"]),
+        (["baselines", "--data", "x", "--out", "y", "--labels", "120"], ["--labels", "at most 100"]),
+        (["baselines", "--data", "x", "--out", "y", "--backbone_name", "a|b"], ["--backbone_name", "choose one"]),
+        (["baselines", "--data", "x", "--out", "y", "--csv", "pyproject.toml"], ["pyproject.toml", "its columns"]),
+        (["summary", "--csv", "nowhere.csv"], ["nowhere.csv", "no such file"]),
     ],
 )
 def test_a_mistake_is_said_in_one_line(

@@ -5,7 +5,7 @@ from typing import Any
 
 from avjepa.report.demo_reidentification import add_reidentification
 from avjepa.report.page import ReportPage
-from avjepa.report.reidentification import Point, points_by_method, rank1_figure
+from avjepa.report.reidentification import Panel, Point, points_by_method, rank1_figure
 from tests.report.test_page import Reader
 
 
@@ -34,7 +34,7 @@ def test_points_are_of_ranges_that_do_not_overlap_and_hold_events() -> None:
 
 def test_the_figure_names_ranges_events_and_methods() -> None:
     methods, events = points_by_method(METRICS)
-    (axes,) = rank1_figure(methods, events).axes
+    (axes,) = rank1_figure([Panel("", methods, events)]).axes
     assert [label.get_text() for label in axes.get_xticklabels()] == ["0.5-1 s\n30 events", ">5 s\n0 events"]
     assert len(axes.containers) == 2
 

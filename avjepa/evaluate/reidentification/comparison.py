@@ -29,7 +29,8 @@ class MethodScores:
     """Of one method.
 
     Attributes:
-        sensors: that it needs, as ``C+L+R``; ``none`` for one that is told the boxes alone.
+        sensors: that detected boxes and embeddings are from, as ``C+L+R``; ``none`` for a method that is told annotated
+            boxes alone.
         slices: figures by group and name of the slice.
         pairs: of balanced pairs; ``None`` where no threshold was fitted.
     """
@@ -48,6 +49,7 @@ class Comparison:
         parameters: that they had.
         fitted_on: events that the parameters were fitted on; 0 for the defaults.
         scenes: that were scored.
+        boxes_are_detected: whether the boxes are a detector's.
         notes: what a reader has to know.
     """
 
@@ -55,6 +57,7 @@ class Comparison:
     parameters: Parameters
     fitted_on: int
     scenes: int
+    boxes_are_detected: bool
     notes: tuple[str, ...]
 
     @property
@@ -116,6 +119,7 @@ def compared(
     of_pairs = scores(pairs, parameters, seed, embeddings)
     of_queries = scores(Pairs.of_galleries(queries), parameters, seed, embeddings)
     scene = queries.sightings.scene[queries.sighting]
+    detected = file is not None and has_detected_boxes(file)
     methods = {}
     for method, values in of_queries.items():
         outcome = Outcome.of(queries, values)
@@ -125,9 +129,9 @@ def compared(
         }
         threshold = parameters.thresholds.get(method)
         told = None if threshold is None else pair_figures(of_pairs[method], pairs.are_same, threshold)
-        uses = file.sensors if file is not None and method in WITH_EMBEDDINGS else ()
+        uses = file.sensors if file is not None and (detected or method in WITH_EMBEDDINGS) else ()
         methods[method] = MethodScores(letters_of(uses) or NO_SENSORS, found, told)
-    return Comparison(methods, parameters, fitted_on, len(scenes), tuple(notes))
+    return Comparison(methods, parameters, fitted_on, len(scenes), detected, tuple(notes))
 
 
 def _parameters(

@@ -1,9 +1,7 @@
-"""A comparison as a table on the screen, a CSV file, JSON and a plot."""
+"""A comparison as a table on the screen, JSON and a plot."""
 
-import csv
-import io
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,58 +9,14 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from avjepa.errors import counted
-from avjepa.evaluate.reidentification.comparison import Comparison, MethodScores
+from avjepa.evaluate.reidentification.comparison import NO_SENSORS, Comparison, MethodScores
 from avjepa.evaluate.reidentification.events import GAPS
 from avjepa.evaluate.reidentification.scores import Figures
 from avjepa.evaluate.reidentification.slices import ALL, OVER_2S
-from avjepa.files import replacing, write_text
-from avjepa.report.reidentification import Point, rank1_figure
+from avjepa.files import replacing
+from avjepa.report.reidentification import Panel, Point, rank1_figure
 
-TABLE, SCORES, PLOT = "reid.csv", "scores.json", "reid.png"
-COLUMNS = ("sensors", "method", "gap", "events", "rank1", "mAP", "auroc", "fpr95", "seed")
-
-
-@dataclass(frozen=True)
-class Row:
-    """The scores of a method over one range of gaps."""
-
-    sensors: str
-    """As ``C+L+R``; ``none`` for a method that is told the boxes alone."""
-    method: str
-    gap: str
-    """A range of ``GAPS``, or ``all``."""
-    events: int
-    rank1: float
-    """In per cent; the others are from 0 to 1."""
-    mAP: float
-    auroc: float
-    fpr95: float
-    seed: int
-
-
-def rows_of(comparison: Comparison, seed: int) -> list[Row]:
-    """The rows of all methods, range by range; a figure that is not known is NaN."""
-    rows = []
-    for method, scored in comparison.methods.items():
-        for key in (*(("gap", name) for name in GAPS), (ALL, ALL)):
-            found = scored.slices[key]
-            rank1, mean_precision = round(100 * found.rank1, 3), round(found.mAP, 5)
-            open_set = round(found.auroc, 5), round(found.fpr95, 5)
-            rows.append(Row(scored.sensors, method, key[1], found.events, rank1, mean_precision, *open_set, seed))
-    return rows
-
-
-def write_table(path: Path, rows: list[Row]) -> None:
-    """Write rows as CSV, whole or not at all; a figure that is not known is left empty."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        values = asdict(row).items()
-        writer.writerow(
-            {name: "" if isinstance(value, float) and math.isnan(value) else value for name, value in values}
-        )
-    write_text(path, text.getvalue())
+SCORES, PLOT = "scores.json", "reid.png"
 
 
 def as_json(comparison: Comparison) -> dict[str, Any]:
@@ -102,7 +56,7 @@ def comparison_table(title: str, comparison: Comparison) -> Table:
         whole = scored.slices[(ALL, ALL)]
         pairs = (math.nan, math.nan) if scored.pairs is None else (scored.pairs.accuracy, scored.pairs.f1)
         figures = [*(scored.slices[key].rank1 for key in keys), whole.mAP, whole.auroc, whole.fpr95, *pairs]
-        name = method if scored.sensors == "none" else f"{method} ({scored.sensors})"
+        name = method if scored.sensors == NO_SENSORS else f"{method} ({scored.sensors})"
         table.add_row(name, *("–" if math.isnan(value) else f"{100 * value:.1f}" for value in figures))
     return table
 
@@ -121,7 +75,7 @@ def write_plot(path: Path, comparison: Comparison) -> None:
     """Draw rank-1 against the gap, with 95 % intervals over scenes where there are any."""
     events = {name: next(iter(comparison.methods.values())).slices[("gap", name)].events for name in GAPS}
     lines = {method: _points(scored) for method, scored in comparison.methods.items()}
-    figure = rank1_figure(lines, events)
+    figure = rank1_figure([Panel("", lines, events)])
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=120, facecolor="white")
 

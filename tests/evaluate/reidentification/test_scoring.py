@@ -16,7 +16,7 @@ from avjepa.evaluate.reidentification import ReidentificationScorer
 from avjepa.evaluate.reidentification.comparison import FitScenes, compared
 from avjepa.evaluate.reidentification.methods import EMBEDDING, SIZE, VELOCITY
 from avjepa.evaluate.reidentification.result_file import entry, read_embeddings, write_embeddings
-from avjepa.evaluate.reidentification.results import COLUMNS, rows_of, write_table
+from avjepa.evaluate.reidentification.table import Training, rows_of, write_table
 from avjepa.heads.task import ScoredSplit
 from tests.evaluate.reidentification.drives import TWO_CLASSES, Seen, drive
 
@@ -84,14 +84,16 @@ def test_embeddings_name_the_cars_that_motion_confuses(swap: DrivingDataset, tmp
     assert rank1[EMBEDDING] == 1
     assert rank1[VELOCITY] == 0
     assert rank1[SIZE] == 0.5, "both cars have one size, so that one of two guesses is right"
-    rows = {(row.method, row.gap): row for row in rows_of(comparison, seed=7)}
+    rows = {(row.method, row.gap): row for row in rows_of(comparison, 7, Training("scratch", 20.0))}
     found = rows[EMBEDDING, "2-5"]
     assert (found.sensors, found.events, found.rank1, found.mAP, found.seed) == ("C+L", 2, 100.0, 1.0, 7)
-    assert rows[VELOCITY, "2-5"].sensors == "none"
+    assert (found.boxes, found.backbone, found.labels) == ("annotated", "scratch", 20)
+    told_boxes = rows[VELOCITY, "2-5"]
+    assert (told_boxes.sensors, told_boxes.backbone, told_boxes.labels) == ("none", "none", 0)
     write_table(tmp_path / "reid.csv", list(rows.values()))
     lines = (tmp_path / "reid.csv").read_text().splitlines()
-    assert lines[0] == ",".join(COLUMNS) == "sensors,method,gap,events,rank1,mAP,auroc,fpr95,seed"
-    assert "C+L,embedding,>5,0,,,,,7" in lines, "what is not known is left empty"
+    assert lines[0] == "sensors,method,gap,events,rank1,mAP,auroc,fpr95,seed,boxes,backbone,labels"
+    assert "C+L,embedding,>5,0,,,,,7,annotated,scratch,20" in lines, "what is not known is left empty"
 
 
 def test_an_object_without_an_embedding_is_not_recognised(swap: DrivingDataset, tmp_path: Path) -> None:
@@ -112,6 +114,8 @@ def test_detected_boxes_take_the_place_of_the_annotated_ones(swap: DrivingDatase
     assert comparison.methods[VELOCITY].slices["all", "all"].rank1 == 0
     assert comparison.fitted_on == 0
     assert any("boxes are detected" in note for note in comparison.notes)
+    (row, *_) = rows_of(comparison, 0, Training())
+    assert (row.method, row.sensors, row.boxes) == ("random embedding", "C+L", "detected"), "whose boxes all are told"
 
 
 def test_the_scorer_writes_metrics_and_gives_figures(
