@@ -36,7 +36,7 @@ def test_baselines_are_scored_by_gap(recordings: list[str], tmp_path: Path) -> N
     )
     rows = list(csv.DictReader((tmp_path / "reid.csv").open()))
     found = {(row["method"], row["gap"]): row for row in rows}
-    assert len(found) == len(rows) == 6 * 6, "six methods, four ranges of gaps, those over 2 s and all of them"
+    assert len(found) == len(rows) == 7 * 6, "seven methods, four ranges of gaps, those over 2 s and all of them"
     whole = found["constant velocity", "all"]
     assert (whole["sensors"], whole["events"], whole["seed"]) == ("none", "55", "3"), "three events are of no class"
     assert float(whole["rank1"]) > 90, "most of what is hidden there is parked"

@@ -11,7 +11,14 @@ from avjepa.errors import UserError, counted
 from avjepa.evaluate.reidentification.events import Queries
 from avjepa.evaluate.reidentification.file_sightings import has_detected_boxes, sightings_of_file
 from avjepa.evaluate.reidentification.fit import FEWEST_EVENTS, fitted
-from avjepa.evaluate.reidentification.methods import SIZE, WITH_EMBEDDINGS, Embeddings, Parameters, scores
+from avjepa.evaluate.reidentification.methods import (
+    SIZE,
+    WITH_EMBEDDINGS,
+    Embeddings,
+    Parameters,
+    scores,
+    weights_by_default,
+)
 from avjepa.evaluate.reidentification.pairs import Pairs, balanced_pairs
 from avjepa.evaluate.reidentification.result_file import EmbeddingFile
 from avjepa.evaluate.reidentification.scores import Figures, Outcome, PairFigures, figures, pair_figures
@@ -72,7 +79,7 @@ class FitScenes:
 
     Attributes:
         scenes: names; none of them is scored.
-        embeddings: of these scenes; without them the temperature is that of the file that is scored.
+        embeddings: of these scenes; without them their weight is that of the file that is scored.
     """
 
     scenes: tuple[str, ...]
@@ -139,9 +146,12 @@ def _parameters(
 ) -> tuple[Parameters, int, str]:
     """What the methods need to know, the number of events that it was fitted on, and both in words.
 
-    The temperature is that of the file that is scored, if no embeddings of other scenes are there to fit it on.
+    The weight of embeddings is one over the temperature of the file that is scored, if there are no embeddings of other
+    scenes to fit it on.
     """
-    parameters = Parameters() if file is None or file.temperature is None else Parameters(temperature=file.temperature)
+    parameters = Parameters()
+    if file is not None and file.temperature is not None:
+        parameters = Parameters(weights=weights_by_default(file.temperature))
     if fit is None:
         return parameters, 0, "parameters: defaults"
     if fit.embeddings is None and file is not None and has_detected_boxes(file):
@@ -152,7 +162,7 @@ def _parameters(
     events = counted(number, "event")
     if number < FEWEST_EVENTS:
         return parameters, 0, f"parameters: defaults, since there are only {events} to fit them on"
-    but = ", but for the temperature" if file is not None and fit.embeddings is None else ""
+    but = ", but for the weight of embeddings" if file is not None and fit.embeddings is None else ""
     return fitted(others, seed, of_others, parameters), number, f"parameters fitted on {events} of other scenes{but}"
 
 

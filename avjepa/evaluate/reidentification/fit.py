@@ -1,14 +1,25 @@
 """The few numbers of the methods, fitted on scenes that are not evaluated."""
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import astuple, fields, replace
 
 import numpy as np
 from jaxtyping import Bool, Float64
-from scipy.optimize import minimize, minimize_scalar
+from scipy.optimize import minimize
 
 from avjepa.data.arrays import Array
 from avjepa.evaluate.reidentification.events import Queries
-from avjepa.evaluate.reidentification.methods import Embeddings, Parameters, cosines, scores
+from avjepa.evaluate.reidentification.methods import (
+    MOTION_EMBEDDING,
+    MOTION_TIME,
+    MOTION_TIME_EMBEDDING,
+    Embeddings,
+    Parameters,
+    Weights,
+    evidence,
+    most_alike,
+    scores,
+)
 from avjepa.evaluate.reidentification.motion import fitted_motion, motion_log_likelihood
 from avjepa.evaluate.reidentification.pairs import Pairs, balanced_pairs
 
@@ -16,7 +27,8 @@ FEWEST_EVENTS = 10
 """With fewer events nothing is fitted."""
 _SMALLEST_SIGMA = 0.05  # m, m/s
 _SMALLEST_SIZE_SIGMA = 0.01
-_TEMPERATURES = (0.005, 5.0)
+_BOUNDS = {"motion": (0.0, 10.0), "time": (-10.0, 10.0), "embedding": (0.0, 200.0)}
+"""Of weights."""
 
 
 def fitted(
@@ -27,7 +39,7 @@ def fitted(
     Args:
         queries: of a training split, of which the re-appearing ones count.
         seed: of the pairs that the thresholds are found on, and of the random embedding.
-        embeddings: of their sightings; without them the temperature stays that of ``start``.
+        embeddings: of their sightings; without them their weight stays that of ``start``.
         start: what is not fitted; the defaults for ``None``.
     """
     parameters = start or Parameters()
@@ -41,8 +53,7 @@ def fitted(
         parameters, miss_at_once=miss_at_once, miss_per_second=miss_per_second, motion=fitted_motion(own),
         size_sigma=size_sigma,
     )  # fmt: skip
-    if embeddings is not None:
-        parameters = replace(parameters, temperature=_temperature(events, embeddings, parameters))
+    parameters = replace(parameters, weights=_weights(events, embeddings, parameters))
     pairs = balanced_pairs(queries.sightings, seed)
     if not len(pairs):
         return parameters
@@ -65,21 +76,50 @@ def miss_growth(miss: Float64[Array, "event"], gap: Float64[Array, "event"]) -> 
     return float(at_once), float(per_second)
 
 
-def _temperature(events: Queries, embeddings: Embeddings, parameters: Parameters) -> float:
-    """The temperature at which motion and embeddings together find the events' own objects most surely."""
+def _weights(events: Queries, embeddings: Embeddings | None, parameters: Parameters) -> dict[str, Weights]:
+    """Weights at which the methods find the events' own objects most surely."""
     pairs = Pairs.of_galleries(events)
     motion = motion_log_likelihood(parameters.motion, pairs)
-    alike = np.nan_to_num(cosines(pairs, embeddings))
+    alike = np.zeros(len(pairs)) if embeddings is None else most_alike(pairs, embeddings)
+    told = evidence(motion, pairs.gap, alike)
+    of_motion = conditional_logit(told, events, ("motion", "time"), Weights())
+    with_both = replace(of_motion, embedding=parameters.weights[MOTION_TIME_EMBEDDING].embedding)
+    found = {MOTION_TIME: of_motion, MOTION_TIME_EMBEDDING: with_both}
+    if embeddings is not None:
+        start = parameters.weights[MOTION_EMBEDDING]
+        found[MOTION_EMBEDDING] = conditional_logit(told, events, ("motion", "embedding"), start)
+        found[MOTION_TIME_EMBEDDING] = conditional_logit(told, events, ("motion", "time", "embedding"), with_both)
+    return {**parameters.weights, **found}
+
+
+def conditional_logit(told: Float64[Array, "pair 3"], events: Queries, which: Sequence[str], start: Weights) -> Weights:
+    """Weights of greatest likelihood, if each event chooses one entry of its gallery (McFadden, 1974).
+
+    Args:
+        told: see ``methods.evidence``, of all entries.
+        events: no newborns.
+        which: names of the weights that are fitted.
+        start: the others stay.
+    """
     begins = np.flatnonzero(np.diff(events.pair_query, prepend=-1))
+    places = [field.name for field in fields(Weights)]
+    chosen = np.array([places.index(name) for name in which])
+    scale = np.maximum(told[:, chosen].std(0), 1.0)  # the logarithm of a likelihood may be in thousands
 
-    def surprise(logarithm: float) -> float:
-        total = motion + alike / np.exp(logarithm)
+    def weights(values: Float64[Array, "weight"]) -> Weights:
+        return replace(start, **dict(zip(which, (values / scale).tolist(), strict=True)))
+
+    def surprise(values: Float64[Array, "weight"]) -> tuple[float, Float64[Array, "weight"]]:
+        total = told @ np.array(astuple(weights(values)))
         highest = np.maximum.reduceat(total, begins)
-        likelihood = np.add.reduceat(np.exp(total - highest[events.pair_query]), begins)
-        return float((np.log(likelihood) + highest - total[events.pair_is_same]).sum())
+        likely = np.exp(total - highest[events.pair_query])
+        whole = np.add.reduceat(likely, begins)
+        gradient = (likely / whole[events.pair_query] - events.pair_is_same) @ told[:, chosen] / scale
+        return float((np.log(whole) + highest - total[events.pair_is_same]).sum()), gradient
 
-    bounds = tuple(float(np.log(temperature)) for temperature in _TEMPERATURES)
-    return float(np.exp(minimize_scalar(surprise, bounds=bounds, method="bounded").x))
+    bounds = np.array([_BOUNDS[name] for name in which]) * scale[:, None]
+    first = np.array(astuple(start))[chosen] * scale
+    return weights(minimize(surprise, first, jac=True, bounds=bounds, method="L-BFGS-B").x)
 
 
 def best_threshold(values: Float64[Array, "pair"], are_same: Bool[Array, "pair"]) -> float:

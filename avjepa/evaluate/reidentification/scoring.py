@@ -19,7 +19,7 @@ from avjepa.evaluate.reidentification.slices import ALL, OVER_2S
 from avjepa.files import write_json
 from avjepa.heads.task import METRICS, ScoredSplit, Scorer
 
-WIDE = 112
+WIDE = 120
 """Columns that the table needs; a console prints no wider than it is."""
 
 

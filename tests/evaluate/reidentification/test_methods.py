@@ -5,17 +5,22 @@ import pytest
 
 from avjepa.data.protocol import AnnotatedKeyframes
 from avjepa.evaluate.reidentification.events import Queries
-from avjepa.evaluate.reidentification.fit import best_threshold, fitted, miss_growth
+from avjepa.evaluate.reidentification.fit import best_threshold, conditional_logit, fitted, miss_growth
 from avjepa.evaluate.reidentification.methods import (
     EMBEDDING,
     GATED,
     KALMAN,
     MOTION_EMBEDDING,
     MOTION_SIZE,
+    MOTION_TIME,
+    MOTION_TIME_EMBEDDING,
     SIZE,
     VELOCITY,
     Parameters,
+    Weights,
+    most_alike,
     scores,
+    weights_by_default,
 )
 from avjepa.evaluate.reidentification.pairs import Pairs, balanced_pairs
 from avjepa.evaluate.reidentification.sightings import Sightings
@@ -65,13 +70,46 @@ def test_velocity_is_over_the_time_between_the_sightings() -> None:
 
 
 def test_embeddings_are_compared_by_their_angle_and_added_to_motion(crossing: Queries) -> None:
-    embeddings = np.zeros((len(crossing.sightings), 2), np.float32)
-    own, other = crossing.pair_sighting
-    embeddings[crossing.sighting[0]], embeddings[own], embeddings[other] = (1, 0), (0.6, 0.8), (np.nan, np.nan)
+    embeddings = np.full((len(crossing.sightings), 2), np.nan, np.float32)
+    own = crossing.pair_sighting[0]
+    embeddings[crossing.sighting[0]], embeddings[own] = (1, 0), (0.6, 0.8)
     pairs = Pairs.of_galleries(crossing)
-    found = scores(pairs, Parameters(temperature=0.5), 0, embeddings)
+    found = scores(pairs, Parameters(weights=weights_by_default(0.5)), 0, embeddings)
     assert found[EMBEDDING] == pytest.approx([0.6, np.nan], nan_ok=True)
     assert found[MOTION_EMBEDDING] == pytest.approx([found[KALMAN][0] + 0.6 / 0.5, found[KALMAN][1]])
+    assert found[MOTION_TIME].tolist() == found[KALMAN].tolist(), "where nothing was fitted, time is of no account"
+    # car 1 was seen 2 s ago, car 2 half a second ago
+    told = Parameters(weights=weights_by_default(0.5) | {MOTION_TIME_EMBEDDING: Weights(0.5, 3.0, 10.0)})
+    expected = 0.5 * found[KALMAN] + 3 * np.log([2.0, 0.5]) + [6.0, 0.0]
+    assert scores(pairs, told, 0, embeddings)[MOTION_TIME_EMBEDDING] == pytest.approx(expected)
+
+
+def test_the_most_alike_sighting_up_to_the_earlier_one_counts() -> None:
+    """Cosines with the last sighting, at (1, 0): .6, unknown, 0 and (later than the earlier one) 1."""
+    sightings = queries_of(drive({1: {at: Seen() for at in range(5)}, 2: {0: Seen()}})).sightings
+    embeddings = np.array([(0.6, 0.8), (np.nan, np.nan), (0, 1), (1, 0), (1, 0), (-1, 0)], np.float32)
+    alike = most_alike(Pairs(sightings, np.array([0, 1, 2, 3, 5]), np.array([4, 4, 4, 4, 4])), embeddings)
+    assert alike == pytest.approx([0.6, 0.6, 0.6, 1, -1])
+    alike = most_alike(Pairs(sightings, np.array([0, 1]), np.array([1, 2])), embeddings)
+    assert alike == pytest.approx([np.nan, 0.8], nan_ok=True)
+
+
+def test_weights_are_found_again_from_choices_that_were_made_by_them() -> None:
+    """Events whose own object is drawn with the probabilities that weights of (.5, 2, 8) give to ten entries."""
+    draw = np.random.default_rng(0)
+    events, entries = 4_000, 10
+    told = draw.normal(size=(events, entries, 3)) * [4.0, 0.7, 0.3]
+    chance = np.exp(told @ [0.5, 2.0, 8.0])
+    own = (chance.cumsum(1) / chance.sum(1, keepdims=True) < draw.random((events, 1))).sum(1)
+    sightings = queries_of(drive({1: {0: Seen()}})).sightings
+    entry = np.arange(events * entries)
+    query = entry // entries
+    last = np.arange(events) * entries + own
+    queries = Queries(sightings, np.zeros(events, np.int64), last, np.ones(events), query, entry)
+    found = conditional_logit(told.reshape(-1, 3), queries, ("motion", "time", "embedding"), Weights())
+    assert (found.motion, found.time, found.embedding) == pytest.approx((0.5, 2.0, 8.0), rel=0.1)
+    some = conditional_logit(told.reshape(-1, 3), queries, ("motion",), Weights(1.0, 2.0, 8.0))
+    assert (some.motion, some.time, some.embedding) == (pytest.approx(0.5, rel=0.1), 2.0, 8.0)
 
 
 def test_balanced_pairs_are_of_one_object_or_of_two_of_its_class_in_its_scene() -> None:
@@ -105,12 +143,12 @@ def test_few_events_fit_nothing_and_many_fit_all(crossing: Queries) -> None:
     cars = {n: {0: Seen(y=0.2 * n), 1: GONE, 2: Seen(x=1.0, y=0.2 * n, size=(4.2, 2.0, 1.5))} for n in range(12)}
     queries = queries_of(drive(cars))
     embeddings = np.eye(12, dtype=np.float32)[queries.sightings.object]
-    found = fitted(queries, 0, embeddings)
+    found = fitted(queries, 0, embeddings, Parameters(weights=weights_by_default(5.0)))
     assert found.miss_at_once**2 + found.miss_per_second**2 == pytest.approx(1 / 2, rel=0.01), (
         "1 m on two axes after 1 s"
     )
     assert found.size_sigma == pytest.approx(np.log(1.05) / np.sqrt(3))
-    assert found.temperature < 0.05, "embeddings that are always right are believed"
+    assert found.weights[MOTION_EMBEDDING].embedding > 5, "embeddings that are always right are believed"
     assert 0 < found.thresholds[EMBEDDING] < 1
 
 
