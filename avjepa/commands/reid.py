@@ -6,6 +6,7 @@ from pathlib import Path
 
 from avjepa.commands.parsing import run_function
 from avjepa.commands.reid_baselines import baselines, summary
+from avjepa.commands.reid_gallery import gallery
 from avjepa.commands.tracking import track
 from avjepa.errors import UserError
 from avjepa.ranges import require_number
@@ -64,6 +65,7 @@ SUBCOMMANDS: dict[str, Callable[..., None]] = {
     "mine": mine,
     "baselines": baselines,
     "summary": summary,
+    "gallery": gallery,
     "track": track,
 }
 

@@ -84,7 +84,7 @@ def baselines(
     scenes = scenes_of(source, split, "--split")
     if fit_embeddings is not None and embeddings is None:
         raise UserError("--fit_embeddings: needs embeddings of the split that is scored; add --embeddings FILE")
-    fit = _fit_scenes(source, split, fit_split, fit_embeddings)
+    fit = fit_scenes(source, split, fit_split, fit_embeddings)
     file = None if embeddings is None else read_embeddings(embeddings, source.taxonomy)
     comparison = compared(source, scenes, minimum_points=k, seed=seed, file=file, fit=fit)
     if not comparison.events:
@@ -104,10 +104,14 @@ def baselines(
     print(table)
 
 
-def _fit_scenes(
+def fit_scenes(
     source: "DrivingDataset", split: str, fit_split: str | None, fit_embeddings: Path | None
 ) -> "FitScenes | None":
-    """What ``baselines`` fits parameters on; arguments are its options."""
+    """What the parameters of the methods are fitted on; arguments are options of the same names.
+
+    Raises:
+        UserError: a split is unknown or shares scenes with the one that is scored, or a file is none of its split.
+    """
     from avjepa.commands.splits import scenes_of
     from avjepa.evaluate.reidentification.comparison import FitScenes, usual_fit_scenes
     from avjepa.evaluate.reidentification.result_file import read_embeddings

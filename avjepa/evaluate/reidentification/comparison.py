@@ -95,6 +95,43 @@ def usual_fit_scenes(source: DrivingDataset, scored: list[str]) -> FitScenes | N
     return None if set(scenes) & set(scored) else FitScenes(tuple(scenes))
 
 
+@dataclass(frozen=True)
+class Questions:
+    """What the methods are asked, and what they know.
+
+    Attributes:
+        queries: of all that comes back or appears, for objects of a class.
+        embeddings: of their sightings; ``None`` without a file.
+        parameters: of the methods.
+        fitted_on: events that the parameters were fitted on; 0 for the defaults.
+        boxes_are_detected: whether the boxes are a detector's.
+        notes: what a reader has to know.
+    """
+
+    queries: Queries
+    embeddings: Embeddings | None
+    parameters: Parameters
+    fitted_on: int
+    boxes_are_detected: bool
+    notes: tuple[str, ...]
+
+
+def questions(
+    source: DrivingDataset,
+    scenes: list[str],
+    *,
+    minimum_points: int = MINIMUM_POINTS,
+    seed: int = 0,
+    file: EmbeddingFile | None = None,
+    fit: FitScenes | None = None,
+) -> Questions:
+    """What some scenes ask the methods; arguments and errors as of ``compared``."""
+    queries, embeddings = _queries(source, scenes, minimum_points, file)
+    parameters, fitted_on, note = _parameters(source, minimum_points, seed, file, fit)
+    detected = file is not None and has_detected_boxes(file)
+    return Questions(queries, embeddings, parameters, fitted_on, detected, (note, *_notes(queries, file, embeddings)))
+
+
 def compared(
     source: DrivingDataset,
     scenes: list[str],
@@ -119,14 +156,12 @@ def compared(
     Raises:
         UserError: the annotations are missing or broken, or a file is not of its scenes.
     """
-    queries, embeddings = _queries(source, scenes, minimum_points, file)
-    parameters, fitted_on, note = _parameters(source, minimum_points, seed, file, fit)
-    notes = [note, *_notes(queries, file, embeddings)]
+    asked = questions(source, scenes, minimum_points=minimum_points, seed=seed, file=file, fit=fit)
+    queries, embeddings, parameters = asked.queries, asked.embeddings, asked.parameters
     pairs = balanced_pairs(queries.sightings, seed)
     of_pairs = scores(pairs, parameters, seed, embeddings)
     of_queries = scores(Pairs.of_galleries(queries), parameters, seed, embeddings)
     scene = queries.sightings.scene[queries.sighting]
-    detected = file is not None and has_detected_boxes(file)
     methods = {}
     for method, values in of_queries.items():
         outcome = Outcome.of(queries, values)
@@ -136,9 +171,9 @@ def compared(
         }
         threshold = parameters.thresholds.get(method)
         told = None if threshold is None else pair_figures(of_pairs[method], pairs.are_same, threshold)
-        uses = file.sensors if file is not None and (detected or method in WITH_EMBEDDINGS) else ()
+        uses = file.sensors if file is not None and (asked.boxes_are_detected or method in WITH_EMBEDDINGS) else ()
         methods[method] = MethodScores(letters_of(uses) or NO_SENSORS, found, told)
-    return Comparison(methods, parameters, fitted_on, len(scenes), detected, tuple(notes))
+    return Comparison(methods, parameters, asked.fitted_on, len(scenes), asked.boxes_are_detected, asked.notes)
 
 
 def _parameters(

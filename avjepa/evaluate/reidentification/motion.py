@@ -16,11 +16,17 @@ _BOUNDS = ((0.02, 5.0), (0.1, 30.0), (0.2, 100.0))
 
 def motion_log_likelihood(model: MotionModel, pairs: Pairs) -> Float64[Array, "pair"]:
     """Of the later sighting's place, if it is of the earlier one's object, but for a constant."""
-    expected = model.predicted(_after(model, pairs.sightings)[pairs.earlier], pairs.gap)
-    miss = ((pairs.sightings.boxes[pairs.later, :2] - expected[:, :2]) ** 2).sum(1)
-    total = model.spread(expected)
+    place, total = expected_places(model, pairs)
+    miss = ((pairs.sightings.boxes[pairs.later, :2] - place) ** 2).sum(1)
     result: Array = -miss / (2 * total) - np.log(total)
     return result
+
+
+def expected_places(model: MotionModel, pairs: Pairs) -> tuple[Float64[Array, "pair 2"], Float64[Array, "pair"]]:
+    """Where the earlier sighting's object is expected at the time of the later one (m), and the variance on each axis
+    (m²) of where it would be sighted."""
+    expected = model.predicted(_after(model, pairs.sightings)[pairs.earlier], pairs.gap)
+    return expected[:, :2], model.spread(expected)
 
 
 def _after(model: MotionModel, sightings: Sightings) -> States:
