@@ -121,6 +121,9 @@ class DrivingDataset(MomentReader, Protocol):
             UserError: there is no such split, or it is empty; names those there are.
         """
 
+    def scene_descriptions(self) -> dict[str, str]:
+        """What the data set says in words of each scene, by name; empty where it says nothing."""
+
     def fingerprint(self) -> str:
         """SHA-256 of moments, times, poses, calibrations and files: which data a result is from."""
 

@@ -22,6 +22,8 @@ from avjepa.data.nuscenes.devkit_needs import unfit_for_devkit
 from avjepa.data.nuscenes.index import DatasetIndex
 from avjepa.data.nuscenes.map_masks import MapMasks
 from avjepa.data.nuscenes.moment_files import TIME_TOLERANCE, MomentFiles
+from avjepa.data.nuscenes.records import Scene
+from avjepa.data.nuscenes.tables import TableReader, pass_over_problem
 from avjepa.data.protocol import AnnotatedKeyframes, BoxSummary
 from avjepa.data.reading import load_samples
 from avjepa.data.sensor_inputs import (
@@ -108,6 +110,15 @@ class NuScenesDataset:
     def scenes_of(self, split: str | None) -> list[str]:
         """See ``DrivingDataset``."""
         return self.index.scenes_of(split)
+
+    def scene_descriptions(self) -> dict[str, str]:
+        """See ``DrivingDataset``: ``description`` of the table of scenes, where it is a text."""
+        said = {
+            scene.name: scene.description
+            for scene in TableReader(self.index.folder, pass_over_problem).records(Scene)
+            if isinstance(scene.description, str)
+        }
+        return {name: said.get(name, "") for name in self.scene_names}
 
     def fingerprint(self) -> str:
         """See ``DrivingDataset``."""

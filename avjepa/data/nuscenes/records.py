@@ -4,7 +4,7 @@ Types are checked where a record is read (``tables.TableReader``), nowhere else.
 neither checked nor kept. A field with a default may be left out or null.
 """
 
-from typing import Annotated, ClassVar, TypeAlias
+from typing import Annotated, Any, ClassVar, TypeAlias
 
 from msgspec import Meta, Struct
 
@@ -48,6 +48,7 @@ class Scene(Record):
     log_token: Link
     first_sample_token: Link = ""
     last_sample_token: Link = ""
+    description: Any = ""
 
 
 class Sample(Record):

@@ -1,9 +1,12 @@
 """The nuScenes detection metrics on whole arrays: the devkit's numbers without its tables or its ten classes."""
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Int64
 
+from avjepa.data.arrays import Array
 from avjepa.data.taxonomy import Taxonomy
 from avjepa.evaluate.detection.box_table import BoxTable
 from avjepa.evaluate.detection.curves import Curve, errors_of_pairs
@@ -20,6 +23,20 @@ ERROR_DISTANCE = 2.0
 """The one of ``DISTANCES`` at which the errors of true positives are taken."""
 MAXIMUM_BOXES = 500
 """That a sample may have in a result file."""
+
+
+@dataclass(frozen=True)
+class MatchedPredictions:
+    """The predictions that count, and what each of them found."""
+
+    predicted: BoxTable
+    """Class by class, best first; of equal scores the later comes first, as in the devkit."""
+    found: Int64[Array, "distance prediction"]
+    """At each of ``DISTANCES``: index of the annotated box that a prediction found, or -1."""
+
+    def of_class(self, index: int) -> slice:
+        """Where the predictions of a class stand."""
+        return slice(*np.searchsorted(self.predicted.class_index, [index, index + 1]))
 
 
 class FastDetectionEval:
@@ -46,12 +63,11 @@ class FastDetectionEval:
         Raises:
             UserError: its samples are not those of the split, or one of them has too many boxes.
         """
-        predicted = self._ordered(result.arranged(self.truth.sample_tokens, MAXIMUM_BOXES))
-        boxes = self.truth.boxes
-        match = matched(predicted, boxes, np.array(DISTANCES))
+        matches = self.matched(result.arranged(self.truth.sample_tokens, MAXIMUM_BOXES))
+        predicted, match, boxes = matches.predicted, matches.found, self.truth.boxes
         aps, errors = {}, {}
         for index, name in enumerate(self.taxonomy.classes):
-            own = slice(*np.searchsorted(predicted.class_index, [index, index + 1]))
+            own = matches.of_class(index)
             annotated = int((boxes.class_index == index).sum())
             curves = {
                 distance: Curve.of_hits(predicted.score[own], found[own] >= 0, annotated)
@@ -67,8 +83,17 @@ class FastDetectionEval:
             errors[name] = self._errors(curves.get(ERROR_DISTANCE), *pairs, name)
         return DetectionScores.of_classes(aps, errors)
 
+    def matched(self, boxes: BoxTable) -> MatchedPredictions:
+        """Which annotated boxes predictions find.
+
+        Args:
+            boxes: predictions in the order of their file; ``boxes.sample`` counts the samples of the split.
+        """
+        predicted = self._ordered(boxes)
+        return MatchedPredictions(predicted, matched(predicted, self.truth.boxes, np.array(DISTANCES)))
+
     def _ordered(self, boxes: BoxTable) -> BoxTable:
-        """The boxes that count, class by class, best first; of equal scores the later comes first, as in the devkit."""
+        """See ``MatchedPredictions.predicted``."""
         counts = self.truth.region.counts(boxes)
         order = []
         for index in range(len(self.taxonomy.classes)):

@@ -22,6 +22,8 @@ class GroundTruth:
     """How many boxes are annotated, whatever their category, points and place."""
     boxes: BoxTable
     """Those that count: of a class, hit by a LiDAR or radar point (or nobody knows), in the region."""
+    rows: Int64[Array, "box"]
+    """Where each of ``boxes`` stands among the annotations."""
     region: "EvaluationRegion"
     knows_attributes: bool
     """Whether the data set knows attributes at all."""
@@ -30,9 +32,12 @@ class GroundTruth:
     def of(cls, annotated: AnnotatedKeyframes, taxonomy: Taxonomy) -> "GroundTruth":
         """Of what is annotated in a split."""
         region = EvaluationRegion.of(annotated, taxonomy)
-        boxes = _countable_boxes(annotated, taxonomy)
-        boxes = boxes.selected(region.counts(boxes))
-        return cls(annotated.tokens, len(annotated.keyframe), boxes, region, annotated.attributes is not None)
+        rows = countable_rows(annotated)
+        boxes = _boxes(annotated, rows, taxonomy)
+        counts = region.counts(boxes)
+        knows_attributes = annotated.attributes is not None
+        boxes, rows = boxes.selected(counts), rows[counts]
+        return cls(annotated.tokens, len(annotated.keyframe), boxes, rows, region, knows_attributes)
 
 
 def countable_rows(annotated: AnnotatedKeyframes) -> Int64[Array, "box"]:
@@ -41,8 +46,7 @@ def countable_rows(annotated: AnnotatedKeyframes) -> Int64[Array, "box"]:
     return np.flatnonzero((annotated.class_index >= 0) & hit)
 
 
-def _countable_boxes(annotated: AnnotatedKeyframes, taxonomy: Taxonomy) -> BoxTable:
-    rows = countable_rows(annotated)
+def _boxes(annotated: AnnotatedKeyframes, rows: Int64[Array, "box"], taxonomy: Taxonomy) -> BoxTable:
     names = taxonomy.attribute_names()
     attribute_of = [names.index(name) if name in names else NO_ATTRIBUTE for name in annotated.attributes or ()]
     boxes = annotated.boxes[rows]
