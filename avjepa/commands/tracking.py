@@ -1,5 +1,6 @@
 """``avjepa reid track``: what embeddings are worth to a tracker."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 from avjepa.errors import UserError
@@ -23,6 +24,8 @@ def track(
     temperature: float | None = None,
     life: float = 10.0,
     birth_score: float = 0.2,
+    fit_split: str | None = None,
+    fit_embeddings: Path | None = None,
     fast: bool = False,
     seed: int = 0,
 ) -> None:
@@ -40,10 +43,12 @@ def track(
         taxonomy: the classes: nuscenes, or a YAML file of its form.
         split: the split to track and score.
         embedding: true to track with embeddings alone, false to track without alone; both by default.
-        temperature: divides the cosine of two embeddings, as scores.json of reid baselines has it fitted on other
-            scenes; by default that of the file, else 0.1.
+        temperature: divides the cosine of two embeddings; by default that of the file, else 0.1.
         life: seconds without a box after which an object is given up, with embeddings and without.
         birth_score: of boxes that a new object may begin with.
+        fit_split: a split of other scenes, on which life, scores and motion are fitted so that motion alone has the
+            highest HOTA, and then the temperature; takes minutes.
+        fit_embeddings: the embeddings.json of that split.
         fast: leave out the devkit's scores, which take minutes.
         seed: of the training that the file is from, for the table.
     """
@@ -56,11 +61,11 @@ def track(
     from avjepa.data.taxonomy import load_taxonomy
     from avjepa.evaluate.reidentification.methods import MOTION_EMBEDDING
     from avjepa.evaluate.reidentification.result_file import read_embeddings
-    from avjepa.evaluate.tracking.result_file import FILE_NAME, tracking_classes, write_tracks
+    from avjepa.evaluate.tracking.fit import TrackedSplit, fitted_options, fitted_temperature
+    from avjepa.evaluate.tracking.result_file import FILE_NAME, write_tracks
     from avjepa.evaluate.tracking.results import SCORES, TABLE, as_json, scores_table, write_scores_table
-    from avjepa.evaluate.tracking.scoring import tracking_scores, truth_of
+    from avjepa.evaluate.tracking.scoring import tracking_scores
     from avjepa.evaluate.tracking.tracker import TrackerOptions
-    from avjepa.evaluate.tracking.tracks import Keyframes, tracked
     from avjepa.files import write_json
 
     require_number("--life", life, above=0, at_most=LONGEST_LIFE)
@@ -68,28 +73,33 @@ def track(
         require_number("--temperature", temperature, at_least=1e-4, at_most=1e4)
     require_number("--birth_score", birth_score, at_least=TrackerOptions.lowest_score, at_most=1)
     require_number("--seed", seed, at_least=0, at_most=LARGEST_SEED)
+    if (fit_split is None) != (fit_embeddings is None):
+        raise UserError("--fit_split and --fit_embeddings: belong together; give both, or neither")
     options = TrackerOptions(life=life, birth_score=birth_score)
     source = open_dataset(data, version, load_channels(channels), load_taxonomy(taxonomy))
     if not source.has_labels():
         raise UserError(f"{source.name}: has no annotations to score tracks with; choose an annotated dataset")
-    annotated = source.annotated_keyframes(scenes_of(source, split, "--split"))
+    scored_scenes = scenes_of(source, split, "--split")
     file = read_embeddings(embeddings, source.taxonomy)
     temperature = temperature or file.temperature or USUAL_TEMPERATURE
-    truth = truth_of(source, split)
-    keyframes = Keyframes(annotated.tokens, annotated.time * 1e-6, annotated.scene)
-    followed = tracking_classes(source.taxonomy)
+    boxes = TrackedSplit.of(source, split, file)
+    if fit_split is not None and fit_embeddings is not None:
+        if both := set(scenes_of(source, fit_split, "--fit_split")) & set(scored_scenes):
+            raise UserError(f"--fit_split {fit_split}: shares {min(both)} with --split {split}; fit on other scenes")
+        of_others = read_embeddings(fit_embeddings, source.taxonomy)
+        others = TrackedSplit.of(source, fit_split, of_others, "--fit_split")
+        options = fitted_options(others, options)
+        temperature = fitted_temperature(others, options, temperature)
     methods = {"motion": False, MOTION_EMBEDDING: True}
     files = {}
     for method, with_embedding in methods.items():
         if embedding in (None, with_embedding):
-            tracks = tracked(file, keyframes, source.taxonomy.classes, followed, options, with_embedding, temperature)
             files[method] = out / method.replace(" + ", "_") / FILE_NAME
-            write_tracks(files[method], tracks, file.sensors)
-    scores = tracking_scores(files, source, split, truth, fast)
+            write_tracks(files[method], boxes.tracks(options, with_embedding, temperature), file.sensors)
+    scores = tracking_scores(files, source, split, boxes.truth, fast)
     about = {
-        "version": version, "split": split, "seed": seed, "sensors": list(file.sensors), "life": life,
-        "temperature": temperature,
-        "birth_score": birth_score, "label_fingerprint": source.label_fingerprint(),
+        "version": version, "split": split, "seed": seed, "sensors": list(file.sensors), "fit_split": fit_split,
+        "options": asdict(options), "temperature": temperature, "label_fingerprint": source.label_fingerprint(),
     }  # fmt: skip
     write_json(out / SCORES, about | as_json(scores))
     write_scores_table(out / TABLE, scores, letters_of(file.sensors), seed)

@@ -34,8 +34,8 @@ class TrackingScores:
     notes: tuple[str, ...]
 
 
-def truth_of(source: DrivingDataset, split: str) -> Truth:
-    """What tracks of a split are held against.
+def truth_of(source: DrivingDataset, split: str, option: str = "--split") -> Truth:
+    """What tracks of a split, which an option named, are held against.
 
     Raises:
         UserError: no class of the data set is one of the task, or no annotated box counts.
@@ -44,7 +44,7 @@ def truth_of(source: DrivingDataset, split: str) -> Truth:
     classes = [source.taxonomy.classes.index(name) for name in tracking_classes(source.taxonomy)]
     if not np.isin(truth.class_index, classes).any():
         raise UserError(
-            f"--split {split}: nothing to score: no annotated box of a tracked class counts; choose another"
+            f"{option} {split}: nothing to score: no annotated box of a tracked class counts; choose another"
         )
     return truth
 

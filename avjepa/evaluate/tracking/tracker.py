@@ -18,7 +18,8 @@ from avjepa.evaluate.motion import MotionModel, States, measured_velocity
 from avjepa.ranges import require_number
 
 _LARGEST = 1e4
-_SHORTEST = 1e-6
+_REMEMBERED = 20
+"""Looks of an object, 10 s of keyframes."""
 
 
 @dataclass(frozen=True)
@@ -78,10 +79,12 @@ class Objects:
     states: States
     seen: Float64[Array, "object"]
     """When it was for the last time (s)."""
-    looks: Float32[Array, "object dimension"]
-    """Sums over all boxes of an object, as the next two."""
+    looks: Float32[Array, "object memory dimension"]
+    """Of its latest boxes, each in the place of the oldest; NaN for those that are yet to come."""
     score: Float64[Array, "object"]
+    """Sum over all boxes of an object."""
     boxes: Int64[Array, "object"]
+    """How many these are."""
 
     def selected(self, keep: Bool[Array, "object"]) -> "Objects":
         """Those that are marked."""
@@ -132,7 +135,7 @@ class Tracker:
         taken = np.flatnonzero(row >= 0)
         own = row[taken]
         known.seen[own] = moment.time
-        known.looks[own] += moment.looks[taken]
+        known.looks[own, known.boxes[own] % _REMEMBERED] = moment.looks[taken]
         known.score[own] += moment.scores[taken]
         known.boxes[own] += 1
         self._objects = known
@@ -151,7 +154,7 @@ class Tracker:
             number=number,
             states=measured_velocity(begun, moment.boxes[rows, 7:9], self.options.velocity_sigma),
             seen=np.full(len(rows), moment.time),
-            looks=np.zeros_like(moment.looks[rows]),
+            looks=np.full((len(rows), _REMEMBERED, moment.looks.shape[1]), np.nan, np.float32),
             score=np.zeros(len(rows)),
             boxes=np.zeros(len(rows), np.int64),
         )
@@ -161,6 +164,6 @@ class Tracker:
         spread = self.options.motion.spread(expected)[:, None]
         miss = ((moment.boxes[None, :, :2] - expected[:, None, :2]) ** 2).sum(2)
         by_motion = -miss / (2 * spread) - np.log(2 * math.pi * spread) - math.log(self.options.new_density)
-        length = np.maximum(np.linalg.norm(known.looks, axis=1, keepdims=True), _SHORTEST)
-        by_looks = (known.looks / length) @ moment.looks.T / self.temperature - moment.unlike
+        alike = np.fmax.reduce(known.looks @ moment.looks.T, axis=1)  # the most alike of what is remembered
+        by_looks = alike / self.temperature - moment.unlike
         return np.where(miss > self.options.gate**2 * spread, -np.inf, by_motion + by_looks)

@@ -12,7 +12,7 @@ import pytest
 from avjepa import cli
 from avjepa.data.datasets import open_dataset
 from avjepa.evaluate.reidentification.result_file import entry, write_embeddings
-from avjepa.evaluate.tracking import devkit
+from avjepa.evaluate.tracking import devkit, fit
 from avjepa.evaluate.tracking.result_file import read_tracks
 from avjepa.evaluate.tracking.results import COLUMNS
 from avjepa.evaluate.tracking.scoring import TrackingScores, tracking_scores, truth_of
@@ -37,21 +37,37 @@ def root(tiny_dataset: Callable[..., Path]) -> Path:
     return tiny_dataset([car(0.0), car(6.0, velocity=[4.0, 0.0]), walker, *ignored], {"val": ["scene-a", "scene-b"]})
 
 
-@pytest.fixture
-def perfect(root: Path, tmp_path: Path) -> Path:
-    """Embeddings of exactly the annotated boxes with points, one direction for each object."""
+def embeddings(root: Path, path: Path, split: str = "val", ghosts: float = 0.0) -> Path:
+    """Of exactly the annotated boxes with points, one direction for each object.
+
+    Args:
+        root: the data set.
+        path: of the file.
+        split: of it.
+        ghosts: score of a car at every keyframe that is not there; none for 0.
+    """
     source = open_dataset(root, VERSION)
-    annotated = source.annotated_keyframes(source.scenes_of("val"))
+    annotated = source.annotated_keyframes(source.scenes_of(split))
     looks = np.random.default_rng(0).normal(size=(int(annotated.track.max()) + 1, 16)).astype(np.float32)
     entries = {}
     for at, token in enumerate(annotated.tokens):
         rows = np.flatnonzero((annotated.keyframe == at) & (annotated.lidar_points > 0))
         names = [source.taxonomy.classes[index] for index in annotated.class_index[rows]]
-        nothing = [None] * len(rows)
-        content = entry(annotated.boxes[rows], names, nothing, [0.9] * len(rows), looks[annotated.track[rows]])
+        boxes, seen, scores = annotated.boxes[rows], looks[annotated.track[rows]], [0.9] * len(rows)
+        if ghosts:
+            ghost = boxes[:1] - np.eye(9)[:1] * 15
+            boxes, seen = np.concatenate((boxes, ghost)), np.concatenate((seen, seen[:1]))
+            names, scores = [*names, "car"], [*scores, ghosts]
+        content = entry(boxes, names, [None] * len(boxes), scores, seen)
         entries[token] = json.dumps(content).encode()
-    write_embeddings(tmp_path / "embeddings.json", 16, entries, annotated.tokens, ["lidar"], 0.1)
-    return tmp_path / "embeddings.json"
+    write_embeddings(path, 16, entries, annotated.tokens, ["lidar"], 0.1)
+    return path
+
+
+@pytest.fixture
+def perfect(root: Path, tmp_path: Path) -> Path:
+    """Embeddings of exactly the annotated boxes with points."""
+    return embeddings(root, tmp_path / "embeddings.json")
 
 
 def track(root: Path, embeddings: Path, out: Path, *more: object) -> int:
@@ -138,6 +154,34 @@ def test_two_runs_write_the_same_bytes(root: Path, perfect: Path, tmp_path: Path
     source = open_dataset(root, VERSION)
     tracks = read_tracks(tmp_path / "first" / "motion" / "tracking.json", source.taxonomy).tracks
     assert len(set(tracks.track.tolist())) == 8, "four objects a scene: the far car is followed too"
+
+
+def test_scores_are_fitted_on_other_scenes(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A car that is not there is found at every keyframe with a score of .55: objects should not be born of it."""
+    monkeypatch.setattr(fit, "_MOTION", {"memory": (3.0,)})
+    monkeypatch.setattr(fit, "_OPTIONS", {name: fit._OPTIONS[name] for name in ("birth_score", "lowest_score")})
+    monkeypatch.setattr(fit, "_TEMPERATURES", (0.5,))
+    (root / VERSION / "splits.json").write_text(json.dumps({"val": ["scene-a"], "other": ["scene-b"]}))
+    file = embeddings(root, tmp_path / "val.json", ghosts=0.55)
+    others = embeddings(root, tmp_path / "other.json", "other", ghosts=0.55)
+    assert track(root, file, tmp_path / "as it is", "--fast") == 0
+    on_others = ("--fit_split", "other", "--fit_embeddings", others)
+    assert track(root, file, tmp_path / "fitted", "--fast", *on_others) == 0
+    before, after = (rows_of(tmp_path / name)["motion + embedding"] for name in ("as it is", "fitted"))
+    assert float(before["DetA"]) == pytest.approx(75), "three of four tracks of a keyframe are objects"
+    assert float(after["DetA"]) == float(after["AssA"]) == pytest.approx(100)
+    options = json.loads((tmp_path / "fitted" / "scores.json").read_text())["options"]
+    assert options["birth_score"] == 0.6 and options["lowest_score"] == 0.1, "what is as good is left as it was"
+    capsys.readouterr()
+    for wrong, words in (
+        (on_others[:2], "--fit_split and --fit_embeddings: belong together"),
+        (("--fit_split", "val", "--fit_embeddings", file), "--fit_split val: shares scene-a with --split val"),
+    ):
+        assert track(root, file, tmp_path / "out", *wrong) == 2
+        assert words in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

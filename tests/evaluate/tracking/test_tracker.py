@@ -45,6 +45,15 @@ def test_after_long_only_looks_tell_that_it_is_the_same() -> None:
     assert numbers(followed(seen | other | stranger))[18][0] not in by_looks[0]
 
 
+def test_of_all_that_is_remembered_what_is_most_alike_counts() -> None:
+    """A car shows one side once and another one eighteen times; 9.5 s later it shows the first side again."""
+    sides = [RED, *[(0.0, 0.0, 1.0)] * 18]
+    boxes = {at: [Found(0.0, look=side), Found(40.0, look=GREEN)] for at, side in enumerate(sides)}
+    boxes |= {at: [Found(40.0, look=GREEN)] for at in range(19, 37)} | {37: [Found(3.0), Found(40.0, look=GREEN)]}
+    found = numbers(followed(boxes, lengths=(38,)))
+    assert found[37] == found[18] == found[0]
+
+
 def test_what_was_just_seen_comes_before_what_was_lost() -> None:
     # one car lost at x = 0, another one seen at 2 m up to now; a box between is nearer to the lost one
     boxes = {at: [Found(0.0), Found(2.0)] for at in range(6)} | {at: [Found(2.0)] for at in (6, 7)} | {8: [Found(0.4)]}
