@@ -39,6 +39,8 @@ KINDS: dict[str, tuple[Kind, int]] = {
     "results": (result_kinds.results, 6),
     "segmentations": (result_kinds.segmentations, 2),
     "embeddings": (result_kinds.embeddings, 2),
+    "tracking": (result_kinds.tracking, 2),
+    "reid_tables": (result_kinds.reid_tables, 2),
     "manifests": (network_kinds.manifests, 6),
     "weights": (network_kinds.weights, 4),
     "checkpoints": (network_kinds.checkpoints, 4),

@@ -8,6 +8,7 @@ from avjepa.ranges import LARGEST_SEED, require_number
 
 LONGEST_LIFE = 3_600.0
 """Seconds, longer than any scene."""
+GIVEN = "another tracker"
 USUAL_TEMPERATURE = 0.1
 """Of embeddings of which nobody knows it."""
 
@@ -26,6 +27,7 @@ def track(
     birth_score: float = 0.2,
     fit_split: str | None = None,
     fit_embeddings: Path | None = None,
+    tracks: Path | None = None,
     fast: bool = False,
     seed: int = 0,
 ) -> None:
@@ -49,6 +51,7 @@ def track(
         fit_split: a split of other scenes, on which life, scores and motion are fitted so that motion alone has the
             highest HOTA, and then the temperature; takes minutes.
         fit_embeddings: the embeddings.json of that split.
+        tracks: an official tracking.json of the split by another tracker, to score it too.
         fast: leave out the devkit's scores, which take minutes.
         seed: of the training that the file is from, for the table.
     """
@@ -62,7 +65,7 @@ def track(
     from avjepa.evaluate.reidentification.methods import MOTION_EMBEDDING
     from avjepa.evaluate.reidentification.result_file import read_embeddings
     from avjepa.evaluate.tracking.fit import TrackedSplit, fitted_options, fitted_temperature
-    from avjepa.evaluate.tracking.result_file import FILE_NAME, write_tracks
+    from avjepa.evaluate.tracking.result_file import FILE_NAME, read_tracks, write_tracks
     from avjepa.evaluate.tracking.results import SCORES, TABLE, as_json, scores_table, write_scores_table
     from avjepa.evaluate.tracking.scoring import tracking_scores
     from avjepa.evaluate.tracking.tracker import TrackerOptions
@@ -81,8 +84,11 @@ def track(
         raise UserError(f"{source.name}: has no annotations to score tracks with; choose an annotated dataset")
     scored_scenes = scenes_of(source, split, "--split")
     file = read_embeddings(embeddings, source.taxonomy)
+    given = None if tracks is None else read_tracks(tracks, source.taxonomy)
     temperature = temperature or file.temperature or USUAL_TEMPERATURE
     boxes = TrackedSplit.of(source, split, file)
+    if given is not None:
+        given.arranged(boxes.keyframes.tokens)
     if fit_split is not None and fit_embeddings is not None:
         if both := set(scenes_of(source, fit_split, "--fit_split")) & set(scored_scenes):
             raise UserError(f"--fit_split {fit_split}: shares {min(both)} with --split {split}; fit on other scenes")
@@ -96,13 +102,16 @@ def track(
         if embedding in (None, with_embedding):
             files[method] = out / method.replace(" + ", "_") / FILE_NAME
             write_tracks(files[method], boxes.tracks(options, with_embedding, temperature), file.sensors)
+    sensors = dict.fromkeys(files, letters_of(file.sensors))
+    if given is not None:
+        files[GIVEN], sensors[GIVEN] = given.path, letters_of(given.sensors)
     scores = tracking_scores(files, source, split, boxes.truth, fast)
     about = {
         "version": version, "split": split, "seed": seed, "sensors": list(file.sensors), "fit_split": fit_split,
         "options": asdict(options), "temperature": temperature, "label_fingerprint": source.label_fingerprint(),
     }  # fmt: skip
     write_json(out / SCORES, about | as_json(scores))
-    write_scores_table(out / TABLE, scores, letters_of(file.sensors), seed)
+    write_scores_table(out / TABLE, scores, sensors, seed)
     console = Console()
     wide = Console(file=console.file, width=max(console.width, 112))
     wide.print(scores_table(f"{version} {split}", scores))

@@ -10,6 +10,12 @@ from fuzzing.trial import Trial
 from fuzzing.values import paths, same_kind, spoilt_document
 from fuzzing.world import World
 
+CELLS = (
+    "", " ", "-1", "nan", "inf", "1e999", "9" * 400, "0.5", "1_0", "\u0663", "none", "C", "\x00", "a|b", '"', "\n",
+    "\r", "=1+1", "$x^2$", "\\alpha$", "x" * 10_000, "\ud7ff", "2-5", "detected",
+)  # fmt: skip
+"""What a cell of a table may become."""
+
 
 def results(random: Random, world: World) -> Trial:
     """A result file that is broken, or one value of a box that is drawn."""
@@ -71,6 +77,50 @@ def embeddings(random: Random, world: World) -> Trial:
         change, _, _, _, document = spoilt_document(random, document, list(paths(document)))
         path.write_text(json.dumps(document), encoding="utf-8")
     return Trial(f"embeddings: {change}", (command,), (path.name, "--split"))
+
+
+def tracking(random: Random, world: World) -> Trial:
+    """An official file of another tracker that is broken, or one of its values, scored beside ours."""
+    good, path = world.root / "embeddings.json", world.root / "tracking.json"
+    _write_embeddings(good, world)
+    document = json.loads(good.read_text(encoding="utf-8"))
+    box = {
+        "translation": [1.0, 2.0, 0.5], "size": [2.0, 4.0, 1.5], "rotation": [1.0, 0.0, 0.0, 0.0],
+        "velocity": [0.0, 0.0], "tracking_id": "7", "tracking_name": "car", "tracking_score": 0.5,
+    }  # fmt: skip
+    results = {token: [{"sample_token": token} | box] for token in document["results"]}
+    document = {"meta": {"use_lidar": True, "use_camera": False}, "results": results}
+    path.write_text(json.dumps(document), encoding="utf-8")
+    command = world.track("--embeddings", str(good), "--tracks", str(path))
+    if random.random() < 0.3:
+        change = spoil_text(random, path)
+    else:
+        change, _, _, _, document = spoilt_document(random, document, list(paths(document)))
+        path.write_text(json.dumps(document), encoding="utf-8")
+    return Trial(f"tracking: {change}", (command,), (path.name, "--split"))
+
+
+def reid_tables(random: Random, world: World) -> Trial:
+    """A table of re-identification that is broken, or one of its cells, summed up and added to."""
+    path = world.root / "reid.csv"
+    lines = [
+        "sensors,method,gap,events,rank1,mAP,auroc,fpr95,seed,boxes,backbone,labels",
+        "none,Kalman filter,2-5,4,50.0,0.6,0.9,0.1,0,annotated,none,0",
+        "C+L,embedding,2-5,4,25.0,0.4,,,0,annotated,jepa,100",
+        "C+L,embedding,2-5,4,75.0,0.8,0.7,0.2,1,annotated,jepa,100",
+    ]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    commands = (world.reid("--csv", str(path)), ("reid", "summary", "--csv", str(path)))
+    if random.random() < 0.4:
+        change = spoil_text(random, path)
+    else:
+        rows = [line.split(",") for line in lines]
+        row, column = random.randrange(len(rows)), random.randrange(len(rows[0]))
+        old, new = rows[row][column], random.choice(CELLS)
+        rows[row][column] = new
+        change = f"{old!r} becomes {new[:30]!r}"
+        path.write_text("\n".join(map(",".join, rows)) + "\n", encoding="utf-8")
+    return Trial(f"table: {change}", commands, (path.name, "--split"))
 
 
 def _write_embeddings(path: Path, world: World) -> None:

@@ -15,18 +15,18 @@ from avjepa.evaluate.tracking.truth import Truth
 
 _OPTIONS: dict[str, tuple[float, ...]] = {
     "birth_score": (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7),
-    "lowest_score": (0.05, 0.1, 0.2, 0.3, 0.4),
+    "lowest_score": (0.05, 0.1, 0.2, 0.3, 0.4, 0.5),
     "new_density": (1e-3, 3e-3, 1e-2, 3e-2),
-    "velocity_sigma": (0.5, 1.0, 2.0, 4.0),
+    "velocity_sigma": (0.5, 1.0, 2.0, 4.0, 8.0),
     "gate": (3.0, 4.0, 6.0),
     "life": (2.0, 5.0, 10.0, 20.0),
 }
 _MOTION: dict[str, tuple[float, ...]] = {
-    "position_sigma": (0.2, 0.3, 0.4, 0.5, 0.7),
+    "position_sigma": (0.2, 0.3, 0.4, 0.5, 0.7, 1.0),
     "speed_sigma": (1.0, 1.5, 2.0, 3.0),
     "memory": (3.0, 10.0, 30.0),
 }
-_TEMPERATURES = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 2.0)
+_TEMPERATURES = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 2.0, 5.0)
 _ROUNDS = 2
 _LEAST_GAIN = 2e-4
 """Of HOTA (from 0 to 1), for which a value is changed: smaller ones are chance."""

@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,13 @@ COLUMNS = ("sensors", "method", *HOTA_FIGURES, *DEVKIT_FIGURES, "seed")
 _DIGITS = {"HOTA": 1, "AssA": 1, "DetA": 1, "IDS": 0, "FRAG": 0, "LGD": 2, "TID": 2}
 
 
-def write_scores_table(path: Path, scores: TrackingScores, sensors: str, seed: int) -> None:
+def write_scores_table(path: Path, scores: TrackingScores, sensors: Mapping[str, str], seed: int) -> None:
     """Write a row for each method as CSV, whole or not at all; a figure that is not known is left empty.
 
     Args:
         path: the file.
         scores: by method.
-        sensors: that the boxes are from, as ``C+L+R``.
+        sensors: that the boxes of each method are from, as ``C+L+R``.
         seed: of the training that they are from.
     """
     text = io.StringIO()
@@ -31,7 +32,7 @@ def write_scores_table(path: Path, scores: TrackingScores, sensors: str, seed: i
     writer.writeheader()
     for method, found in scores.figures.items():
         figures = {name: "" if math.isnan(value) else round(value, 4) for name, value in found[ALL].items()}
-        writer.writerow({"sensors": sensors, "method": method, "seed": seed} | figures)
+        writer.writerow({"sensors": sensors[method], "method": method, "seed": seed} | figures)
     write_text(path, text.getvalue())
 
 

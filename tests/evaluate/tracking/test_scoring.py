@@ -136,6 +136,22 @@ def test_without_motmetrics_one_line_names_the_extra(
     assert known["AMOTA"] is None
 
 
+def test_the_tracks_of_another_tracker_are_scored_too(
+    root: Path, perfect: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    theirs = tmp_path / "theirs.json"
+    tokens = json.loads(perfect.read_text())["results"]
+    theirs.write_text(json.dumps({"meta": {"use_camera": True}, "results": {token: [] for token in tokens}}))
+    assert track(root, perfect, tmp_path / "out", "--fast", "--tracks", theirs) == 0
+    rows = rows_of(tmp_path / "out")
+    found = {method: (row["sensors"], float(row["HOTA"])) for method, row in rows.items()}
+    assert found == {"motion": ("L", 100.0), "motion + embedding": ("L", 100.0), "another tracker": ("C", 0.0)}
+    theirs.write_text(json.dumps({"meta": {}, "results": {"elsewhere": []}}))
+    assert track(root, perfect, tmp_path / "none", "--fast", "--tracks", theirs) == 2
+    assert "theirs.json: its samples are not those of the split" in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()
+
+
 @needs_motmetrics
 def test_no_tracks_score_nothing(root: Path, perfect: Path, tmp_path: Path) -> None:
     file = tmp_path / "nothing.json"
