@@ -14,7 +14,7 @@ from avjepa.data.sample import Sample
 from avjepa.data.sensor_inputs import LidarSweeps, RadarSweeps, SensorInputs, letters_of, recorded_sensors
 from avjepa.errors import counted
 from avjepa.evaluate.reidentification.comparison import Questions
-from avjepa.evaluate.reidentification.methods import KALMAN, scores
+from avjepa.evaluate.reidentification.methods import KALMAN, SIZE, scores
 from avjepa.evaluate.reidentification.motion import expected_places
 from avjepa.evaluate.reidentification.pairs import Pairs
 from avjepa.evaluate.reidentification.shown_events import Candidate, Draw, ShownEvent, drawn_events
@@ -28,7 +28,7 @@ from avjepa.report.page import ReportPage
 
 PAGE = "gallery.html"
 _SENSORS = SensorInputs(LidarSweeps(), RadarSweeps(), ImageTransform(900, 1600))
-_ORDINALS = {1: "1st", 2: "2nd", 3: "3rd"}
+_ENDINGS = {1: "st", 2: "nd", 3: "rd"}
 
 
 class GalleryPage:
@@ -73,7 +73,7 @@ class GalleryPage:
             if event.gap != section:
                 section = event.gap
                 right, wrong = draw.found[section]
-                page.section(f"Hidden for {section} s")
+                page.section(f"Hidden for {section.replace('>', 'more than ')} s")
                 page.add_text(f"{counted(right, 'event')} right, {wrong:,} wrong.")
             answer = "right" if event.is_right else "wrong"
             name = f"{section.replace('>', 'over-')}s-{answer}-{event.query}.png"
@@ -87,6 +87,7 @@ class GalleryPage:
 
     def _introduction(self, draw: Draw) -> str:
         right, wrong = (sum(column) for column in zip(*draw.found.values(), strict=True))
+        notes = [note for note in self.asked.notes if not note.startswith(f"{SIZE}:")]
         boxes = "detected" if self.asked.boxes_are_detected else "annotated"
         return (
             "An object was seen, then hidden, and is seen again: which of the objects of its class that were seen "
@@ -98,7 +99,7 @@ class GalleryPage:
             f"{boxes} boxes with something to choose from: up to {self.number} of those that are answered right and "
             f"up to {self.number} of those answered wrong, for every range of gaps. So right and wrong ones are shown "
             f"as often as each other, whatever their share: of all events, {right / max(1, right + wrong):.1%} are "
-            "right. None was left out or exchanged.\n\n" + "\n".join(f"- {note}" for note in self.asked.notes)
+            "right. None was left out or exchanged.\n\n" + "\n".join(f"- {note}" for note in notes)
         )
 
     def _caption(self, event: ShownEvent) -> str:
@@ -180,4 +181,5 @@ def _camera(view: ObjectView | None) -> str:
 
 
 def _ordinal(number: int) -> str:
-    return _ORDINALS.get(number, f"{number}th") if number % 100 not in (11, 12, 13) else f"{number}th"
+    """``1st``, ``12th``, ``23rd``."""
+    return f"{number}{'th' if number % 100 in (11, 12, 13) else _ENDINGS.get(number % 10, 'th')}"
