@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from avjepa import __version__
 from avjepa.bundle import TRUSTED
 from avjepa.ending import end
-from avjepa.errors import UserError, one_line
+from avjepa.errors import RefusedError, UserError, one_line
 
 COMMANDS = {
     "synth": "make a synthetic street world, written as a nuScenes dataset",
@@ -111,6 +111,8 @@ def outcome(arguments: list[str], debug: bool) -> tuple[int, str]:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141, ""
+    except RefusedError:
+        return 1, ""
     except Exception as error:
         line = one_line(error)
         trace = traceback.format_exc() if debug or line is None else ""

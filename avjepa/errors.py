@@ -11,6 +11,10 @@ class UserError(Exception):
     """
 
 
+class RefusedError(Exception):
+    """A command did what it should, and its answer, which it printed, is no: the exit code is 1."""
+
+
 class BadFileError(UserError):
     """A sensor file is missing, truncated, or holds values that cannot be read.
 

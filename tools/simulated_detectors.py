@@ -8,7 +8,7 @@ look like an object to all detectors, with scores that differ between seeds.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -36,13 +36,13 @@ class ClassModel:
 
 
 MODELS = {
-    "car": ClassModel(3.7, 0.43, 40, 4.7, 0.05),
-    "pedestrian": ClassModel(3.0, 0.48, 40, 2.3, 0.05),
-    "barrier": ClassModel(2.6, 0.75, 7, 2.0, 0.05),
-    "traffic_cone": ClassModel(1.7, 0.55, 6, 2.0, 0.07),
-    "truck": ClassModel(0.6, 1.2, 6, 0.9, 0.05),
-    "bus": ClassModel(0.6, 1.1, 2.5, 0.2, 1.4),
-    "construction_vehicle": ClassModel(-0.7, 1.1, 0.8, 0.3, 0.7),
+    "car": ClassModel(3.7, 0.43, 40, 4.7, 0.01),
+    "pedestrian": ClassModel(3.1, 0.48, 40, 2.4, 0.02),
+    "barrier": ClassModel(2.4, 0.78, 7, 1.9, 0.04),
+    "traffic_cone": ClassModel(1.6, 0.56, 6, 2.0, 0.05),
+    "truck": ClassModel(0.5, 1.2, 6, 0.9, 0.05),
+    "bus": ClassModel(0.7, 1.1, 2.5, 0.2, 0.9),
+    "construction_vehicle": ClassModel(-1.0, 1.1, 0.8, 0.3, 0.4),
     "bicycle": ClassModel(-3.5, 0.6, 0.5, 0.0, 0.5),
     "motorcycle": ClassModel(-3.5, 0.6, 0.3, 0.0, 0.5),
     "trailer": ClassModel(-3.5, 1.2, 0.3, 0.0, 0.5),
@@ -50,11 +50,12 @@ MODELS = {
 """Fitted by hand to detectors that were trained for 400 steps; see ``docs/results/gate.md``."""
 
 _SHARED = 1.0  # of a box's difficulty, besides distance and points
-_OWN = 0.7  # of a box, anew for each seed
-_IN_SCENE = 0.2  # of a class in a scene
-_IN_SLICE = 0.025  # of a class at a distance, of a size, at a speed; and as much of what it varies between seeds:
-_SHARE_IN_SLICE = 0.4
-_FALSE_SHARED, _FALSE_OWN = 1.0, 0.6
+_OWN = 0.45  # of a box, anew for each seed
+_OWN_MISS = 0.3  # of the variance of an error of position
+_IN_SCENE, _SHARE_IN_SCENE = 0.15, 0.6  # of a class in a scene: so much, and so much of what the class varies by seed
+_IN_SLICE, _SHARE_IN_SLICE = 0.02, 0.5  # likewise of a class at a distance, of a size, at a speed
+_FALSE_SHARED, _FALSE_OWN = 1.0, 0.4
+_LIKENESS = (0.15, 0.3)  # of the size and the speed of a class's false positives, as a logarithm
 _SAMPLES_FALSE = 2.0
 """Candidates of false positives for each that is reported."""
 
@@ -114,7 +115,8 @@ class DetectorWorld:
         ease = np.array([model.ease for model in self.models])
         certainty = (ease + by_seed - lost)[of_class] - self._difficulty
         scene = self.scenes.scene_of_sample
-        in_scene = _IN_SCENE * rng.standard_normal((classes, scenes))
+        uneven = np.array([_IN_SCENE + _SHARE_IN_SCENE * model.by_seed for model in self.models])
+        in_scene = uneven[:, None] * rng.standard_normal((classes, scenes))
         certainty += in_scene[of_class, scene[truth.sample]]
         for slicing in self.scenes.slicings:
             if slicing.of_predictions is not None:
@@ -125,8 +127,9 @@ class DetectorWorld:
                 certainty -= far_loss * (slicing.of_truth >= 2)
         certainty += _OWN * rng.standard_normal(len(truth))
         found = np.flatnonzero(certainty > 0)
-        spread = np.array([model.miss for model in self.models])[of_class] * np.exp(0.02 * rng.standard_normal())
-        miss = np.sqrt(0.5) * (self._miss + rng.standard_normal((len(truth), 2))) * spread[:, None]
+        spread = np.array([model.miss for model in self.models])[of_class] * np.exp(0.01 * rng.standard_normal())
+        own = rng.standard_normal((len(truth), 2))
+        miss = (np.sqrt(1 - _OWN_MISS) * self._miss + np.sqrt(_OWN_MISS) * own) * spread[:, None]
         translation = truth.translation[found].copy()
         translation[:, :2] += miss[found]
         hits = _table(truth.selected(found), truth.sample[found], translation, certainty[found])
@@ -137,9 +140,10 @@ class DetectorWorld:
         own = self._false_score + _FALSE_OWN * rng.standard_normal(len(self._false))
         index = self._false.class_index
         kept = own > 0  # half of the candidates
-        return _table(self._false, self._false.sample, self._false.translation, (ease - gap)[index] + own).selected(
-            kept
-        )
+        larger, faster = (np.exp(scale * rng.standard_normal(len(self.models)))[index, None] for scale in _LIKENESS)
+        boxes = replace(self._false, size=self._false.size * larger, velocity=self._false.velocity * faster)
+        certainty = (ease - gap)[index] + own
+        return _table(boxes, boxes.sample, boxes.translation, certainty).selected(kept)
 
 
 def _table(boxes: BoxTable, sample: np.ndarray, translation: np.ndarray, certainty: np.ndarray) -> BoxTable:

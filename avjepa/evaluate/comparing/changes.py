@@ -56,9 +56,10 @@ def changes(old: Measure, new: Measure, draws: int, seed: int) -> list[Change]:
         draws: how many times scenes are drawn anew.
         seed: of the draws.
     """
-    assert old.items == new.items, "two releases on the same scenes have the same figures"
+    labels = [[item.label for item in measure.items] for measure in (old, new)]
+    assert labels[0] == labels[1], "two releases on the same scenes have the same figures"
     difference = resampled(new, draws, seed) - resampled(old, draws, seed)
     return [
         Change(item, float(before), float(after), difference[:, column])
-        for column, (item, before, after) in enumerate(zip(old.items, old.values, new.values, strict=True))
+        for column, (item, before, after) in enumerate(zip(new.items, old.values, new.values, strict=True))
     ]

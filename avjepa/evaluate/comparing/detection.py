@@ -1,7 +1,7 @@
 """The detection score of a release as a whole, by class and by slice, for every choice of scenes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int64
@@ -64,6 +64,11 @@ class DetectionScenes:
         parts = tuple(slicings(annotated, truth, taxonomy, descriptions))
         return cls(truth, taxonomy, indices, scenes, scene_of_sample, parts)
 
+    def by_keyframe(self) -> "DetectionScenes":
+        """Each keyframe as a scene of its own, without slices."""
+        tokens = self.truth.sample_tokens
+        return replace(self, scenes=tokens, scene_of_sample=np.arange(len(tokens)), slicings=())
+
     def matched(self, predictions: BoxTable) -> MatchedPredictions:
         """What predictions found; ``predictions.sample`` counts the samples of the split."""
         return FastDetectionEval(self.truth, self.taxonomy).matched(predictions)
@@ -122,6 +127,12 @@ class DetectionMeasure(Measure):
         self._share = np.array([item.objects for item in items[:classes]]) / max(1, boxes.sum())
         means = np.array([np.mean(aps) for aps in values])
         self.values = np.array([means[:classes].mean(), means[:classes] @ self._share, *means])
+
+    def by_scene(self) -> Float64[Array, "scene"]:
+        """The mAP of each scene by itself, of the classes that occur in it; NaN for a scene without a box."""
+        of_classes = self._parts[: len(self._share)]
+        aps = [np.mean([one.alone() for one in curves], axis=0) for (curves,) in of_classes]
+        return _mean_of_known(np.stack(aps, axis=1))
 
     def weighted(self, weights: Float32[Array, "draw scene"]) -> Float64[Array, "draw item"]:
         """See ``Measure``: a class without a box in a draw has an AP of 0, and is left out of slices."""

@@ -60,44 +60,53 @@ class SceneCounts:
     def average_precision(self, weights: Float32[Array, "draw scene"]) -> Float64[Array, "draw"]:
         """The AP of every draw, as ``Curve.average_precision`` where all weights are one; NaN where no box is left."""
         boxes = weights.astype(np.float64) @ self.boxes
-        result = np.where(boxes > 0, 0.0, np.nan)
-        if self.true.any():
-            step = max(1, _AT_ONCE // self.true.shape[1])
-            for start in range(0, len(weights), step):
-                part = slice(start, start + step)
-                result[part] += self._of_draws(weights[part], np.maximum(boxes[part], 1)[:, None])
-        return result
+        if not self.true.any():
+            return np.where(boxes > 0, 0.0, np.nan)
+        step = max(1, _AT_ONCE // self.true.shape[1])
+        parts = [slice(start, start + step) for start in range(0, len(weights), step)]
+        aps = [_precision(weights[part] @ self.true, weights[part] @ self.false, boxes[part]) for part in parts]
+        return np.concatenate(aps)
 
-    def _of_draws(
-        self, weights: Float32[Array, "draw scene"], boxes: Float64[Array, "draw 1"]
-    ) -> Float64[Array, "draw"]:
-        true, false = weights @ self.true, weights @ self.false
-        recall = _RECALLS[: np.searchsorted(_RECALLS, (true[:, -1] / boxes[:, 0]).max(), side="right")]
-        # as np.interp: between the last place whose recall is not above, and the next one
-        following = _searched(true, _most_of(boxes, recall))
-        last = true.shape[1] - 1
-        begins, ended = following == 0, following > last
-        places = np.maximum(following - 1, 0), np.minimum(following, last)
-        true_before, true_after = (np.take_along_axis(true, place, axis=1).astype(np.float64) for place in places)
-        false_before, false_after = (np.take_along_axis(false, place, axis=1) for place in places)
-        true_before[begins] = false_before[begins] = 0.0
-        with np.errstate(invalid="ignore", divide="ignore"):
-            high = true_after / (true_after + false_after)
-            low = true_before / (true_before + false_before)
-            low = np.where(np.isnan(low), high, low)  # where nothing was predicted before
-            left, right = true_before / boxes, true_after / boxes
-            found = (high - low) / (right - left) * (recall - left) + low
-        found[ended] = np.where(left == recall, low, 0.0)[ended]  # 0 beyond the recall that is reached
-        above = np.clip(found - MINIMUM_PRECISION, 0, None).sum(axis=1) / len(_RECALLS)
-        result: Array = above / (1 - MINIMUM_PRECISION)
-        return result
+    def alone(self) -> Float64[Array, "scene"]:
+        """The AP of every scene by itself; NaN where it has no box."""
+        boxes = self.boxes.astype(np.float64)
+        if not self.true.any():
+            return np.where(boxes > 0, 0.0, np.nan)
+        return _precision(self.true, self.false, boxes)
 
 
-def _most_of(boxes: Float64[Array, "draw 1"], recall: Float64[Array, "recall"]) -> Float64[Array, "draw recall"]:
+def _precision(
+    true: Float32[Array, "draw cut"], false: Float32[Array, "draw cut"], boxes: Float64[Array, "draw"]
+) -> Float64[Array, "draw"]:
+    """The AP of curves, NaN where there is no box."""
+    none = np.where(boxes > 0, 0.0, np.nan)
+    total = np.maximum(boxes, 1)[:, None]
+    recall = _RECALLS[: np.searchsorted(_RECALLS, (true[:, -1] / total[:, 0]).max(), side="right")]
+    # as np.interp: between the last place whose recall is not above, and the next one
+    following = _searched(true, _most_of(total, recall))
+    last = true.shape[1] - 1
+    begins, ended = following == 0, following > last
+    places = np.maximum(following - 1, 0), np.minimum(following, last)
+    true_before, true_after = (np.take_along_axis(true, place, axis=1).astype(np.float64) for place in places)
+    false_before, false_after = (np.take_along_axis(false, place, axis=1) for place in places)
+    true_before[begins] = false_before[begins] = 0.0
+    with np.errstate(invalid="ignore", divide="ignore"):
+        high = true_after / (true_after + false_after)
+        low = true_before / (true_before + false_before)
+        low = np.where(np.isnan(low), high, low)  # where nothing was predicted before
+        left, right = true_before / total, true_after / total
+        found = (high - low) / (right - left) * (recall - left) + low
+    found[ended] = np.where(left == recall, low, 0.0)[ended]  # 0 beyond the recall that is reached
+    above = np.clip(found - MINIMUM_PRECISION, 0, None).sum(axis=1) / len(_RECALLS)
+    result: Array = none + above / (1 - MINIMUM_PRECISION)
+    return result
+
+
+def _most_of(total: Float64[Array, "draw 1"], recall: Float64[Array, "recall"]) -> Float64[Array, "draw recall"]:
     """The most true positives whose recall, as it is rounded, is not above a recall."""
-    most = np.floor(boxes * recall)
-    most += (most + 1) / boxes <= recall
-    result: Array = most - (most / boxes > recall)
+    most = np.floor(total * recall)
+    most += (most + 1) / total <= recall
+    result: Array = most - (most / total > recall)
     return result
 
 

@@ -71,6 +71,14 @@ class IoUCounter:
         counts = torch.bincount(bins.flatten(), minlength=classes * (2 * levels + 1)).view(classes, -1)
         self.counts += counts[:, : 2 * levels].reshape(classes, 2, levels)
 
+    def include(self, other: "IoUCounter") -> None:
+        """Count what another one counted, too."""
+        self.counts += other.counts
+
+    def hits_and_union(self, row: int, threshold: float = USUAL_THRESHOLD) -> tuple[int, int]:
+        """Of a class: how many cells are of it and predicted, and how many are either."""
+        return _hits_and_union(self.counts[row], threshold)
+
     def scores(self) -> list[ClassIoU]:
         """Of every class."""
         return [self._of_class(counts) for counts in self.counts]
@@ -82,10 +90,14 @@ class IoUCounter:
 
 
 def _iou(counts: Int64[Tensor, "2 256"], threshold: float) -> float:
+    hits, union = _hits_and_union(counts, threshold)
+    return hits / union if union else math.nan
+
+
+def _hits_and_union(counts: Int64[Tensor, "2 256"], threshold: float) -> tuple[int, int]:
     lowest = math.ceil(threshold * CERTAIN - 1e-9)
     hits = int(counts[1, lowest:].sum())
-    union = int(counts[1].sum()) + int(counts[0, lowest:].sum())
-    return hits / union if union else math.nan
+    return hits, int(counts[1].sum()) + int(counts[0, lowest:].sum())
 
 
 def mean(values: Sequence[float]) -> float:

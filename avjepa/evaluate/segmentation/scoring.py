@@ -85,12 +85,16 @@ def segmentation_scores(predictions: Path, scored: ScoredSplit, classes: Segment
     return _scores(read_segmentations(predictions), truth, scored.source, scored.split)
 
 
-def _scores(
-    file: SegmentationFile, truth: SegmentationTruth, source: DrivingDataset, split: str
-) -> dict[str, ClassIoU]:
-    if truth.classes is None or file.grid is None:
-        return {}
-    if missing := set(source.keyframe_tokens(source.scenes_of(split))) ^ set(file.tokens):
+def counts_by_scene(
+    file: SegmentationFile, truth: SegmentationTruth, source: DrivingDataset, scenes: list[str]
+) -> dict[str, IoUCounter]:
+    """What a result file says of the classes of the truth, counted scene by scene.
+
+    Raises:
+        UserError: its samples are not those of the scenes, it lacks a class, or a map is damaged.
+    """
+    assert truth.classes is not None and file.grid is not None, "there is nothing to score"
+    if missing := set(source.keyframe_tokens(scenes)) ^ set(file.tokens):
         raise UserError(
             f"{file.path}: its samples are not those of the split ({counted(len(missing), 'sample')} in one of the two "
             "only); predict this split of this dataset again"
@@ -99,10 +103,24 @@ def _scores(
     said = file.classes.names
     if unknown := [name for name in names if name not in said]:
         raise UserError(f"{file.path}: holds no class {unknown[0]!r}; predict again with the task that is scored")
-    rows, counter = [said.index(name) for name in names], IoUCounter(len(names))
-    for found, target in zip(file.maps(truth.tokens), truth.maps(file.grid), strict=True):
-        counter.add(None if found is None else found.probability[rows], target.present[0], target.known[0])
-    return dict(zip(names, counter.scores(), strict=True))
+    rows = [said.index(name) for name in names]
+    counters = {scene: IoUCounter(len(names)) for scene in scenes}
+    maps = zip(truth.scenes, file.maps(truth.tokens), truth.maps(file.grid), strict=True)
+    for scene, found, target in maps:
+        probability = None if found is None else found.probability[rows]
+        counters[scene].add(probability, target.present[0], target.known[0])
+    return counters
+
+
+def _scores(
+    file: SegmentationFile, truth: SegmentationTruth, source: DrivingDataset, split: str
+) -> dict[str, ClassIoU]:
+    if truth.classes is None or file.grid is None:
+        return {}
+    whole = IoUCounter(len(truth.classes.names))
+    for counter in counts_by_scene(file, truth, source, source.scenes_of(split)).values():
+        whole.include(counter)
+    return dict(zip(truth.classes.names, whole.scores(), strict=True))
 
 
 def _table(title: str, scores: dict[str, ClassIoU], means: tuple[float, float]) -> Table:

@@ -63,6 +63,11 @@ class SegmentationTruth:
         tokens = tuple(source.token_of(int(moment)) for moment in moments)
         return cls(left, tokens, tuple(notes), source, moments, masks, annotated)
 
+    @property
+    def scenes(self) -> Iterator[str]:
+        """Name of the scene of each keyframe, in the order of ``tokens``."""
+        return (self._source.scene_of(moment) for moment in self._moments.tolist())
+
     def maps(self, grid: BEVGrid) -> Iterator[SegmentationTargets]:
         """The truth of every keyframe, in the order of ``tokens``, as of ``at``."""
         return (self.at(moment, grid) for moment in self._moments.tolist())
