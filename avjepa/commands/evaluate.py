@@ -31,6 +31,7 @@ def evaluate(
     sensors: str | None = None,
     checkpoint: Path | None = None,
     boxes: Path | None = None,
+    features: Path | None = None,
     on_bad_file: str | None = None,
     accelerator: str = "auto",
     devices: str = "auto",
@@ -54,6 +55,7 @@ def evaluate(
         checkpoint: another checkpoint than the run's last.
         boxes: a predictions.json whose boxes re-identification looks at, in the place of the annotated ones; results go
             to SPLIT_detected.
+        features: a folder in which the backbone's maps are kept; those that are missing are computed first.
         on_bad_file: "stop" or "skip"; as in the run by default.
         accelerator: "cpu", "gpu" or what else Lightning knows; what there is by default, whatever the run had.
         devices: how many, or which as in "0,2"; all there are by default, whatever the run had.
@@ -69,6 +71,8 @@ def evaluate(
         "on_bad_file": on_bad_file,
     }
     cli = finished_run(run, changes, channels, checkpoint, {"accelerator": accelerator, "devices": devices}, out)
+    if sensors is not None and features is not None:
+        raise UserError("--features: holds maps of all sensors of the run; leave it or --sensors out")
     if sensors is not None:
         cli.datamodule.show(chosen_sensors(sensors, cli.sensors()))
     if boxes is not None:
@@ -78,6 +82,10 @@ def evaluate(
     with cli.folder_held():
         if cli.trainer.is_global_zero and not overwrite:
             require_own_results(cli)
+        if features is not None:
+            cli.config.features = str(features)
+        if (maps := cli.kept_maps(training=False)) is not None:
+            maps.of_split(cli.datamodule.eval_split)
         score(cli, fast)
 
 
@@ -174,6 +182,7 @@ def for_scoring(
         "data": {**config["data"], **data, "validation_split": None},
         "model": {**config["model"], "bundle": None},
         "bundles": None,
+        "features": None,
         "trainer": {**trainer, "logger": False},
         "validate_every": None,
         "score_validation": False,

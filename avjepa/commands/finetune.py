@@ -24,6 +24,7 @@ from avjepa.encoders.bundled import read_backbone_manifest
 from avjepa.encoders.missing_sensor import LOADED
 from avjepa.errors import UserError
 from avjepa.evaluate.validation_scores import ValidationScores
+from avjepa.finetune.kept_maps import KeptMaps
 from avjepa.finetune.lightning_model import FinetuneModule
 from avjepa.training.console import status
 
@@ -49,6 +50,13 @@ class FinetuneCLI(TrainingCLI):
             type=bool,
             default=False,
             help="at every look also predict and log the scores, by avjepa's own fast evaluator",
+        )
+        parser.add_argument(
+            "--features",
+            type=str | None,
+            default=None,
+            help="folder in which the maps of a frozen backbone are kept; missing ones are computed first, and "
+            "what is trained reads them instead of the sensors' files",
         )
         parser.add_argument(
             "--evaluate", type=bool, default=True, help="after training, predict and score data.eval_split"
@@ -92,6 +100,7 @@ class FinetuneCLI(TrainingCLI):
             UserError: see ``TrainingCLI.check``.
         """
         self._require_sensors()
+        self.kept_maps(training=True)
         super().check(checkpoint)
         if self.config.evaluate:
             try:
@@ -105,6 +114,12 @@ class FinetuneCLI(TrainingCLI):
             fitting_weights(self.model.model.backbone, self.config.model.bundle)
         for sensor, folder in (self.config.bundles or {}).items() if checkpoint is None else ():
             fitting_weights(self.model.branch(sensor), folder)
+
+    def train(self, checkpoint: Path | None) -> None:
+        """From the maps of a frozen backbone, where they are kept."""
+        if (maps := self.kept_maps(training=True)) is not None:
+            maps.of_training()
+        super().train(checkpoint)
 
     def instantiate_classes(self) -> None:
         """Also let the data make what the heads are taught from: maps on the grids which these turned out to have."""
@@ -120,6 +135,22 @@ class FinetuneCLI(TrainingCLI):
                     f"model.tasks.{name}: is taught by several keyframes of a scene at once; set data.clips, as in "
                     "--data.clips.length 4"
                 )
+
+    def kept_maps(self, training: bool) -> KeptMaps | None:
+        """What reads the maps of the frozen backbone from ``--features``; ``None`` where they are not kept.
+
+        Args:
+            training: whether heads are to be trained, on the weights of the bundle; else predictions alone are made,
+                with the weights that the model has.
+
+        Raises:
+            UserError: they cannot be.
+        """
+        if self.config.features is None:
+            return None
+        batches = self.config.trainer.max_steps * self.config.trainer.accumulate_grad_batches
+        samples = batches * self.datamodule.batch_size if training else None
+        return KeptMaps(self.config.features, self.model, self.datamodule, self.trainer, samples, of_bundle=training)
 
     def sensors(self) -> tuple[Sensor, ...]:
         """The sensors that are loaded and that the network reads."""
@@ -182,4 +213,6 @@ def run(arguments: Sequence[str] | Mapping[str, Any]) -> None:
         if cli.trainer.is_global_zero:
             cli.export()
         if cli.config.evaluate:
+            if (maps := cli.kept_maps(training=False)) is not None:
+                maps.of_split(cli.datamodule.eval_split)
             score(cli)

@@ -11,7 +11,6 @@ from avjepa.commands.evaluate import finished_run
 from avjepa.commands.finetune import FinetuneCLI
 from avjepa.commands.parsing import run_function
 from avjepa.commands.scoring import WEIGHTS
-from avjepa.commands.sensors import require_some
 from avjepa.errors import UserError
 from avjepa.evaluate.predict import predict_split
 from avjepa.evaluate.robustness.conditions import Condition, beams_of, conditions, unmeasurable
@@ -70,7 +69,6 @@ def robustness(
     cli = finished_run(run, changes, None, checkpoint, trainer, out)
     folder = cli.out / "robustness" / cli.datamodule.eval_split
     source, sensors = cli.datamodule.open(), cli.sensors()
-    require_some(sensors, f"--run {run}")
     whole, skipped, rows = cli.datamodule.inputs, [], []
     if publish is not None:
         publish.mkdir(parents=True, exist_ok=True)  # one that cannot be is an error now

@@ -14,7 +14,7 @@ def sensors_of_network(backbone: BEVBackbone, loaded: Sequence[Sensor]) -> tuple
 
 
 def require_read(backbone: BEVBackbone, loaded: Sequence[Sensor], option: str) -> None:
-    """Raise unless a backbone reads one of the sensors that are loaded; none are for one that keeps its maps.
+    """Raise unless a backbone reads one of the sensors that are loaded.
 
     Args:
         backbone: a network.
@@ -24,22 +24,12 @@ def require_read(backbone: BEVBackbone, loaded: Sequence[Sensor], option: str) -
     Raises:
         UserError: naming the option and what is missing there.
     """
-    if loaded and not sensors_of_network(backbone, loaded):
+    if not sensors_of_network(backbone, loaded):
         reads = ", ".join(backbone.sensors_read())
         raise UserError(
             f"{option}: {', '.join(loaded)}, of which {type(backbone).__name__} reads none; add {reads}, or choose "
             "another encoder"
         )
-
-
-def require_some(readable: Sequence[Sensor], option: str) -> None:
-    """Raise where a run's network reads no sensor, but maps that a backbone made before.
-
-    Raises:
-        UserError: naming the option that chooses among sensors.
-    """
-    if not readable:
-        raise UserError(f"{option}: the network of this run reads no sensor; give a run whose data.sensors names some")
 
 
 def chosen_sensors(given: str, readable: Sequence[Sensor]) -> tuple[Sensor, ...]:
@@ -50,9 +40,8 @@ def chosen_sensors(given: str, readable: Sequence[Sensor]) -> tuple[Sensor, ...]
         readable: the sensors that the run's network reads.
 
     Raises:
-        UserError: one of them is none of those, or is named twice; or there is nothing to choose of.
+        UserError: one of them is none of those, or is named twice.
     """
-    require_some(readable, "--sensors")
     wanted = [name.strip() for name in given.split(",")]
     for place, name in enumerate(wanted):
         if name not in readable:

@@ -7,7 +7,6 @@ from typing import Any
 
 from jsonargparse import ArgumentError, ArgumentParser
 from lightning import Callback, Trainer, seed_everything
-from lightning.pytorch.plugins.precision import Precision
 
 from avjepa.bundle.construction import build
 from avjepa.bundle.files import save_bundle
@@ -21,7 +20,6 @@ from avjepa.commands.training import BUNDLE
 from avjepa.data.loading.detection_datamodule import DetectionDataModule
 from avjepa.data.loading.pretrain_datamodule import PretrainDataModule
 from avjepa.encoders.base import BEVBackbone
-from avjepa.encoders.bundled import read_backbone_manifest
 from avjepa.errors import UserError
 from avjepa.evaluate.detection.task import DetectionTask
 from avjepa.finetune.lightning_model import FinetuneModule
@@ -29,7 +27,7 @@ from avjepa.pretrain.lightning_model import PretrainModule
 from avjepa.provenance import provenance
 from avjepa.study.last_loss import LastLoss
 from avjepa.study.plan import Pretraining, Run, Setting
-from avjepa.study.worker import Builder, DetectorRun, StoredFeatures
+from avjepa.study.worker import Builder, DetectorRun
 from avjepa.training.checkpoints import LAST
 from avjepa.training.defaults import CHECKPOINTS
 from avjepa.training.metrics import read_rows
@@ -94,21 +92,20 @@ class ConfiguredBuilder(Builder):
         return {"batch_size": batch_size} | ({"final_loss": losses[-1]} if losses else {})
 
     def detector(
-        self, cell: Run, setting: Setting, backbone: Path | StoredFeatures, split: str, folder: Path
+        self, cell: Run, setting: Setting, bundle: Path, features: Path | None, split: str, folder: Path
     ) -> DetectorRun:
         """``avjepa finetune`` of the study's file with the cell's backbone, scenes, seed and setting."""
         changes = {
             "seed_everything": cell.seed,
-            "model": {"mode": cell.mode, **asdict(setting)},
+            "model": {"mode": cell.mode, "bundle": str(bundle), **asdict(setting)},
             "data": {"scenes": cell.scenes, "eval_split": split},
             "trainer": {"max_steps": cell.steps or self.config.steps},
         }
-        if isinstance(backbone, StoredFeatures):
-            stands_for = read_backbone_manifest(backbone.bundle).architecture
-            cli = self._finetuning(folder, merged(changes, _of_maps(backbone)), stands_for)
-        else:
-            cli = self._finetuning(folder, merged(changes, {"model": {"bundle": str(backbone)}}))
-        return DetectorRun(cli.model, cli.datamodule, cli.trainer, cli.last_loss)
+        if features is not None:  # nothing is pasted into maps, and none are left to be loaded beside the training
+            kept = {"features": str(features), "data": {"gt_sampling": None, "workers": 0}}
+            changes = merged(changes, kept)
+        cli = self._finetuning(folder, changes)
+        return DetectorRun(cli.model, cli.datamodule, cli.trainer, cli.last_loss, cli.kept_maps(training=True))
 
     def keyframes(self, split: str, scenes: int | None = None, seed: int = 0) -> DetectionDataModule:
         """The ``data`` of the study's file alone; set up."""
@@ -132,20 +129,6 @@ class ConfiguredBuilder(Builder):
             raise UserError(f"finetune: {readable(error)}") from error
         return data
 
-    def precision(self) -> Precision:
-        """That of the study's file."""
-        given = self._finetune["trainer"]
-        trainer = Trainer(
-            precision=given.get("precision"),
-            accelerator=given.get("accelerator", "auto"),
-            devices=given.get("devices", 1),
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-        )
-        return trainer.precision_plugin
-
     def _save_random_backbone(self, seed: int, folder: Path) -> None:
         backbone = self._finetune["model"]["backbone"]
         seed_everything(seed, workers=True, verbose=False)
@@ -165,11 +148,8 @@ class ConfiguredBuilder(Builder):
         _hide_progress(cli.trainer)
         return cli
 
-    def _finetuning(
-        self, folder: Path, changes: Mapping[str, Any], stands_for: dict[str, Any] | None = None
-    ) -> "_StudyFinetune":
-        configuration = merged(self._finetune, merged(_quiet(folder), changes))
-        cli = _StudyFinetune(configuration, stands_for)
+    def _finetuning(self, folder: Path, changes: Mapping[str, Any]) -> "_StudyFinetune":
+        cli = _StudyFinetune(merged(self._finetune, merged(_quiet(folder), changes)))
         _hide_progress(cli.trainer)
         return cli
 
@@ -179,34 +159,15 @@ class _StudyFinetune(FinetuneCLI):
 
     Args:
         configuration: of ``avjepa finetune``.
-        stands_for: architecture of the backbone whose maps take its place.
     """
 
-    def __init__(self, configuration: Mapping[str, Any], stands_for: dict[str, Any] | None) -> None:
-        self.stands_for = stands_for
+    def __init__(self, configuration: Mapping[str, Any]) -> None:
         super().__init__("finetune", FinetuneModule, DetectionDataModule, configuration)
-
-    def before_instantiate_classes(self) -> None:
-        """Draw the random numbers that the backbone's weights would take: heads start as they do above it."""
-        super().before_instantiate_classes()
-        if self.stands_for is not None:
-            build(BEVBackbone, self.stands_for, "the study's backbone")  # type: ignore[type-abstract]
 
     def callbacks(self) -> list[Callback]:
         """Beside those of every training."""
         self.last_loss = LastLoss()
         return [self.last_loss]
-
-
-def _of_maps(features: StoredFeatures) -> dict[str, Any]:
-    """Changes to a configuration after which it opens no sensor file: the backbone's maps are there."""
-    arguments = {"folder": str(features.folder), "digest": features.digest}
-    backbone = {"class_path": "avjepa.features.cached_backbone.CachedBackbone", "init_args": arguments}
-    augmentation = {} if features.draws is None else {"augmentation": {"draws": features.draws}}
-    return {
-        "model": {"backbone": backbone, "bundle": None},
-        "data": {"sensors": [], "gt_sampling": None, "workers": 0, **augmentation},
-    }
 
 
 def _quiet(folder: Path) -> dict[str, Any]:

@@ -254,16 +254,17 @@ class TrainingCLI(LightningCLI):
         if self.config.ckpt_path == "last":
             checkpoint = last_checkpoint(self.out / CHECKPOINTS)
         if not self.trainer.is_global_zero:
-            return self._train(checkpoint)
+            return self.train(checkpoint)
         self.check(checkpoint)
         last = self.out / CHECKPOINTS / LAST
         if checkpoint is None and last.is_file():
             status(f"{last}: will be replaced, training starts from the beginning; --ckpt_path last would go on")
         with as_it_was_without_checkpoint(self.out):
             write_text(self.out / CONFIGURATION, self.yaml())
-            self._train(checkpoint)
+            self.train(checkpoint)
 
-    def _train(self, checkpoint: Path | None) -> None:
+    def train(self, checkpoint: Path | None) -> None:
+        """Train, from a checkpoint or from the start; to be called in every process."""
         try:
             with blamed_on("configuration", MisconfigurationException), self.restored.from_checkpoint(checkpoint):
                 self.trainer.fit(self.model, self.datamodule, ckpt_path=checkpoint, weights_only=True)

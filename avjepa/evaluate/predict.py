@@ -96,7 +96,8 @@ class KeepPredictions(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Keep the predictions of a batch."""
-        self._spool.add(batch, outputs)
+        assert isinstance(pl_module, FinetuneModule)
+        self._spool.add(batch, outputs, pl_module.model.maps)
         self._progress.advance(self._task)
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -3,13 +3,14 @@ processes."""
 
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from avjepa.data.sample import Batch
 from avjepa.distributed import in_turn_on_first
+from avjepa.features.store import FeatureStore
 from avjepa.heads.task import PredictionWriter
 
 
@@ -98,18 +99,27 @@ class Spool:
         self._writers = writers
         self._batches = 0
 
-    def add(self, batch: Batch, predictions: dict[str, Any] | None) -> None:
-        """Keep the predictions of a batch, by task; ``None`` where no sample of it has data."""
-        without = [token for token, has in zip(batch.tokens, batch.has_data(), strict=True) if not has]
+    def add(self, batch: Batch, predictions: dict[str, Any] | None, maps: FeatureStore | None = None) -> None:
+        """Keep the predictions of a batch.
+
+        Args:
+            batch: what was predicted.
+            predictions: by task; ``None`` where no sample has data.
+            maps: what they were predicted from, where not from the sensors' data.
+        """
+        if maps is None:
+            sensors: Sequence[str] = batch.sensors
+            without = [token for token, has in zip(batch.tokens, batch.has_data(), strict=True) if not has]
+        else:
+            sensors, without = maps.sensors, maps.without_data(batch)
         if predictions is None:
             entries: dict[str, dict[str, Any]] = {name: {} for name in self._writers}
         else:
             entries = {name: writer.entries(batch, predictions[name]) for name, writer in self._writers.items()}
-            without = without if batch.sensors else []  # predicted from features that were computed before
         for of_task in entries.values():
             for token in without:
                 of_task.pop(token, None)
-        line = {"tokens": batch.tokens, "sensors": batch.sensors, "without_input": without, "entries": entries}
+        line = {"tokens": batch.tokens, "sensors": sensors, "without_input": without, "entries": entries}
         self._file.write(json.dumps(line) + "\n")
         self._batches += 1
 

@@ -1,1 +1,1 @@
-"""BEV maps of a frozen backbone on disk, themselves a backbone."""
+"""BEV maps of a frozen backbone on disk, read in its place."""

@@ -60,7 +60,7 @@ def keyframe_loader(
 
 
 def with_few_draws(data: DetectionDataModule, samples: int) -> BEVAugmentation | None:
-    """The augmentation of a datamodule, restricted so that a training sees most of its maps more than once.
+    """The augmentation of a datamodule; without ``draws`` restricted so that a training sees most maps more than once.
 
     A convolutional encoder does not commute with flips and rotations, so features of an augmented input cannot be had
     from features of the input; of every keyframe with labels a few augmentations are kept instead.
@@ -70,7 +70,7 @@ def with_few_draws(data: DetectionDataModule, samples: int) -> BEVAugmentation |
         samples: how many the training takes, repetitions included.
     """
     assert data.source is not None, "setup() comes first"
-    if data.augmentation is None:
-        return None
+    if data.augmentation is None or data.augmentation.draws is not None:
+        return data.augmentation
     keyframes = len(data.source.moments(data.train_scenes(), keyframes_only=True))
     return replace(data.augmentation, draws=max(1, min(MOST_DRAWS, round(samples / max(1, keyframes)))))

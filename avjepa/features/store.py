@@ -3,8 +3,7 @@
 import hashlib
 import json
 import uuid
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ from avjepa.files import replacing, write_json
 from avjepa.geometry.grid import BEVGrid
 
 MANIFEST = "features.json"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 SHARD_BYTES = 64 * 2**20
 """A killed process loses at most as much as one shard holds."""
 
@@ -43,21 +42,19 @@ class FeatureKey:
         backbone: hash of its weights and its architecture.
         data: fingerprint of the dataset's tables.
         inputs: which sensors are loaded, and how.
-        precision: in which the backbone runs.
     """
 
     backbone: str
     data: str
     inputs: str
-    precision: str
 
     @classmethod
-    def of(cls, backbone: BEVBackbone, data: DetectionDataModule, precision: str) -> "FeatureKey":
+    def of(cls, backbone: BEVBackbone, data: DetectionDataModule) -> "FeatureKey":
         """The key of a backbone's maps of a datamodule's samples; the datamodule is set up."""
         assert data.source is not None, "setup() comes first"
         plan = json.dumps(architecture(backbone), sort_keys=True)
         network = hashlib.sha256(f"{plan} {state_hash(backbone)}".encode()).hexdigest()
-        return cls(network, data.source.fingerprint(), f"{data.inputs} {data.channels}", precision)
+        return cls(network, data.source.fingerprint(), f"{data.inputs} {data.channels}")
 
     @property
     def digest(self) -> str:
@@ -69,7 +66,8 @@ class FeatureStore:
     """Maps by moment and frame. Channels are last on disk: convolutions in half precision run twice as fast on them.
 
     ``features.json`` says whose maps these are; ``ID.f16`` is a shard of them and ``ID.json``, written after it, names
-    them and holds its checksum. Several processes may add to a folder: a map that two compute is there twice.
+    them, says of which no sensor had data, and holds its checksum. Several processes may add to a folder: a map that
+    two compute is there twice.
 
     Args:
         folder: of a store that is there, see ``create``.
@@ -88,6 +86,7 @@ class FeatureStore:
             self.digest = str(manifest["digest"])
             self.token_grid = BEVGrid(**manifest["token_grid"])
             self.out_channels = int(manifest["out_channels"])
+            self.sensors = tuple(str(name) for name in manifest["sensors"])
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(f"{path}: does not describe features ({error}); delete the folder") from error
         if not ours or self.digest != digest:
@@ -97,12 +96,21 @@ class FeatureStore:
             )
         self.shape = (*self.token_grid.shape, self.out_channels)
         self._maps: dict[MapName, Array] = {}
+        self._without_data: set[str] = set()
         self._shards: set[str] = set()
         self.refresh()
 
     @classmethod
-    def create(cls, folder: str | Path, key: FeatureKey, backbone: BEVBackbone) -> "FeatureStore":
+    def create(
+        cls, folder: str | Path, key: FeatureKey, backbone: BEVBackbone, sensors: Sequence[str]
+    ) -> "FeatureStore":
         """The store of a backbone's maps: the one that is in the folder, or a new one.
+
+        Args:
+            folder: for it.
+            key: of the maps.
+            backbone: whose they are.
+            sensors: what the backbone is shown.
 
         Raises:
             UserError: as for the constructor.
@@ -112,6 +120,7 @@ class FeatureStore:
             content = {
                 "format_version": FORMAT_VERSION, "digest": key.digest, "key": asdict(key),
                 "token_grid": asdict(backbone.token_grid), "out_channels": backbone.out_channels,
+                "sensors": list(sensors),
             }  # fmt: skip
             write_json(path, content)
         return cls(folder, key.digest)
@@ -132,6 +141,7 @@ class FeatureStore:
         listed, file = _read(path), path.with_suffix(".f16")
         try:
             names = [(str(token), bytes.fromhex(frame)) for token, frame in listed["maps"]]
+            without = {str(token) for token in listed["without_data"]}
             if file not in _checked and _sha256(file) != listed["sha256"]:
                 raise ValueError("sha256 differs")
             maps = np.memmap(file, np.float16, "r", shape=(len(names), *self.shape))
@@ -140,50 +150,62 @@ class FeatureStore:
         _checked.add(file)
         self._shards.add(path.stem)
         self._maps.update(zip(names, maps, strict=True))
+        self._without_data |= without
 
     @torch.no_grad()
     def fill(
         self,
         backbone: BEVBackbone,
         batches: Iterable[Batch],
-        autocast: Callable[[], AbstractContextManager[Any]] = nullcontext,
+        done: Callable[[int], object] = lambda maps: None,
     ) -> None:
         """Compute the maps of some batches, shard by shard.
 
         Args:
             backbone: in evaluation mode, on the device that it shall run on.
             batches: samples without maps, see ``keyframe_loader``.
-            autocast: the context that the backbone runs in.
+            done: told the number of further maps, after every batch.
 
         Raises:
             UserError: a feature is too large for half precision.
         """
         device = next(backbone.parameters()).device
         names: list[MapName] = []
+        without: list[str] = []
         maps: list[Tensor] = []
         for batch in batches:
-            with autocast():
-                read = with_one_of(batch, backbone.sensors_read()).to(device)
-                features = backbone(read).features.permute(0, 2, 3, 1).to("cpu", torch.float16)
+            read = with_one_of(batch, backbone.sensors_read()).to(device)
+            features = backbone(read).features.permute(0, 2, 3, 1).to("cpu", torch.float16)
             if not torch.isfinite(features).all():
                 raise UserError("frozen features exceed the range of half precision; normalise the backbone's output")
             names += [map_name(*sample) for sample in zip(batch.tokens, batch.bev_from_level, strict=True)]
+            without += [token for token, has in zip(batch.tokens, batch.has_data(), strict=True) if not has]
             maps.append(features.contiguous())
             if 2 * len(names) * int(np.prod(self.shape)) >= SHARD_BYTES:
-                self._write(names, maps)
-                names, maps = [], []
+                self._write(names, maps, without)
+                names, maps, without = [], [], []
+            done(len(batch))
         if names:
-            self._write(names, maps)
+            self._write(names, maps, without)
 
-    def _write(self, names: list[MapName], maps: list[Tensor]) -> None:
+    def _write(self, names: list[MapName], maps: list[Tensor], without: list[str]) -> None:
         path = self.folder / f"{uuid.uuid4().hex}.f16"
         with replacing(path) as temporary:
             torch.cat(maps).numpy().tofile(temporary)
             digest = _sha256(temporary)
         listed = path.with_suffix(".json")
-        write_json(listed, {"sha256": digest, "maps": [[token, frame.hex()] for token, frame in names]}, indent=None)
+        content = {
+            "sha256": digest,
+            "maps": [[token, frame.hex()] for token, frame in names],
+            "without_data": without,
+        }
+        write_json(listed, content, indent=None)
         _checked.add(path)
         self._take_in(listed)
+
+    def without_data(self, batch: Batch) -> list[str]:
+        """Tokens of the batch's samples of which no sensor had data when their maps were computed."""
+        return [token for token in batch.tokens if token in self._without_data]
 
     def maps(self, batch: Batch) -> Float[Tensor, "batch channel y x"]:
         """The maps of a batch's samples, in the frames they are seen in, in single precision, on the CPU.

@@ -194,7 +194,7 @@ class FinetuneModule(LightningModule):
         predictions = None
         with by_itself():
             if self.predicts_in_validation:
-                with self._full_precision():
+                with self.full_precision():
                     loss, predictions = self.model.loss_and_predictions(batch)
             else:
                 loss = self.model.loss(batch)
@@ -211,15 +211,17 @@ class FinetuneModule(LightningModule):
         """
         if not self._has_input(batch):
             return None
-        with self._full_precision():
+        with self.full_precision():
             return self.model.predict(batch)
 
     def _has_input(self, batch: Batch) -> bool:
-        """Whether the backbone has data of a sensor, or needs none: a cache of features, which has no parameters."""
-        return bool(batch.sensors) or not any(True for _ in self.model.backbone.parameters())
+        """Whether the backbone has data of a sensor, or had them when its maps were computed."""
+        if self.model.maps is not None:
+            return len(self.model.maps.without_data(batch)) < len(batch)
+        return bool(batch.sensors)
 
     @contextlib.contextmanager
-    def _full_precision(self) -> Iterator[None]:
+    def full_precision(self) -> Iterator[None]:
         """Within the block nothing is computed in less than the precision of the weights."""
         cudnn = torch.backends.cudnn
         kept = {"enabled": cudnn.enabled, "benchmark": cudnn.benchmark, "deterministic": cudnn.deterministic}

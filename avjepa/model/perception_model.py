@@ -14,6 +14,7 @@ from avjepa.data.empty_sensor import with_one_of
 from avjepa.data.sample import Batch
 from avjepa.encoders.base import BEVBackbone
 from avjepa.errors import UserError
+from avjepa.features.store import FeatureStore
 from avjepa.heads.base import Head
 from avjepa.model.neck import Neck
 
@@ -35,6 +36,9 @@ class PerceptionModel(Rebuildable):
         neck: trained with the heads.
         heads: by name.
         loss_weights: weight of a head's loss; 1 where not given.
+
+    Attributes:
+        maps: the maps of a frozen backbone, which are read instead of being computed; ``None`` where there are none.
     """
 
     def __init__(
@@ -53,6 +57,7 @@ class PerceptionModel(Rebuildable):
         self.neck = neck
         self.heads = nn.ModuleDict(heads)
         self.loss_weights = {name: 1.0 for name in heads} | dict(loss_weights or {})
+        self.maps: FeatureStore | None = None
         self._still: tuple[nn.Module, ...] = ()
 
     def hold_still(self, parts: Sequence[nn.Module]) -> None:
@@ -80,9 +85,14 @@ class PerceptionModel(Rebuildable):
 
         A batch in which no sample has data of a sensor that the backbone reads is one in which it gave nothing.
         """
-        read = with_one_of(batch, self.backbone.sensors_read())
-        bev: Tensor = self.neck(self.backbone(read).features)
+        bev: Tensor = self.neck(self._backbone_map(batch))
         return bev
+
+    def _backbone_map(self, batch: Batch) -> Float[Tensor, "batch channel y x"]:
+        if self.maps is not None:
+            return self.maps.maps(batch).to(batch.bev_from_level.device, non_blocking=True)
+        features: Tensor = self.backbone(with_one_of(batch, self.backbone.sensors_read())).features
+        return features
 
     def loss(self, batch: Batch) -> PerceptionLoss:
         """Weighted sum of the heads' losses; ``batch.labels`` is set."""

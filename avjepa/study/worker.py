@@ -13,18 +13,16 @@ from typing import Any
 
 import torch
 from lightning import Trainer
-from lightning.pytorch.plugins.precision import Precision
 
 from avjepa.data.loading.detection_datamodule import DetectionDataModule
-from avjepa.encoders.base import BEVBackbone
-from avjepa.encoders.bundled import load_backbone, load_encoder
+from avjepa.encoders.bundled import load_encoder
 from avjepa.errors import UserError, counted
 from avjepa.evaluate.detection.fast import OWN_EVALUATOR, FastDetectionEval
 from avjepa.evaluate.detection.ground_truth import GroundTruth
 from avjepa.evaluate.detection.result_file import read_result_file
 from avjepa.evaluate.predict import predict_split
-from avjepa.features.keyframes import keyframe_loader, with_few_draws
-from avjepa.features.store import FeatureKey, FeatureStore
+from avjepa.features.keyframes import keyframe_loader
+from avjepa.finetune.kept_maps import KeptMaps
 from avjepa.finetune.lightning_model import FinetuneModule
 from avjepa.study.last_loss import LastLoss
 from avjepa.study.plan import Mode, Pretraining, Run, Setting, Study, StudyJob, Trial, backbone_of
@@ -47,23 +45,8 @@ class DetectorRun:
     trainer: Trainer
     last_loss: LastLoss
     """One of the trainer's callbacks."""
-
-
-@dataclass(frozen=True)
-class StoredFeatures:
-    """Maps of a frozen backbone that hold every sample of a fine-tuning.
-
-    Attributes:
-        bundle: the backbone's.
-        folder: of the ``FeatureStore``.
-        digest: of its key.
-        draws: augmentations of every keyframe that is trained on; ``None`` where there is no augmentation.
-    """
-
-    bundle: Path
-    folder: Path
-    digest: str
-    draws: int | None
+    maps: KeptMaps | None
+    """Those of a frozen backbone."""
 
 
 class Builder(ABC):
@@ -82,16 +65,13 @@ class Builder(ABC):
         """The detectors' data without a detector: the labels of so many scenes, predicting ``split``; set up."""
 
     @abstractmethod
-    def precision(self) -> Precision:
-        """What detectors compute in."""
-
-    @abstractmethod
     def detector(
-        self, cell: Run, setting: Setting, backbone: Path | StoredFeatures, split: str, folder: Path
+        self, cell: Run, setting: Setting, bundle: Path, features: Path | None, split: str, folder: Path
     ) -> DetectorRun:
-        """A fine-tuning of the cell that starts from a bundle, or from what is left of it, and predicts ``split``.
+        """A fine-tuning of the cell that starts from a bundle and predicts ``split``.
 
-        With labels of the cell's scenes alone, whatever is made of them. Checkpoints go to ``folder/checkpoints``.
+        With labels of the cell's scenes alone, whatever is made of them. Checkpoints go to ``folder/checkpoints``; maps
+        of a frozen backbone are kept in the folder ``features``.
         """
 
 
@@ -127,22 +107,21 @@ class Worker(Runner[StudyJob]):
         super().__init__(jobs, store, tell, wait)
         self.study, self.builder = study, builder
         self.validation, self.test, self.hardware, self.device = validation, test, hardware, device
-        self._cache: tuple[Pretraining, FeatureStore, BEVBackbone] | None = None
+        self._held: Pretraining | None = None
         self._scorers: dict[str, FastDetectionEval] = {}
 
     def run(self) -> None:
         """See ``Runner``."""
         super().run()
-        self._cache = None
+        self._held = None
 
     def order(self, ready: Sequence[str], running: Sequence[str]) -> list[str]:
         """Features of a frozen backbone are computed once by a worker that keeps to it, while others do other ones."""
-        held = self._cache and self._cache[0]
         busy = {backbone_of(self.jobs[name].task) for name in running}
 
         def cost(name: str) -> tuple[bool, bool]:
             backbone = backbone_of(self.jobs[name].task)
-            return backbone != held, backbone in busy
+            return backbone != self._held, backbone in busy
 
         return sorted(ready, key=cost)
 
@@ -196,10 +175,12 @@ class Worker(Runner[StudyJob]):
         return best_setting(scores)
 
     def _scored(self, cell: Run, setting: Setting, split: str, folder: Path) -> dict[str, Any]:
-        data = self.builder.keyframes(split, cell.scenes, cell.seed)
-        scenes = data.train_scenes()
-        backbone = self._features(cell, data, split) if cell.mode == "frozen" else self.bundle(cell.backbone)
-        run = self.builder.detector(cell, setting, backbone, split, folder)
+        features = self._feature_folder(cell.backbone) if cell.mode == "frozen" else None
+        run = self.builder.detector(cell, setting, self.bundle(cell.backbone), features, split, folder)
+        if run.maps is not None:
+            self._held = cell.backbone
+            run.maps.of_training()
+            run.maps.of_split(split)
         last = folder / CHECKPOINTS / LAST
         checkpoint = str(last) if last.is_file() else None
         try:
@@ -223,32 +204,10 @@ class Worker(Runner[StudyJob]):
             "class_AP": scores.class_ap,
             "evaluator": OWN_EVALUATOR,
             "split": split,
-            "scene_names": scenes,
+            "scene_names": run.data.train_scenes(),
             "setting": setting.definition(),
             "final_loss": run.last_loss.value,
         }
-
-    def _features(self, cell: Run, data: DetectionDataModule, split: str) -> StoredFeatures:
-        """The maps of every sample that the cell's training and scoring will ask for, computed as far as need be."""
-        assert data.source is not None
-        augmentation = with_few_draws(data, (cell.steps or self.study.steps) * data.batch_size)
-        store, encoder = self._store_of(cell.backbone, data)
-        autocast = self.builder.precision().forward_context
-        trained = keyframe_loader(data, data.train_scenes(), augmentation, store.__contains__)
-        store.fill(encoder, trained, autocast)
-        store.fill(encoder, keyframe_loader(data, data.source.scenes_of(split), None, store.__contains__), autocast)
-        draws = augmentation.draws if augmentation else None
-        return StoredFeatures(self.bundle(cell.backbone), store.folder, store.digest, draws)
-
-    def _store_of(self, backbone: Pretraining, data: DetectionDataModule) -> tuple[FeatureStore, BEVBackbone]:
-        if self._cache is None or self._cache[0] != backbone:
-            encoder = load_backbone(self.bundle(backbone)).to(self.device)
-            key = FeatureKey.of(encoder, data, self.builder.precision().precision)
-            store = FeatureStore.create(self._feature_folder(backbone), key, encoder)
-            self._cache = backbone, store, encoder
-        _, store, encoder = self._cache
-        store.refresh()
-        return store, encoder
 
     def _scorer(self, data: DetectionDataModule, split: str) -> FastDetectionEval:
         if split not in self._scorers:
@@ -271,7 +230,7 @@ class Worker(Runner[StudyJob]):
         left = (job.task for name, job in self.jobs.items() if name not in finished)
         if not any(backbone_of(job) == backbone and not isinstance(job, Pretraining) for job in left):
             shutil.rmtree(self._feature_folder(backbone), ignore_errors=True)
-            self._cache = None if self._cache and self._cache[0] == backbone else self._cache
+            self._held = None if self._held == backbone else self._held
 
     def _feature_folder(self, backbone: Pretraining) -> Path:
         return self.store.folder / "features" / backbone.name.removeprefix("pretrain-")

@@ -13,12 +13,8 @@ from avjepa.commands.study import StudyConfig
 from avjepa.commands.study_builder import ConfiguredBuilder
 from avjepa.encoders.bundled import load_encoder
 from avjepa.errors import UserError
-from avjepa.features.cached_backbone import CachedBackbone
-from avjepa.features.keyframes import keyframe_loader, map_name, with_few_draws
-from avjepa.features.store import FeatureKey, FeatureStore
 from avjepa.study.plan import Pretraining, Run, Setting
 from avjepa.study.summary import COLUMNS, read_table
-from avjepa.study.worker import StoredFeatures
 from tests.data.conftest import VERSION, build
 
 STUDIES = Path(__file__).parents[2] / "configs" / "label_efficiency"
@@ -210,34 +206,27 @@ def test_a_frozen_backbone_is_replaced_by_its_maps(study: Path, dataset: Path, t
     builder = ConfiguredBuilder(StudyConfig.read(study), {"dataroot": str(dataset), "version": VERSION})
     backbone = Pretraining("scratch", 3, 0)
     builder.pretrain(backbone, tmp_path / "scratch")
-    encoder = load_encoder(tmp_path / "scratch" / "backbone")
-    cell = Run(backbone, "frozen", 1, 0)
-    data = builder.keyframes("test", cell.scenes, cell.seed)
-    few = with_few_draws(data, 12)
-    assert few is not None and few.draws == 3, "12 draws of the 4 keyframes of one scene"
-    store = FeatureStore.create(tmp_path / "features", FeatureKey.of(encoder, data, "32-true"), encoder)
-    store.fill(encoder, keyframe_loader(data, data.train_scenes(), few))
-    bundle = tmp_path / "scratch" / "backbone"
-    maps = StoredFeatures(bundle, store.folder, store.digest, few.draws)
-    run, above_itself = (
-        builder.detector(cell, Setting(1e-3), source, "test", tmp_path / "cell") for source in (maps, bundle)
+    bundle, cell = tmp_path / "scratch" / "backbone", Run(backbone, "frozen", 1, 0, steps=6)
+    kept, above_itself = (
+        builder.detector(cell, Setting(1e-3), bundle, features, "test", tmp_path / "cell")
+        for features in (tmp_path / "features", None)
     )
     for part in ("neck", "heads"):
-        states = [getattr(made.module.model, part).state_dict() for made in (run, above_itself)]
+        states = [getattr(made.module.model, part).state_dict() for made in (kept, above_itself)]
         assert all(torch.equal(states[0][name], states[1][name]) for name in states[1]), "they start alike"
-    assert isinstance(run.module.model.backbone, CachedBackbone)
-    run.data.setup()
-    batch = next(iter(run.data.train_dataloader()))
+    assert kept.maps is not None and above_itself.maps is None
+    kept.maps.of_training()
+    assert kept.data.augmentation is not None and kept.data.augmentation.draws == 3, "12 of 4 keyframes of one scene"
+    batch = next(iter(kept.data.train_dataloader()))
     assert batch.lidar is None and batch.labels is not None
     assert not any(torch.equal(pose, torch.eye(4)) for pose in batch.bev_from_level)
-    with torch.no_grad():
-        expected = {}
-        for seen in keyframe_loader(data, data.train_scenes(), few):
-            for token, pose, features in zip(seen.tokens, seen.bev_from_level, encoder(seen).features, strict=True):
-                expected[map_name(token, pose)] = features
-    names = [map_name(token, pose) for token, pose in zip(batch.tokens, batch.bev_from_level, strict=True)]
-    stacked = torch.stack([expected[name] for name in names])
-    torch.testing.assert_close(run.module.model.backbone(batch).features, stacked, rtol=2e-3, atol=1e-4)
+    above_itself.data.augmentation = kept.data.augmentation
+    above_itself.data.setup("fit")
+    seen = next(iter(above_itself.data.train_dataloader()))
+    assert seen.lidar is not None and torch.equal(seen.bev_from_level, batch.bev_from_level)
+    above_itself.module.model.backbone.load_state_dict(load_encoder(bundle).state_dict())
+    maps = [made.module.model.eval()(given) for made, given in ((kept, batch), (above_itself, seen))]
+    torch.testing.assert_close(*maps, rtol=2e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("path", sorted(STUDIES.glob("*.yaml")), ids=lambda path: path.stem)

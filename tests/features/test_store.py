@@ -15,7 +15,6 @@ from avjepa.encoders.base import BEVBackbone
 from avjepa.encoders.lidar import LidarEncoder
 from avjepa.errors import UserError
 from avjepa.features import store as store_module
-from avjepa.features.cached_backbone import CachedBackbone
 from avjepa.features.keyframes import keyframe_loader
 from avjepa.features.store import FeatureKey, FeatureStore
 from avjepa.geometry.grid import BEVGrid
@@ -45,35 +44,35 @@ def encoder() -> LidarEncoder:
 
 @pytest.fixture
 def key(encoder: LidarEncoder, data: DetectionDataModule) -> FeatureKey:
-    return FeatureKey.of(encoder, data, "32-true")
+    return FeatureKey.of(encoder, data)
 
 
 def filled(folder: Path, key: FeatureKey, encoder: LidarEncoder, data: DetectionDataModule) -> FeatureStore:
-    store = FeatureStore.create(folder, key, encoder)
+    store = FeatureStore.create(folder, key, encoder, ["lidar"])
     store.fill(encoder, keyframe_loader(data, SCENES, None, store.__contains__))
     return store
 
 
-def test_maps_are_those_of_the_encoder_also_for_a_backbone_that_is_rebuilt(
+def test_maps_are_those_of_the_encoder(
     tmp_path: Path, key: FeatureKey, encoder: LidarEncoder, data: DetectionDataModule
 ) -> None:
     store = filled(tmp_path, key, encoder, data)
     assert len(store) == 8
-    backbone = CachedBackbone(str(tmp_path), key.digest)
-    rebuilt = build(BEVBackbone, architecture(backbone), "plain values")
-    assert (rebuilt.token_grid, rebuilt.out_channels) == (encoder.token_grid, encoder.out_channels)
+    again = FeatureStore(tmp_path, key.digest)
+    assert (again.token_grid, again.out_channels, again.sensors) == (GRID, encoder.out_channels, ("lidar",))
     with torch.no_grad():
         for batch in keyframe_loader(data, SCENES):
             features = encoder(batch).features
             assert features.std() > 0
-            torch.testing.assert_close(rebuilt(batch).features, features, rtol=2e-3, atol=1e-4)
+            torch.testing.assert_close(again.maps(batch), features, rtol=2e-3, atol=1e-4)
+            assert again.without_data(batch) == []
 
 
 def test_what_is_there_is_not_computed_again_and_each_augmentation_has_its_map(
     tmp_path: Path, key: FeatureKey, encoder: LidarEncoder, data: DetectionDataModule
 ) -> None:
     filled(tmp_path, key, encoder, data)
-    later = FeatureStore.create(tmp_path, key, encoder)
+    later = FeatureStore.create(tmp_path, key, encoder, ["lidar"])
     assert len(keyframe_loader(data, SCENES, None, later.__contains__)) == 0
     few = BEVAugmentation(rotation=0.3, draws=3)
     later.fill(encoder, keyframe_loader(data, SCENES[:1], few, later.__contains__))
@@ -83,7 +82,7 @@ def test_what_is_there_is_not_computed_again_and_each_augmentation_has_its_map(
 def test_two_processes_add_to_one_folder(
     tmp_path: Path, key: FeatureKey, encoder: LidarEncoder, data: DetectionDataModule
 ) -> None:
-    first, second = (FeatureStore.create(tmp_path, key, encoder) for _ in range(2))
+    first, second = (FeatureStore.create(tmp_path, key, encoder, ["lidar"]) for _ in range(2))
     first.fill(encoder, keyframe_loader(data, SCENES[:1]))
     second.fill(encoder, keyframe_loader(data, SCENES[1:]))
     first.refresh()
@@ -98,7 +97,7 @@ def test_an_interrupted_computation_keeps_its_whole_shards(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(store_module, "SHARD_BYTES", 1)
-    store = FeatureStore.create(tmp_path, key, encoder)
+    store = FeatureStore.create(tmp_path, key, encoder, ["lidar"])
 
     def interrupted():
         for number, batch in enumerate(keyframe_loader(data, SCENES)):
@@ -110,16 +109,16 @@ def test_an_interrupted_computation_keeps_its_whole_shards(
         store.fill(encoder, interrupted())
     (tmp_path / ".half.f16.x.part").write_bytes(b"half")
     (tmp_path / "unnamed.f16").write_bytes(b"written, but killed before it was named")
-    again = FeatureStore.create(tmp_path, key, encoder)
+    again = FeatureStore.create(tmp_path, key, encoder, ["lidar"])
     assert len(again) == 6
     assert len(keyframe_loader(data, SCENES, None, again.__contains__)) == 1, "the rest alone"
 
 
-@pytest.mark.parametrize("part", ["backbone", "data", "inputs", "precision"])
+@pytest.mark.parametrize("part", ["backbone", "data", "inputs"])
 def test_the_maps_of_another_key_are_refused(tmp_path: Path, key: FeatureKey, encoder: LidarEncoder, part: str) -> None:
-    FeatureStore.create(tmp_path, key, encoder)
+    FeatureStore.create(tmp_path, key, encoder, ["lidar"])
     with pytest.raises(UserError, match="another backbone, other data or other inputs") as caught:
-        FeatureStore.create(tmp_path, replace(key, **{part: "another"}), encoder)
+        FeatureStore.create(tmp_path, replace(key, **{part: "another"}), encoder, ["lidar"])
     assert "\n" not in str(caught.value) and str(tmp_path) in str(caught.value)
 
 
@@ -128,11 +127,11 @@ def test_the_key_tells_weights_inputs_and_data_apart(
 ) -> None:
     sweeps = DetectionDataModule(dataroot=data.dataroot, version=VERSION, lidar_sweeps=2)
     sweeps.setup()
-    assert FeatureKey.of(encoder, sweeps, "32-true").digest != key.digest
+    assert FeatureKey.of(encoder, sweeps).digest != key.digest
     other = build(BEVBackbone, architecture(encoder), "plain values").eval()
-    assert FeatureKey.of(other, data, "32-true").digest != key.digest, "other random weights"
+    assert FeatureKey.of(other, data).digest != key.digest, "other random weights"
     other.load_state_dict(encoder.state_dict())
-    assert FeatureKey.of(other, data, "32-true").digest == key.digest
+    assert FeatureKey.of(other, data).digest == key.digest
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "index", "gone"])
@@ -160,8 +159,18 @@ def test_a_damaged_shard_is_named(
 def test_a_sample_without_a_map_is_named(
     tmp_path: Path, key: FeatureKey, encoder: LidarEncoder, data: DetectionDataModule
 ) -> None:
-    backbone = CachedBackbone(str(FeatureStore.create(tmp_path, key, encoder).folder), key.digest)
+    store = FeatureStore.create(tmp_path, key, encoder, ["lidar"])
     with pytest.raises(UserError, match="no map of sample sample-0-0"):
-        backbone(next(iter(keyframe_loader(data, SCENES))))
+        store.maps(next(iter(keyframe_loader(data, SCENES))))
     with pytest.raises(UserError, match=r"features\.json: no such file"):
-        CachedBackbone(str(tmp_path / "nowhere"), key.digest)
+        FeatureStore(tmp_path / "nowhere", key.digest)
+
+
+def test_it_is_remembered_of_what_no_sensor_had_data(
+    tmp_path: Path, key: FeatureKey, encoder: LidarEncoder, data: DetectionDataModule
+) -> None:
+    store = FeatureStore.create(tmp_path, key, encoder, ["lidar"])
+    with_data, without = list(keyframe_loader(data, SCENES))[:2]
+    store.fill(encoder, [with_data, without.of_sensors([])])
+    again = FeatureStore(tmp_path, key.digest)
+    assert again.without_data(with_data) == [] and again.without_data(without) == list(without.tokens)

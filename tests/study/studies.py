@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch.plugins.precision import Precision
 
 from avjepa.data.loading.detection_datamodule import DetectionDataModule
 from avjepa.study.plan import Method, Mode, Pretraining, Run, Setting, Study, StudyJob, Trial, Tuning
 from avjepa.study.store import Store
 from avjepa.study.summary import Row
-from avjepa.study.worker import Builder, DetectorRun, StoredFeatures, Worker
+from avjepa.study.worker import Builder, DetectorRun, Worker
 
 MODES: tuple[Mode, ...] = ("frozen", "end_to_end")
 
@@ -33,11 +32,8 @@ class NoBuilder(Builder):
     def keyframes(self, split: str, scenes: int | None = None, seed: int = 0) -> DetectionDataModule:
         raise NotImplementedError
 
-    def precision(self) -> Precision:
-        raise NotImplementedError
-
     def detector(
-        self, cell: Run, setting: Setting, backbone: Path | StoredFeatures, split: str, folder: Path
+        self, cell: Run, setting: Setting, bundle: Path, features: Path | None, split: str, folder: Path
     ) -> DetectorRun:
         raise NotImplementedError
 

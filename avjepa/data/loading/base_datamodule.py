@@ -123,7 +123,7 @@ class DataModule(pl.LightningDataModule, ABC):
         """What is trained on and evaluated, ascending: what a cache has to hold. ``setup`` comes first."""
 
     def read_sensors(self) -> tuple[Sensor, ...]:
-        """The sensors that samples are made of; none for a backbone that keeps its maps."""
+        """The sensors that samples are made of."""
         return tuple(dict.fromkeys(sensor for inputs in self.all_inputs() for sensor in inputs.sensors()))
 
     def reader_of(self, source: DrivingDataset) -> MomentReader:

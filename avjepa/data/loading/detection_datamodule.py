@@ -41,7 +41,7 @@ class DetectionDataModule(DataModule):
         train_split: split that is trained on.
         eval_split: split that is predicted and evaluated, after the training.
         validation_split: split whose loss is logged during the training; ``null`` for none.
-        sensors: what to load; none for a backbone that keeps its maps.
+        sensors: what to load.
         lidar_sweeps: LiDAR sweeps up to the reference time.
         scenes: the scenes whose labels are used: names, or how many of the training split (a seeded choice; a smaller
             one lies within a larger one); ``null`` for all.
@@ -63,6 +63,7 @@ class DetectionDataModule(DataModule):
         needs_boxes: whether something is taught from boxes, without which training is refused. No option either.
         needs_queries: whether samples that are evaluated hold boxes that a head is asked about. No option either.
         queries: gives them; ``None`` for the annotated ones.
+        reads_maps: whether the maps of a backbone are there, so that no sensor file need be opened. No option either.
     """
 
     def __init__(
@@ -87,7 +88,7 @@ class DetectionDataModule(DataModule):
         super().__init__(batch_size=batch_size, seed=seed, **shared)
         # a split may have fewer batches than there are processes
         self.allow_zero_length_dataloader_with_multiple_devices = True
-        self.inputs = self.inputs_of(sensors, LidarSweeps(lidar_sweeps), self.radar) if sensors else SensorInputs()
+        self.inputs = self.inputs_of(sensors, LidarSweeps(lidar_sweeps), self.radar)
         self.taxonomy = load_taxonomy(taxonomy)
         self.train_split = train_split
         self.eval_split = eval_split
@@ -95,10 +96,10 @@ class DetectionDataModule(DataModule):
         self.scenes = scenes
         self.augmentation = augmentation
         self.gt_sampling = gt_sampling
-        if gt_sampling is not None and (not sensors or "camera" in sensors):
+        if gt_sampling is not None and "camera" in sensors:
             raise UserError(
-                "data.gt_sampling: objects can be pasted neither into pictures nor into maps that are kept; "
-                "have LiDAR or radar alone among sensors, or no gt_sampling"
+                "data.gt_sampling: objects cannot be pasted into pictures; have LiDAR or radar alone among sensors, or "
+                "no gt_sampling"
             )
         if gt_sampling is not None:
             gt_sampling.check(self.taxonomy)
@@ -117,6 +118,7 @@ class DetectionDataModule(DataModule):
         self.needs_boxes = True
         self.queries: BoxQueriesOf | None = None
         self.needs_queries = False
+        self.reads_maps = False
         self._degradation: tuple[Degradation, int] | None = None
 
     def show(self, sensors: Collection[Sensor], degradation: Degradation | None = None, seed: int = 0) -> None:
@@ -133,6 +135,10 @@ class DetectionDataModule(DataModule):
     def open(self) -> DrivingDataset:
         """The data set with the taxonomy's classes, without its annotations."""
         return self.with_channels(open_dataset(self.dataroot, self.version, self.channels, self.taxonomy))
+
+    def loaded(self) -> SensorInputs:
+        """What samples are made of: nothing where maps are read."""
+        return SensorInputs() if self.reads_maps else self.inputs
 
     def all_inputs(self) -> tuple[SensorInputs, ...]:
         """The one view there is."""
@@ -186,7 +192,7 @@ class DetectionDataModule(DataModule):
         self._warn_of_shared_scenes(scenes)
         dataset = LabelledDataset(
             self.source,
-            self.inputs,
+            self.loaded(),
             scenes,
             self.augmentation,
             self.on_bad_file,
@@ -196,7 +202,8 @@ class DetectionDataModule(DataModule):
             map_grids=self.map_grids,
             needs_boxes=self.needs_boxes,
         )
-        self.require_packed(self.reader, dataset.moments)
+        if not self.reads_maps:
+            self.require_packed(self.reader, dataset.moments)
         if not (self.needs_boxes or self.class_balanced or self.clips):
             return self.resumable(dataset, collate)
         boxes = self.source.boxes(dataset.moments)
@@ -244,7 +251,7 @@ class DetectionDataModule(DataModule):
         assert self.source is not None, "setup() comes first"
         dataset = LabelledDataset(
             self.source,
-            self.inputs,
+            self.loaded(),
             self.source.scenes_of(split),
             on_bad_file=self.on_bad_file,
             with_labels=with_labels,
@@ -255,7 +262,8 @@ class DetectionDataModule(DataModule):
             queries=self._queries() if self.needs_queries else None,
             reader=self.reader if self._degradation is None else self._degraded(*self._degradation),
         )
-        self.require_packed(self.reader, dataset.moments)
+        if not self.reads_maps:
+            self.require_packed(self.reader, dataset.moments)
         rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         own = batches_of_every_item(len(dataset), self.batch_size, rank, world_size, some_for_each=with_labels)
         return BatchLoader(dataset, own.__getitem__, len(own), collate, self.workers)

@@ -287,13 +287,6 @@ def test_evaluation_sees_scenes_as_they_are(marked: Path) -> None:
         assert not any(pasted(labels).any() for _, _, labels in samples(batch))
 
 
-def test_features_that_are_computed_are_not_pasted_into(marked: Path) -> None:
-    with pytest.raises(UserError, match="maps that are kept"):
-        DetectionDataModule(
-            dataroot=str(marked), version=VERSION, sensors=[], gt_sampling=GTSampling(OBJECTS, 3, math.pi)
-        )
-
-
 def test_a_bad_file_takes_its_objects_with_it(marked: Path, tmp_path: Path) -> None:
     root = tmp_path / "copy"
     shutil.copytree(marked, root, ignore=shutil.ignore_patterns(".avjepa-*"))
