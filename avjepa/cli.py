@@ -20,6 +20,7 @@ COMMANDS = {
     "finetune": "train heads for detection and other tasks on a pre-trained or a new backbone",
     "evaluate": "score a fine-tuned model: detections with the official nuScenes evaluation",
     "robustness": "score a model with every subset of its sensors, and with degraded ones",
+    "release": "release cycles: freeze a backbone, train heads on it release by release, compare, promote",
     "reid": "re-identification after occlusion: mine events, score baselines",
     "view": "draw a sample: bird's-eye view, six cameras, boxes, predictions",
     "label-efficiency": "score against labels: a grid of methods, label amounts and seeds",
@@ -28,7 +29,8 @@ COMMANDS = {
 
 RESUMPTION = {
     **dict.fromkeys(
-        ("synth", "pack", "robustness", "label-efficiency", "demo"), "; the same command goes on where it stopped"
+        ("synth", "pack", "robustness", "release", "label-efficiency", "demo"),
+        "; the same command goes on where it stopped",
     ),
     **dict.fromkeys(("pretrain", "finetune"), "; --ckpt_path last goes on from the last checkpoint"),
 }

@@ -6,6 +6,7 @@ import fcntl
 import logging
 import os
 import socket
+import time
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -20,7 +21,7 @@ _held: set[Path] = set()
 
 
 @contextlib.contextmanager
-def locked(folder: str | os.PathLike[str]) -> Iterator[None]:
+def locked(folder: str | os.PathLike[str], patience: float = 0.0) -> Iterator[None]:
     """Hold a folder, created if need be, for as long as the block runs.
 
     The lock is the kernel's (POSIX, ``fcntl``): it ends with the process, however the process ends, so a killed one
@@ -29,12 +30,16 @@ def locked(folder: str | os.PathLike[str]) -> Iterator[None]:
     a warning says so and the block runs. A folder that was created for the lock, and into which the block put nothing,
     is removed again.
 
+    Args:
+        folder: which.
+        patience: seconds to wait for another process that holds it.
+
     Raises:
         UserError: the folder is held already; the message names the process and its machine. Or it cannot be made.
     """
     path = Path(folder).resolve() / LOCK
     created = [place for place in path.parents if not place.exists()]
-    descriptor = _acquire(path)
+    descriptor = _acquire(path, time.monotonic() + patience)
     _held.add(path)
     try:
         yield
@@ -48,8 +53,8 @@ def locked(folder: str | os.PathLike[str]) -> Iterator[None]:
                 place.rmdir()
 
 
-def _acquire(path: Path) -> int | None:
-    """The descriptor of the locked file; ``None`` on a file system without locks."""
+def _acquire(path: Path, until: float) -> int | None:
+    """The descriptor of the locked file; ``None`` on a file system without locks. Waits until a monotonic time."""
     if path in _held:
         raise _refusal(path, f"process {os.getpid()} on {socket.gethostname()}, which is this one")
     while True:
@@ -64,6 +69,9 @@ def _acquire(path: Path) -> int | None:
         except OSError as error:
             holder = os.read(descriptor, 500).decode(errors="replace")
             os.close(descriptor)
+            if error.errno in (errno.EACCES, errno.EAGAIN) and time.monotonic() < until:
+                time.sleep(0.02)
+                continue
             if error.errno in (errno.EACCES, errno.EAGAIN):
                 raise _refusal(path, holder or "another process") from error
             path.unlink(missing_ok=True)

@@ -14,6 +14,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "avjepa"
 FLOORS = [
     {"cli"},
     {"commands"},
+    {"release"},
     {"study"},
     {"evaluate"},
     {"pretrain", "finetune"},

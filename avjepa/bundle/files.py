@@ -1,6 +1,7 @@
-"""A module on disk: ``NAME.safetensors`` beside ``NAME.json``, from which it is rebuilt strictly.
+"""A module on disk: ``model.safetensors`` beside ``config.json``, from which it is rebuilt strictly.
 
-The manifest names classes and constructor arguments as YAML does; nothing is ever unpickled.
+The names are those of the model hub, to which such a folder can be uploaded as it is. The manifest names classes and
+constructor arguments as YAML does; nothing is ever unpickled.
 """
 
 import errno
@@ -17,7 +18,7 @@ from torch import Tensor
 
 import avjepa
 from avjepa.bundle.construction import architecture, build, plain
-from avjepa.bundle.manifest import FORMAT_VERSION, Manifest, read_manifest
+from avjepa.bundle.manifest import FORMAT_VERSION, MANIFEST, WEIGHTS, Manifest, read_manifest
 from avjepa.bundle.rebuildable import Rebuildable
 from avjepa.bundle.weights import TensorCounts, load_strictly, require_fitting
 from avjepa.errors import UserError, counted
@@ -39,7 +40,7 @@ def save_bundle(module: Rebuildable, directory: str | Path, provenance: Mapping[
     Raises:
         OSError: the weights cannot be written (no space left, say); no half of them stays.
     """
-    weights, manifest_path = weights_path(module, directory), manifest_path_of(module, directory)
+    weights, manifest_path = weights_path(directory), manifest_path_of(directory)
     # clones, because safetensors refuses tensors that share memory
     tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in module.state_dict().items()}
     manifest_path.unlink(missing_ok=True)
@@ -74,7 +75,7 @@ def load_bundle(kind: type[Module], directory: str | Path) -> Module:
         UserError: a file is missing or damaged, the weights are not those of the manifest, a tensor is missing,
             unexpected or misshapen, or a class is none of ``kind``.
     """
-    path = manifest_path_of(kind, directory)
+    path = manifest_path_of(directory)
     manifest = read_manifest(path)
     module = build(kind, manifest.architecture, str(path))
     load_bundled_weights(module, directory)
@@ -98,42 +99,42 @@ def fitting_weights(module: Rebuildable, directory: str | Path) -> dict[str, Ten
     Raises:
         UserError: see ``load_bundle``; or the facts of the manifest, a backbone's grid say, are not the module's.
     """
-    manifest = read_manifest(manifest_path_of(module, directory))
+    manifest = read_manifest(manifest_path_of(directory))
     for name, ours in plain(module.bundle_facts()).items():
         theirs = manifest.facts.get(name, ours)
         if theirs != ours:
             raise UserError(
                 f"{directory}: the bundle's {name} is {theirs}, not {ours}; configure it alike or pre-train on this one"
             )
-    path = weights_path(module, directory)
+    path = weights_path(directory)
     tensors = _tensors(path, manifest)
     require_fitting(module, tensors, str(directory))
     numbers = sum(tensor.numel() for tensor in tensors.values())
     if (len(tensors), numbers) != (manifest.tensors, manifest.parameters):
         raise UserError(
-            f"{path}: holds {counted(numbers, 'number')} in {counted(len(tensors), 'tensor')}, {path.stem}.json says "
+            f"{path}: holds {counted(numbers, 'number')} in {counted(len(tensors), 'tensor')}, {MANIFEST} says "
             f"{manifest.parameters} in {manifest.tensors}; export the bundle again"
         )
     return tensors
 
 
-def manifest_path_of(kind: type[Rebuildable] | Rebuildable, directory: str | Path) -> Path:
-    """Where the manifest of such a module lies."""
-    return Path(directory) / f"{kind.bundle_name}.json"
+def manifest_path_of(directory: str | Path) -> Path:
+    """Where the manifest of a bundle lies."""
+    return Path(directory) / MANIFEST
 
 
-def weights_path(kind: type[Rebuildable] | Rebuildable, directory: str | Path) -> Path:
-    """Where the weights of such a module lie."""
-    return Path(directory) / f"{kind.bundle_name}.safetensors"
+def weights_path(directory: str | Path) -> Path:
+    """Where the weights of a bundle lie."""
+    return Path(directory) / WEIGHTS
 
 
 def _tensors(path: Path, manifest: Manifest) -> dict[str, Tensor]:
     if not path.is_file():
-        raise UserError(f"{path}: no such file; a bundle holds {path.stem}.json and {path.name}")
+        raise UserError(f"{path}: no such file; a bundle holds {MANIFEST} and {WEIGHTS}")
     too_large = path.stat().st_size > _LARGEST_HEADER + _LARGEST_NUMBER * manifest.parameters
     if too_large or _file_sha256(path) != manifest.sha256:
         raise UserError(
-            f"{path}: is damaged or not the file that {path.stem}.json describes (sha256 differs); copy both again"
+            f"{path}: is damaged or not the file that {MANIFEST} describes (sha256 differs); copy both again"
         )
     try:
         tensors: dict[str, Tensor] = load_file(path)

@@ -1,4 +1,4 @@
-"""What ``backbone.json`` says: the versioned description of a bundle."""
+"""What ``config.json`` says: the versioned description of a bundle."""
 
 import math
 from collections.abc import Mapping
@@ -10,6 +10,9 @@ from avjepa.errors import UserError
 from avjepa.files import read_json, write_json
 
 FORMAT_VERSION = 2
+MANIFEST, WEIGHTS = "config.json", "model.safetensors"
+"""Names of the files of a bundle."""
+_OLD_NAMES = (("backbone.json", "backbone.safetensors"), ("model.json", "model.safetensors"))
 _VERSION_1 = {
     "class_path", "init_args", "token_grid", "out_channels", "tensors", "parameters", "sha256", "avjepa_version",
     "provenance",
@@ -55,13 +58,7 @@ def read_manifest(path: Path) -> Manifest:
     try:
         content = read_json(path)
     except FileNotFoundError as error:
-        within = path.parent / path.stem / path.name
-        hint = (
-            f"the bundle is the folder {within.parent}; give that"
-            if within.is_file()
-            else f"a bundle holds {path.name} and {path.stem}.safetensors"
-        )
-        raise UserError(f"{path}: no such file; {hint}") from error
+        raise UserError(f"{path}: no such file; {_hint(path)}") from error
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read as JSON ({error}); export it again") from error
     if not isinstance(content, dict):
@@ -82,6 +79,18 @@ def read_manifest(path: Path) -> Manifest:
     if not _finite(content["architecture"]):
         raise UserError(f"{path}: holds a number that is not finite; export it again")
     return Manifest(**content)
+
+
+def _hint(path: Path) -> str:
+    """What may be meant by a bundle without a manifest."""
+    within = path.parent / "backbone" / MANIFEST
+    if within.is_file():
+        return f"the bundle is the folder {within.parent}; give that"
+    for manifest, weights in _OLD_NAMES:
+        if (path.parent / manifest).is_file():
+            renamed = "" if weights == WEIGHTS else f", and {weights} {WEIGHTS}"
+            return f"an older avjepa wrote this bundle: rename {manifest} {MANIFEST}{renamed}"
+    return f"a bundle holds {MANIFEST} and {WEIGHTS}"
 
 
 def _from_version_1(content: Mapping[str, Any], path: Path) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Modules that know how to be built again."""
 
 import inspect
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
 from torch import nn
 
@@ -19,8 +19,6 @@ class Rebuildable(nn.Module):
     dictionaries: backbones, encoders, fusers, necks and heads form a tree.
     """
 
-    bundle_name: ClassVar[str] = "model"
-    """Stem of the files of a bundle of such a module."""
     _constructor_arguments: dict[str, Any]
 
     def __new__(cls: type[Module], *args: Any, **kwargs: Any) -> Module:

@@ -114,11 +114,31 @@ def finished_run(
     from avjepa.training.checkpoints import LAST, load_checkpoint
     from avjepa.training.defaults import CHECKPOINTS
 
-    file = run / CONFIGURATION
-    if not file.is_file():
-        raise UserError(f"--run {run}: holds no config.yaml; give the folder of a finished avjepa finetune")
     path = checkpoint or run / CHECKPOINTS / LAST
+    require_configuration(run)
     content = load_checkpoint(path)
+    cli = built_run(run, data, channels, trainer, out)
+    require_same_model(cli.model, content, path)
+    cli.model.load_state_dict(content["state_dict"])
+    return cli
+
+
+def require_configuration(run: Path) -> None:
+    """Raise unless the folder of a training says how it was made.
+
+    Raises:
+        UserError: it does not.
+    """
+    if not (run / CONFIGURATION).is_file():
+        raise UserError(f"--run {run}: holds no config.yaml; give the folder of a finished avjepa finetune")
+
+
+def built_run(
+    run: Path, data: Mapping[str, Any], channels: Path | None, trainer: Mapping[str, Any], out: Path | None
+) -> FinetuneCLI:
+    """A training's trainer, model and data, with weights that are new: see ``finished_run``."""
+    require_configuration(run)
+    file = run / CONFIGURATION
     config = read_yaml(file)
     if not isinstance(config, dict) or not all(isinstance(config.get(part), dict) for part in ("data", "model")):
         raise UserError(f"{file}: is not the configuration of an avjepa finetune; give the folder of one")
@@ -132,8 +152,6 @@ def finished_run(
     if (taxonomy := changes.get("taxonomy")) is not None:
         require_same_classes(cli.datamodule.taxonomy, load_taxonomy(before), taxonomy, run)
     scenes_of(cli.datamodule.open(), cli.datamodule.eval_split, "--split")
-    require_same_model(cli.model, content, path)
-    cli.model.load_state_dict(content["state_dict"])
     return cli
 
 

@@ -59,7 +59,6 @@ class BEVBackbone(Rebuildable, ABC):
         out_channels: channels of ``BEVMap.features``.
     """
 
-    bundle_name = "backbone"
     token_grid: BEVGrid
     out_channels: int
 

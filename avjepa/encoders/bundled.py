@@ -19,4 +19,4 @@ def load_encoder(directory: str | Path) -> SensorEncoder:
 
 def read_backbone_manifest(directory: str | Path) -> Manifest:
     """What a backbone's bundle says of itself. Raises as ``read_manifest``."""
-    return read_manifest(manifest_path_of(BEVBackbone, directory))
+    return read_manifest(manifest_path_of(directory))

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -220,6 +221,30 @@ class FeatureStore:
                 raise UserError(f"{self.folder}: holds no map of sample {token} in this frame; compute it first")
             found.append(self._maps[name])
         return torch.from_numpy(np.stack(found).astype(np.float32)).permute(0, 3, 1, 2)
+
+
+def require_space(folder: Path, maps: int, shape: Sequence[int]) -> int:
+    """Raise unless the disk has room for so many further maps.
+
+    Args:
+        folder: of the store; need not be there.
+        maps: how many.
+        shape: of a map.
+
+    Returns:
+        The bytes that they take.
+
+    Raises:
+        UserError: it has not.
+    """
+    place = next(parent for parent in (folder.resolve(), *folder.resolve().parents) if parent.exists())
+    wanted, free = 2 * maps * int(np.prod(shape)), shutil.disk_usage(place).free
+    if wanted > free:
+        raise UserError(
+            f"{folder}: {maps:,} maps of {' x '.join(map(str, shape))} take {wanted / 2**30:,.1f} GiB, and the disk "
+            f"has {free / 2**30:,.1f} free; choose another folder, fewer scenes or fewer draws of the augmentation"
+        )
+    return wanted
 
 
 def _read(path: Path) -> dict[str, Any]:

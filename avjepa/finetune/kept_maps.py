@@ -12,7 +12,7 @@ from avjepa.data.augmentation.augment import BEVAugmentation
 from avjepa.data.loading.detection_datamodule import DetectionDataModule
 from avjepa.errors import UserError, counted
 from avjepa.features.keyframes import keyframe_loader, with_few_draws
-from avjepa.features.store import FeatureKey, FeatureStore
+from avjepa.features.store import FeatureKey, FeatureStore, require_space
 from avjepa.finetune.lightning_model import FinetuneModule
 from avjepa.training.console import status
 
@@ -84,8 +84,9 @@ class KeptMaps:
         missing = keyframe_loader(self.data, scenes, augmentation, store.__contains__)
         if len(missing):
             backbone = self.module.model.backbone.to(self.trainer.strategy.root_device).eval()
-            about = counted(len(missing) * self.data.batch_size, "map")
-            status(f"{self.folder}: computing about {about} of the frozen backbone")
+            most = len(missing) * self.data.batch_size  # the last batch may be smaller
+            require_space(self.folder, most, store.shape)
+            status(f"{self.folder}: computing about {counted(most, 'map')} of the frozen backbone")
             with Progress(console=Console(stderr=True), transient=True) as progress:
                 task = progress.add_task("computing maps", total=len(missing))
                 with self.module.full_precision():

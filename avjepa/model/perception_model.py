@@ -85,10 +85,11 @@ class PerceptionModel(Rebuildable):
 
         A batch in which no sample has data of a sensor that the backbone reads is one in which it gave nothing.
         """
-        bev: Tensor = self.neck(self._backbone_map(batch))
+        bev: Tensor = self.neck(self.backbone_map(batch))
         return bev
 
-    def _backbone_map(self, batch: Batch) -> Float[Tensor, "batch channel y x"]:
+    def backbone_map(self, batch: Batch) -> Float[Tensor, "batch channel y x"]:
+        """The backbone's map, computed or read from ``maps``."""
         if self.maps is not None:
             return self.maps.maps(batch).to(batch.bev_from_level.device, non_blocking=True)
         features: Tensor = self.backbone(with_one_of(batch, self.backbone.sensors_read())).features
@@ -107,7 +108,12 @@ class PerceptionModel(Rebuildable):
     @torch.no_grad()
     def predict(self, batch: Batch) -> dict[str, Any]:
         """Predictions of every head by name."""
-        return self._predictions(self(batch), batch)
+        return self.predictions_above(self.backbone_map(batch), batch)
+
+    @torch.no_grad()
+    def predictions_above(self, features: Float[Tensor, "batch channel y x"], batch: Batch) -> dict[str, Any]:
+        """Predictions of every head by name, from a map of the backbone."""
+        return self._predictions(self.neck(features), batch)
 
     @torch.no_grad()
     def loss_and_predictions(self, batch: Batch) -> tuple[PerceptionLoss, dict[str, Any]]:

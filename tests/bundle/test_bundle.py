@@ -123,10 +123,10 @@ def test_loading_says_how_many_tensors_matched(
 
 def rewritten(directory: Path, tensors: dict[str, Tensor]) -> None:
     """Replace the weights and make the manifest agree."""
-    save_file(tensors, directory / "backbone.safetensors")
-    manifest = json.loads((directory / "backbone.json").read_text())
-    manifest["sha256"] = hashlib.sha256((directory / "backbone.safetensors").read_bytes()).hexdigest()
-    (directory / "backbone.json").write_text(json.dumps(manifest))
+    save_file(tensors, directory / "model.safetensors")
+    manifest = json.loads((directory / "config.json").read_text())
+    manifest["sha256"] = hashlib.sha256((directory / "model.safetensors").read_bytes()).hexdigest()
+    (directory / "config.json").write_text(json.dumps(manifest))
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def rewritten(directory: Path, tensors: dict[str, Tensor]) -> None:
 )
 def test_a_tensor_that_does_not_fit_is_named(encoder: ToyEncoder, tmp_path: Path, change: object, message: str) -> None:
     save_bundle(encoder, tmp_path, {})
-    tensors = load_file(tmp_path / "backbone.safetensors")
+    tensors = load_file(tmp_path / "model.safetensors")
     change(tensors)  # type: ignore[operator]
     rewritten(tmp_path, tensors)
     with pytest.raises(UserError, match=message):
@@ -156,7 +156,7 @@ def test_a_failed_strict_load_changes_nothing() -> None:
 
 def test_damaged_weights_are_refused(encoder: ToyEncoder, tmp_path: Path) -> None:
     save_bundle(encoder, tmp_path, {})
-    weights = tmp_path / "backbone.safetensors"
+    weights = tmp_path / "model.safetensors"
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
     weights.write_bytes(content)
@@ -179,7 +179,7 @@ def test_another_grid_is_refused(encoder: ToyEncoder, tmp_path: Path) -> None:
 )
 def test_a_class_that_is_no_encoder_is_refused(encoder: ToyEncoder, tmp_path: Path, class_path: str) -> None:
     save_bundle(encoder, tmp_path, {})
-    path = tmp_path / "backbone.json"
+    path = tmp_path / "config.json"
     manifest = json.loads(path.read_text())
     manifest["architecture"]["class_path"] = class_path
     path.write_text(json.dumps(manifest))
@@ -190,8 +190,8 @@ def test_a_class_that_is_no_encoder_is_refused(encoder: ToyEncoder, tmp_path: Pa
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"class_path": 3}', "\x80\x04"])
 def test_an_unreadable_manifest_is_one_clear_line(encoder: ToyEncoder, tmp_path: Path, content: str) -> None:
     save_bundle(encoder, tmp_path, {})
-    (tmp_path / "backbone.json").write_bytes(content.encode("latin-1"))
-    with pytest.raises(UserError, match=r"backbone\.json") as error:
+    (tmp_path / "config.json").write_bytes(content.encode("latin-1"))
+    with pytest.raises(UserError, match=r"config\.json") as error:
         load_encoder(tmp_path)
     assert "\n" not in str(error.value)
 
@@ -202,21 +202,31 @@ def test_pickles_are_not_opened(encoder: ToyEncoder, tmp_path: Path) -> None:
             return (Path(tmp_path / "executed").touch, ())  # type: ignore[return-value]
 
     save_bundle(encoder, tmp_path, {})
-    (tmp_path / "backbone.safetensors").write_bytes(pickle.dumps(Bomb()))
-    manifest = json.loads((tmp_path / "backbone.json").read_text())
-    manifest["sha256"] = hashlib.sha256((tmp_path / "backbone.safetensors").read_bytes()).hexdigest()
-    (tmp_path / "backbone.json").write_text(json.dumps(manifest))
+    (tmp_path / "model.safetensors").write_bytes(pickle.dumps(Bomb()))
+    manifest = json.loads((tmp_path / "config.json").read_text())
+    manifest["sha256"] = hashlib.sha256((tmp_path / "model.safetensors").read_bytes()).hexdigest()
+    (tmp_path / "config.json").write_text(json.dumps(manifest))
     with pytest.raises(UserError, match="safetensors"):
         load_encoder(tmp_path)
     assert not (tmp_path / "executed").exists()
 
 
 def test_a_missing_file_is_named(tmp_path: Path, encoder: ToyEncoder) -> None:
-    with pytest.raises(UserError, match=r"backbone\.json: no such file"):
+    with pytest.raises(UserError, match=r"config\.json: no such file"):
         load_encoder(tmp_path)
     save_bundle(encoder, tmp_path, {})
-    (tmp_path / "backbone.safetensors").unlink()
-    with pytest.raises(UserError, match=r"backbone\.safetensors: no such file"):
+    (tmp_path / "model.safetensors").unlink()
+    with pytest.raises(UserError, match=r"model\.safetensors: no such file"):
+        load_encoder(tmp_path)
+
+
+def test_a_bundle_of_an_older_avjepa_says_how_it_is_renamed(tmp_path: Path) -> None:
+    (tmp_path / "backbone.json").write_text("{}")
+    with pytest.raises(UserError, match=r"rename backbone\.json config\.json, and backbone\.safetensors model\."):
+        load_encoder(tmp_path)
+    (tmp_path / "backbone.json").unlink()
+    (tmp_path / "model.json").write_text("{}")
+    with pytest.raises(UserError, match=r"rename model\.json config\.json$"):
         load_encoder(tmp_path)
 
 

@@ -77,13 +77,13 @@ def test_a_fused_backbone_is_a_backbone_and_no_encoder(tmp_path: Path) -> None:
     batch = toy_batch(1)
     assert torch.equal(load_backbone(tmp_path)(batch).features, backbone(batch).features)
     assert read_backbone_manifest(tmp_path).facts["out_channels"] == 4
-    with pytest.raises(UserError, match=r"backbone\.json.*SensorEncoder"):
+    with pytest.raises(UserError, match=r"config\.json.*SensorEncoder"):
         load_encoder(tmp_path)
 
 
 def as_version_1(directory: Path) -> None:
     """Rewrite a bundle's manifest as the first version of it was written."""
-    path = manifest_path_of(BEVBackbone, directory)
+    path = manifest_path_of(directory)
     now = json.loads(path.read_text())
     before = {**now["architecture"], **now["facts"]}
     before |= {name: now[name] for name in ("tensors", "parameters", "sha256", "avjepa_version", "provenance")}
@@ -101,7 +101,7 @@ def test_a_bundle_of_version_1_is_read(tmp_path: Path) -> None:
 
 def test_a_newer_version_asks_for_an_update(tmp_path: Path) -> None:
     save_bundle(CountingEncoder(), tmp_path, {})
-    path = manifest_path_of(BEVBackbone, tmp_path)
+    path = manifest_path_of(tmp_path)
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format_version": 99, "surprise": 1}))
     with pytest.raises(UserError, match=r"format version 99.*update avjepa"):
         load_encoder(tmp_path)
@@ -137,14 +137,14 @@ def test_nothing_that_a_manifest_names_is_imported(stranger: str, tmp_path: Path
         },
     }[place]
     with pytest.raises(UserError, match=f"names {theirs}, .*--trust {stranger}"):
-        build(SensorEncoder, node, "backbone.json")  # type: ignore[type-abstract]
+        build(SensorEncoder, node, "config.json")  # type: ignore[type-abstract]
     assert not (tmp_path / f"{stranger}.ran").exists() and stranger not in sys.modules
 
 
 def test_what_the_user_trusts_is_imported(stranger: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(TRUSTED, f"other,{stranger}")
     node = {"class_path": f"{stranger}.Theirs", "init_args": {}}
-    built = build(SensorEncoder, node, "backbone.json")  # type: ignore[type-abstract]
+    built = build(SensorEncoder, node, "config.json")  # type: ignore[type-abstract]
     assert built.token_grid == GRID
 
 
@@ -167,11 +167,11 @@ def test_a_trusted_module_that_is_not_there(name: str, monkeypatch: pytest.Monke
 @pytest.mark.parametrize("depth", [60, 100_000])
 def test_a_bomb_of_nesting_is_one_line(tmp_path: Path, depth: int) -> None:
     save_bundle(CountingEncoder(), tmp_path, {})
-    path = manifest_path_of(BEVBackbone, tmp_path)
+    path = manifest_path_of(tmp_path)
     content = json.loads(path.read_text())
     content["architecture"]["init_args"]["grid"] = "@"
     path.write_text(json.dumps(content).replace('"@"', "[" * depth + "]" * depth))
-    with pytest.raises(UserError, match=r"backbone\.json") as error:
+    with pytest.raises(UserError, match=r"config\.json") as error:
         load_encoder(tmp_path)
     assert "\n" not in str(error.value)
 
@@ -179,7 +179,7 @@ def test_a_bomb_of_nesting_is_one_line(tmp_path: Path, depth: int) -> None:
 @pytest.mark.parametrize("change", [{"tensors": 1}, {"parameters": 3}])
 def test_weights_of_another_number_than_the_manifest_says(tmp_path: Path, change: dict[str, int]) -> None:
     save_bundle(CountingEncoder(), tmp_path, {})
-    path = manifest_path_of(BEVBackbone, tmp_path)
+    path = manifest_path_of(tmp_path)
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
-    with pytest.raises(UserError, match=r"backbone\.safetensors: holds .* tensors, backbone\.json says"):
+    with pytest.raises(UserError, match=r"model\.safetensors: holds .* tensors, config\.json says"):
         load_encoder(tmp_path)

@@ -196,12 +196,12 @@ def test_backbone_that_was_tampered_with(
     pretrained: Path, tiny: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copytree(pretrained / "backbone", tmp_path / "backbone")
-    weights = tmp_path / "backbone" / "backbone.safetensors"
+    weights = tmp_path / "backbone" / "model.safetensors"
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
     weights.write_bytes(content)
     code = finetune(tiny, tmp_path / "out", "lidar", "--steps", 1, "--bundle", tmp_path / "backbone")
-    refused(capfd, code, "backbone.safetensors", "sha256")
+    refused(capfd, code, "model.safetensors", "sha256")
 
 
 @pytest.mark.parametrize("command", ["inspect", "view"])
@@ -224,4 +224,4 @@ def test_real_metadata_with_missing_files(
     source = ("--version", "v1.0-mini", "--data.split", "null", "--steps", 2)
     refused(capfd, pretrain(real_metadata, tmp_path / "stop", "lidar", *source), "LIDAR_TOP", "--on-bad-file skip")
     assert pretrain(real_metadata, tmp_path / "skip", "lidar", *source, "--on-bad-file", "skip") == 0
-    assert (tmp_path / "skip" / "backbone" / "backbone.json").is_file()
+    assert (tmp_path / "skip" / "backbone" / "config.json").is_file()

@@ -52,7 +52,7 @@ def test_the_page_is_written_and_its_numbers_are_those_of_the_runs(
             assert len(picture.convert("RGB").getcolors(2**24)) > 100, "not an empty sheet"
     for mean_ap, nd_score in measured.values():
         assert f"{100 * mean_ap:.1f}{100 * nd_score:.1f}" in reader.text, "two cells of a row"
-    manifest = json.loads((tmp_path / "pretrain" / "radar" / "backbone" / "backbone.json").read_text())
+    manifest = json.loads((tmp_path / "pretrain" / "radar" / "backbone" / "config.json").read_text())
     assert re.search(rf"parameters\s*{manifest['parameters']}", reader.text)
     assert re.search(r"samples per second\s*–", reader.text), "two steps are too few to measure it"
     assert "finetune-radar-jepa12.5701" in reader.text and "all steps37.5702" in reader.text

@@ -49,7 +49,7 @@ def fused(tiny: Path, bundles: dict[str, Path], tmp_path_factory: pytest.TempPat
 def test_a_fused_detector_starts_from_the_branches_and_leaves_them(fused: Path, bundles: dict[str, Path]) -> None:
     state = torch.load(fused / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
     for sensor, bundle in bundles.items():
-        for name, tensor in load_file(bundle / "backbone.safetensors").items():
+        for name, tensor in load_file(bundle / "model.safetensors").items():
             assert torch.equal(state[f"model.backbone.branches.{sensor}.{name}"], tensor), (sensor, name)
     assert json.loads((fused / "evaluation" / "val" / "metrics.json").read_text())["samples"] == 4
 
@@ -100,7 +100,7 @@ def test_any_two_bundles_are_fused_and_can_be_pretrained_together(
     source = ("--data", tiny, "--version", VERSION)
     assert avjepa("pretrain", "--config", config, *source, "--out", tmp_path / "p", *QUICK, "--steps", 1, *two) == 0
     assert "data.sensors: lidar, radar, those of --bundles" in capsys.readouterr().err
-    manifest = json.loads((tmp_path / "p" / "backbone" / "backbone.json").read_text())
+    manifest = json.loads((tmp_path / "p" / "backbone" / "config.json").read_text())
     assert set(manifest["architecture"]["init_args"]["branches"]) == {"lidar", "radar"}
     start = ("--bundle", tmp_path / "p" / "backbone", "--data.sensors=[lidar, radar]", "--evaluate", "false")
     assert finetune(tiny, tmp_path / "f", *start, "--steps", 1, "--model.mode", "frozen") == 0
@@ -111,7 +111,7 @@ def test_any_two_bundles_are_fused_and_can_be_pretrained_together(
     [
         ("lidar", "--bundles lidar: give every sensor once"),
         ("sonar=x", "--bundles sonar=...: no such sensor; use camera, lidar, radar"),
-        ("lidar=nowhere", "nowhere/backbone.json: no such file"),
+        ("lidar=nowhere", "nowhere/config.json: no such file"),
     ],
 )
 def test_wrong_bundles_are_one_line(

@@ -23,7 +23,7 @@ def test_trainings_with_a_cache_give_what_they_give_without(tiny: Path, tmp_path
     assert pack(tiny, cache, "--config", tmp_path / "pretrain.yaml", "--data.split", "null") == 0
     assert small("pretrain", tiny, tmp_path / "files", "--steps", 2) == 0
     assert small("pretrain", tiny, tmp_path / "packed", "--steps", 2, "--data.cache", cache) == 0
-    weights = Path("backbone") / "backbone.safetensors"
+    weights = Path("backbone") / "model.safetensors"
     assert (tmp_path / "packed" / weights).read_bytes() == (tmp_path / "files" / weights).read_bytes()
     assert small("finetune", tiny, tmp_path / "tuned", "--steps", 1, "--data.cache", cache) == 0
 

@@ -90,8 +90,8 @@ def test_bundle_that_was_cut_off(
     pretrained: Path, tiny: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     bundle = shutil.copytree(pretrained / "backbone", tmp_path / "backbone")
-    truncate(bundle / "backbone.safetensors")
-    refused(capfd, small("finetune", tiny, tmp_path / "out", "--steps", 1, "--bundle", bundle), "backbone.safetensors")
+    truncate(bundle / "model.safetensors")
+    refused(capfd, small("finetune", tiny, tmp_path / "out", "--steps", 1, "--bundle", bundle), "model.safetensors")
     assert not (tmp_path / "out").exists()
 
 

@@ -41,8 +41,8 @@ def pretrained(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("sensor", SENSORS)
 def test_pretrain_finetune_evaluate(tiny: Path, tmp_path: Path, sensor: str) -> None:
     assert pretrain(tiny, tmp_path / "p", sensor, "--steps", 2) == 0
-    manifest = json.loads((tmp_path / "p" / "backbone" / "backbone.json").read_text())
-    weights = load_file(tmp_path / "p" / "backbone" / "backbone.safetensors")
+    manifest = json.loads((tmp_path / "p" / "backbone" / "config.json").read_text())
+    weights = load_file(tmp_path / "p" / "backbone" / "model.safetensors")
     assert manifest["tensors"] == len(weights) > 20
     record = json.loads((tmp_path / "p" / "provenance.json").read_text())
     assert (record["finished"], record["steps"], record["seed"]) == (True, 2, 0)
@@ -128,8 +128,8 @@ def test_resumed_run_ends_with_the_same_weights(
     assert said.lower().count("interrupt") == 1 and "stopped at step 2; the last checkpoint is of step 2" in said
     assert not (tmp_path / "backbone").exists(), "an interrupted run leaves no backbone"
     assert pretrain(tiny, tmp_path, "lidar", "--steps", 3, "--ckpt_path", "last") == 0
-    expected = load_file(pretrained / "backbone" / "backbone.safetensors")
-    found = load_file(tmp_path / "backbone" / "backbone.safetensors")
+    expected = load_file(pretrained / "backbone" / "model.safetensors")
+    found = load_file(tmp_path / "backbone" / "model.safetensors")
     assert expected.keys() == found.keys()
     assert all(torch.equal(expected[name], found[name]) for name in expected)
 
@@ -139,4 +139,4 @@ def test_real_keyframe_pretrains(real_keyframe: Path, tmp_path: Path) -> None:
     for sensor in SENSORS:
         config = CONFIGS / "pretrain" / f"{sensor}_tiny.yaml"
         assert avjepa("pretrain", "--config", config, *source, *QUICK, "--steps", 1, "--out", tmp_path / sensor) == 0
-        assert (tmp_path / sensor / "backbone" / "backbone.json").is_file()
+        assert (tmp_path / sensor / "backbone" / "config.json").is_file()

@@ -139,4 +139,4 @@ def test_pretraining_on_two_processes_writes_a_bundle(configs: Path, tiny: Path,
     ended = command_on_two_processes("pretrain", *source(configs, "pretrain", tiny, tmp_path), *TWO, "--steps=2")
     assert ended.codes == [0, 0], ended.stderr
     assert json.loads((tmp_path / "provenance.json").read_text())["processes"] == 2
-    assert (tmp_path / "backbone" / "backbone.json").is_file()
+    assert (tmp_path / "backbone" / "config.json").is_file()

@@ -40,7 +40,7 @@ def on_two_nodes(command: str, config: dict[str, Any], data: Path, out: Path) ->
 
 def test_pretraining_on_two_nodes_writes_one_bundle(tiny: Path, tmp_path: Path) -> None:
     said = on_two_nodes("pretrain", PRETRAIN, tiny, tmp_path / "run")
-    assert json.loads((tmp_path / "run" / "backbone" / "backbone.json").read_text())["tensors"] > 0
+    assert json.loads((tmp_path / "run" / "backbone" / "config.json").read_text())["tensors"] > 0
     assert sum("tensors" in text for text in said) == 1, "one process writes the bundle and says so"
 
 

@@ -87,15 +87,15 @@ class FullDisk(PretendingWorker):
     def _trained(self, job: StudyJob, folder: Path) -> dict[str, Any]:
         if job.name == "pretrain-jepa-p1-20":
             try:
-                raise OSError(errno.ENOSPC, "No space left on device", "backbone.safetensors")
+                raise OSError(errno.ENOSPC, "No space left on device", "model.safetensors")
             except OSError as error:
-                raise UserError("backbone.safetensors: no space left") from error
+                raise UserError("model.safetensors: no space left") from error
         return super()._trained(job, folder)
 
 
 def test_a_full_disk_stops_the_study_and_is_no_failure_of_the_job(tmp_path: Path) -> None:
     store, study = Store(tmp_path), small_study()
-    with pytest.raises(UserError, match=r"backbone\.safetensors"):
+    with pytest.raises(UserError, match=r"model\.safetensors"):
         FullDisk(study, store).run()
     assert store.failed() == set() and not store.running()
     PretendingWorker(study, store).run()

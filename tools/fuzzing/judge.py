@@ -19,7 +19,7 @@ VERDICTS = ("ok", "refused", "unnamed", "traceback", "hang", "died", "silent", "
 of the program; no end; ended by a signal; harmful input passed without a word; code from the input ran; a result or a
 partial file was left behind by a command that failed."""
 GOOD = frozenset(VERDICTS[:2])
-RESULTS = ("sample.png", "backbone.json", "metrics.json", "robustness.csv", "reid.csv", "events.json")
+RESULTS = ("sample.png", "config.json", "metrics.json", "robustness.csv", "reid.csv", "events.json")
 """Files that say that a command has done its work."""
 MEMORY = 10 * 2**30
 """Bytes of address space that a case may take."""

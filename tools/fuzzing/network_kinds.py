@@ -31,9 +31,9 @@ def _from_bundle(world: World) -> tuple[str, ...]:
 
 
 def manifests(random: Random, world: World) -> Trial:
-    """``backbone.json`` is broken, says something else, or names a class from anywhere."""
+    """``config.json`` is broken, says something else, or names a class from anywhere."""
     folder = world.pretrained / "backbone"
-    path = folder / "backbone.json"
+    path = folder / "config.json"
     document = json.loads(path.read_text(encoding="utf-8"))
     classes = [place for place in paths(document) if place[-1] == "class_path" and "provenance" not in place]
     if random.random() < 0.25:
@@ -66,9 +66,9 @@ def manifests(random: Random, world: World) -> Trial:
 
 
 def weights(random: Random, world: World) -> Trial:
-    """``backbone.safetensors`` is damaged, or another one whose checksum the manifest has."""
+    """``model.safetensors`` is damaged, or another one whose checksum the manifest has."""
     folder = world.pretrained / "backbone"
-    path = folder / "backbone.safetensors"
+    path = folder / "model.safetensors"
     change = random.choice(("file", "NaN", "infinity", "shape", "type", "gone", "one more", "renamed", "header"))
     harmful = True
     if change == "file":
@@ -83,7 +83,7 @@ def weights(random: Random, world: World) -> Trial:
         change = f"{_spoil_tensors(random, tensors, change)}: {change}"
         save_file(tensors, path)
     if path.is_file() and path.stat().st_size < 1e9 and not path.is_symlink() and random.random() < 0.7:
-        _sign(folder / "backbone.json", path)
+        _sign(folder / "config.json", path)
         harmful = harmful and change != "bits flipped"
     return Trial(f"weights: {change}", (_from_bundle(world),), (path.name, str(folder)), harmful)
 

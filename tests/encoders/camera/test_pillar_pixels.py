@@ -243,7 +243,7 @@ def test_the_command_pretrains_a_camera_generatively(tiny: Path, tmp_path: Path)
     arguments = ["--config", config, "--data", tiny, "--version", VERSION, "--out", out, "--steps", 3]
     assert cli.main(["pretrain", *map(str, arguments)]) == 0
     assert json.loads((out / "provenance.json").read_text())["finished"] is True
-    assert (out / "backbone" / "backbone.safetensors").is_file()
+    assert (out / "backbone" / "model.safetensors").is_file()
     used = yaml.safe_load((out / "config.yaml").read_text())["model"]["objective"]["init_args"]
     assert used["reconstruction_target"]["init_args"]["height_bins"] == 6
     assert "target" not in used

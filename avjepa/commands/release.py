@@ -1,0 +1,44 @@
+"""``avjepa release``: backbones frozen under a version, heads release by release."""
+
+import difflib
+import importlib
+from collections.abc import Sequence
+
+from avjepa.errors import UserError
+
+SUBCOMMANDS = {
+    "freeze": ("release_freeze", "put a training's backbone into the store, immutable, under a version"),
+    "cache": ("release_cache", "compute a frozen backbone's maps of a data set, in parallel"),
+    "train": ("release_train", "train heads on a frozen backbone, from its maps, and score them"),
+    "evaluate": ("release_evaluate", "score a release on other data, through its backbone"),
+    "list": ("release_list", "what the store holds, and what is candidate and champion"),
+    "promote": ("release_list", "make a release the candidate, or, past the gate, the champion"),
+    "roll-back": ("release_list", "make the champion what it was before"),
+}
+"""Module and summary of every subcommand; the module's function is ``run_NAME``."""
+
+
+def overview() -> str:
+    """The text of ``avjepa release --help``."""
+    lines = ["usage: avjepa release SUBCOMMAND [OPTIONS]", ""]
+    lines += [f"  {name:<12}{summary}" for name, (_, summary) in SUBCOMMANDS.items()]
+    lines += ["", "avjepa release SUBCOMMAND --help lists the options of a subcommand."]
+    return "\n".join(lines)
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Parse and run a subcommand.
+
+    Raises:
+        UserError: there is no such subcommand, or an error of its own.
+    """
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(overview())
+        return
+    name = arguments[0]
+    if name not in SUBCOMMANDS:
+        close = difflib.get_close_matches(name, SUBCOMMANDS, n=1)
+        hint = f"did you mean '{close[0]}'?" if close else f"there are {', '.join(SUBCOMMANDS)}"
+        raise UserError(f"release: unknown subcommand {name!r:.80}; {hint}")
+    module = importlib.import_module(f"avjepa.commands.{SUBCOMMANDS[name][0]}")
+    getattr(module, f"run_{name.replace('-', '_')}")(arguments[1:])
