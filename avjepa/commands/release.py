@@ -14,6 +14,7 @@ SUBCOMMANDS = {
     "list": ("release_list", "what the store holds, and what is candidate and champion"),
     "promote": ("release_list", "make a release the candidate, or, past the gate, the champion"),
     "roll-back": ("release_list", "make the champion what it was before"),
+    "export": ("release_export", "write one deployable artefact of backbone and heads"),
 }
 """Module and summary of every subcommand; the module's function is ``run_NAME``."""
 

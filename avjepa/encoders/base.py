@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float, Int64, Shaped
 from torch import Tensor, nn
 
 from avjepa.bundle.rebuildable import Rebuildable
@@ -69,6 +69,21 @@ class BEVBackbone(Rebuildable, ABC):
     def sensors_read(self) -> tuple[str, ...]:
         """The sensors that it reads, of ``data.sample.SENSORS``; none where it does not say."""
         return ()
+
+    def plane(self, batch: Batch) -> dict[str, Shaped[Tensor, "batch *_"]]:
+        """What lies on the BEV plane before the dense convolutions, by name: where a deployment begins.
+
+        What comes before (voxels and sparse convolutions, pillars, the lift of images) has shapes that follow from the
+        data.
+
+        Raises:
+            UserError: the backbone does not say where that is.
+        """
+        raise UserError(f"{type(self).__name__}: does not say where its dense part begins; implement plane()")
+
+    def above_plane(self, plane: dict[str, Shaped[Tensor, "batch *_"]]) -> Float[Tensor, "batch channel y x"]:
+        """``BEVMap.features`` from what lies on the plane: dense operations alone, as ``torch.export`` can follow."""
+        raise UserError(f"{type(self).__name__}: does not say where its dense part begins; implement above_plane()")
 
     def pretrained_parts(self) -> "list[BEVBackbone]":
         """What of it is pre-trained by itself, and may be frozen while the rest learns: by default all of it."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
 from avjepa.data.empty_sensor import with_empty_sensor
@@ -133,6 +133,31 @@ class FusedBackbone(SensorEncoder):
         fused = self.fuser(torch.stack(maps), torch.stack(told)) + self._of_idle(tokens)
         _, out = self.bev(fused)
         return BEVMap(out, torch.stack(observed).any(0), (DenseFeatures(fused),), covered=torch.stack(told).any(0))
+
+    def plane(self, batch: Batch) -> dict[str, Shaped[Tensor, "batch *_"]]:
+        """See ``BEVBackbone.plane``: those of the branches, and, of every sensor, the common cells that it ``observed``
+        and those that it ``told`` of, as 0 and 1; all 0 for one that is not there."""
+        plane = {}
+        for name, branch in self._encoders().items():
+            here = batch.present(name)[:, None, None]
+            read = with_empty_sensor(batch, name)
+            plane |= branch.plane(read)
+            map_, link = branch(read), self.links[name]
+            observed = link.any_in_common(map_.observed) & here
+            covered = torch.ones_like(map_.observed) if map_.covered is None else map_.covered
+            plane[f"{name}.observed"] = observed.float()
+            plane[f"{name}.told"] = (link.any_in_common(covered) & here).float()
+        return plane
+
+    def above_plane(self, plane: dict[str, Shaped[Tensor, "batch *_"]]) -> Float[Tensor, "batch channel y x"]:
+        """See ``BEVBackbone.above_plane``."""
+        maps, told = [], []
+        for name, branch in self._encoders().items():
+            features = self.links[name].to_common(branch.above_plane(plane))
+            maps.append(self.adapters[name](features, plane[f"{name}.observed"] > 0))
+            told.append(plane[f"{name}.told"] > 0)
+        fused: Tensor = self.bev(self.fuser(torch.stack(maps), torch.stack(told)))[1]
+        return fused
 
     def reconstruction_target(self) -> ReconstructionTarget:
         """What the LiDAR's raw data hold in a cell, or those of the first branch where there is no LiDAR."""

@@ -37,6 +37,17 @@ class Head(Rebuildable, ABC, Generic[Prediction]):
     def predict(self, bev: Float[Tensor, "batch channel y x"], batch: Batch) -> tuple[Prediction, ...]:
         """The task's predictions, one entry per sample."""
 
+    def deployed(self, bev: Float[Tensor, "1 channel y x"]) -> dict[str, Tensor]:
+        """What a deployment gets of one sample, by name: dense operations alone, as ``torch.export`` can follow.
+
+        None for a head that has nothing of the kind, by default.
+        """
+        return {}
+
+    def deployment_facts(self) -> dict[str, Any]:
+        """What a deployment has to know to use it: classes, grid, thresholds. Plain values."""
+        return {}
+
 
 class HeadOptions(ABC):
     """Everything about a head but the map that it reads. Constructor arguments are YAML keys."""

@@ -1,11 +1,15 @@
 """``avjepa release``: freeze, cache, train, evaluate, list, promote, roll back, as a team does it."""
 
+import importlib.util
 import json
 import shutil
 import stat
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -197,3 +201,30 @@ def test_a_damaged_or_foreign_release_is_refused(
 def test_heads_of_another_backbone_are_no_start(store: Path) -> None:
     with pytest.raises(UserError, match="holds no such release"):
         released_models(store, ["r9"])
+
+
+def test_an_exported_release_runs_without_avjepa(store: Path, tmp_path: Path) -> None:
+    out = tmp_path / "artefact"
+    assert avjepa("release", "export", "--release", "r1", "--store", store, "--out", out) == 0
+    about = json.loads((out / "artefact.json").read_text())
+    assert about["inputs"].keys() == {"lidar"} and "detection.boxes" in about["outputs"]
+    code = "import sys, runpy; sys.modules['avjepa'] = None; sys.argv = ['run.py']; runpy.run_path('run.py', None, '__main__')"
+    done = subprocess.run([sys.executable, "-I", "-c", code], cwd=out, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "outputs, largest difference" in done.stdout
+
+    # what it says of the example is what the release says: box by box
+    run = released_run(Store(store), "r1", {}, {"accelerator": "cpu"})
+    run.datamodule.batch_size = 1
+    run.datamodule.setup("predict")
+    (expected,) = run.model.model.predict(next(iter(run.datamodule.predict_dataloader())))["detection"]
+    spec = importlib.util.spec_from_file_location("artefact_run", out / "run.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    with np.load(out / "example.npz") as example:
+        outputs = {name[4:]: example[name] for name in example.files if name.startswith("out.")}
+    boxes, scores, _ = module.detections(outputs, "detection", about["heads"]["detection"])
+    np.testing.assert_allclose(np.sort(scores), np.sort(expected.scores.numpy()), atol=1e-4)
+    np.testing.assert_allclose(boxes[:5], expected.boxes[:5].numpy(), atol=1e-3)
+    assert avjepa("release", "export", "--release", "r1", "--store", store, "--out", out) == 2

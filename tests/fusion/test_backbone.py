@@ -9,6 +9,7 @@ import torch
 from avjepa.bundle.files import save_bundle
 from avjepa.bundle.weights import state_hash
 from avjepa.data.sample import PretrainBatch
+from avjepa.encoders.base import BEVBackbone
 from avjepa.encoders.bundled import load_encoder
 from avjepa.errors import UserError
 from avjepa.fusion import FusedBackbone, GatedSumOptions, MaskedMeanOptions
@@ -169,3 +170,28 @@ def test_errors_name_the_option() -> None:
         FusedBackbone({}, 8, (8,), (0,), 8)
     with pytest.raises(UserError, match="describe the same depths"):
         FusedBackbone({"lidar": branch("lidar")}, 8, (8, 8), (0,), 8)
+
+
+@pytest.mark.parametrize("sensors", [("lidar",), ("camera",), ("radar",), SENSORS])
+@pytest.mark.parametrize("absent", [(), ("camera",)])
+def test_the_dense_part_goes_on_from_the_plane(sensors: tuple[str, ...], absent: tuple[str, ...]) -> None:
+    """Also where a sensor of a fused backbone is not there; and a program of torch.export says the same."""
+    if set(sensors) <= set(absent):
+        return
+    torch.manual_seed(0)
+    backbone = (fused(sensors) if len(sensors) > 1 else branch(sensors[0])).eval()
+    batch = batch_of([3]).of_sensors([sensor for sensor in SENSORS if sensor not in absent])
+    with torch.no_grad():
+        expected, plane = backbone(batch).features, backbone.plane(batch)
+        torch.testing.assert_close(backbone.above_plane(plane), expected, rtol=1e-5, atol=1e-6)
+        program = torch.export.export(Above(backbone), (plane,)).module()
+        torch.testing.assert_close(program(plane), expected, rtol=1e-4, atol=1e-5)
+
+
+class Above(torch.nn.Module):
+    def __init__(self, backbone: BEVBackbone) -> None:
+        super().__init__()
+        self.backbone = backbone
+
+    def forward(self, plane: dict[str, torch.Tensor]) -> torch.Tensor:
+        return self.backbone.above_plane(plane)

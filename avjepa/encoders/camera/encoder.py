@@ -7,7 +7,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from avjepa.data.sample import Batch, Cameras
-from avjepa.encoders.base import BEVMap, DenseFeatures, SensorEncoder, Tokens
+from avjepa.encoders.base import DenseFeatures, Tokens
 from avjepa.encoders.blocks import BEVUNet, ConvNormReLU, require_depths
 from avjepa.encoders.camera.feature_pyramid import FeaturePyramid
 from avjepa.encoders.camera.geometry import PatchViews
@@ -19,11 +19,12 @@ from avjepa.encoders.camera.patch_masks import MaskCells, MaskPatches
 from avjepa.encoders.camera.pillar_pixels import PillarPixels
 from avjepa.encoders.camera.tokens import CameraTokens
 from avjepa.encoders.missing_sensor import MissingSensorError
+from avjepa.encoders.plane_encoder import OnPlane, PlaneEncoder
 from avjepa.geometry.grid import BEVGrid
 from avjepa.ranges import require_number, require_range
 
 
-class CameraEncoder(SensorEncoder):
+class CameraEncoder(PlaneEncoder):
     """All images of a moment -> one BEV map (after Simple-BEV, 2206.07959, and BEVFusion, 2205.13542).
 
     **Occupied** is a cell whose column, its square from ``column[0]`` to ``column[1]`` metres above the ground, falls
@@ -50,6 +51,7 @@ class CameraEncoder(SensorEncoder):
     """
 
     sensor = "camera"
+    covers_observed = True
 
     def __init__(
         self,
@@ -85,8 +87,8 @@ class CameraEncoder(SensorEncoder):
         sightings = self.lift.sightings(cameras)
         return CameraTokens(cameras, batch.seeds, views, patch, sightings, self.hiding, self.backbone.fill)
 
-    def encode(self, tokens: Tokens, masked: Bool[Tensor, "batch y x"] | None = None) -> BEVMap:
-        """See ``SensorEncoder.encode``."""
+    def on_plane(self, tokens: Tokens, masked: Bool[Tensor, "batch y x"] | None = None) -> OnPlane:
+        """See ``PlaneEncoder.on_plane``: image network, lift, height folded into channels."""
         assert isinstance(tokens, CameraTokens)
         cameras, views = tokens.cameras, tokens.views
         if masked is None:
@@ -104,8 +106,7 @@ class CameraEncoder(SensorEncoder):
             tokens.sightings,
         )  # fmt: skip
         lifted = self.mix_heights(self.lift(features))
-        first, out = self.bev(lifted)
-        return BEVMap(out, occupied, (DenseFeatures(lifted), DenseFeatures(first)), covered=occupied)
+        return OnPlane(lifted, occupied, (DenseFeatures(lifted),))
 
     def reconstruction_target(self) -> PillarPixels:
         """See ``SensorEncoder.reconstruction_target``: the pixels that look at a cell's column, which masking hides."""

@@ -9,11 +9,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from avjepa.data.sample import Batch, Points
-from avjepa.encoders.base import BEVMap, CellFeatures, DenseFeatures, SensorEncoder, Tokens
+from avjepa.encoders.base import CellFeatures, Tokens
 from avjepa.encoders.blocks import BEVUNet, SparseNorm, require_depths
 from avjepa.encoders.lidar.tokens import LidarTokens
 from avjepa.encoders.lidar.voxelise import VOXEL_FEATURES, VoxelGrid, voxelised
 from avjepa.encoders.missing_sensor import MissingSensorError
+from avjepa.encoders.plane_encoder import OnPlane, PlaneEncoder
 from avjepa.encoders.reconstruction_target import PillarPoints
 from avjepa.errors import UserError
 from avjepa.geometry.device import occurrences
@@ -23,7 +24,7 @@ from avjepa.sparse.conv import SparseConv3d, SubmanifoldConv3d
 from avjepa.sparse.tensor import SparseTensor
 
 
-class LidarEncoder(SensorEncoder):
+class LidarEncoder(PlaneEncoder):
     """A sparse convolutional backbone of the VoxelBackBone8x family (SECOND, Yan et al., 2018; OpenPCDet).
 
     Each stage is a convolution (submanifold in the first stage, strided after it) and residual blocks of two
@@ -126,8 +127,8 @@ class LidarEncoder(SensorEncoder):
         voxel, inside = self.voxel_grid.places_of(points)
         return LidarTokens(points, batch.seeds, inside, self.token_grid, voxel, self.voxel_grid, self.thin_by_beam)
 
-    def encode(self, tokens: Tokens, masked: Bool[Tensor, "batch y x"] | None = None) -> BEVMap:
-        """See ``SensorEncoder.encode``."""
+    def on_plane(self, tokens: Tokens, masked: Bool[Tensor, "batch y x"] | None = None) -> OnPlane:
+        """See ``PlaneEncoder.on_plane``: voxels, sparse convolutions, height folded into channels."""
         assert isinstance(tokens, LidarTokens)
         points = tokens.points
         with torch.autocast(points.features.device.type, enabled=False):
@@ -139,8 +140,7 @@ class LidarEncoder(SensorEncoder):
                 layers = min(self.level_layers, x.spatial_shape[0])
                 intermediate_features.append(SparseColumns(x, self._token_of(x), occupied.numel(), layers))
             flat = self.height_compression(x).dense().squeeze(2)
-        first, features = self.bev(flat)
-        return BEVMap(features, occupied, (*intermediate_features, DenseFeatures(first)))
+        return OnPlane(flat, occupied, tuple(intermediate_features))
 
     def reconstruction_target(self) -> PillarPoints:
         """See ``SensorEncoder.reconstruction_target``: the points of a cell's column."""

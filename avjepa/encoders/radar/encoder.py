@@ -6,9 +6,10 @@ from torch import Tensor
 
 from avjepa.data.files.point_fields import RADAR_FIELDS
 from avjepa.data.sample import Batch, Points
-from avjepa.encoders.base import BEVMap, DenseFeatures, SensorEncoder, Tokens
+from avjepa.encoders.base import DenseFeatures, Tokens
 from avjepa.encoders.blocks import BEVUNet, require_depths
 from avjepa.encoders.missing_sensor import MissingSensorError
+from avjepa.encoders.plane_encoder import OnPlane, PlaneEncoder
 from avjepa.encoders.radar.pillars import PillarNet, cells_of_points, one_hot_code
 from avjepa.encoders.radar.tokens import RadarTokens
 from avjepa.encoders.reconstruction_target import PillarPoints
@@ -25,7 +26,7 @@ _SCALES = {
 """What the numbers are divided by to be of order one. The rms fields are codes of 5 bits."""
 
 
-class RadarEncoder(SensorEncoder):
+class RadarEncoder(PlaneEncoder):
     """All returns of a moment -> one BEV map: pillars (PointPillars, 1812.05784) of any number of radars and sweeps.
 
     A return enters by its offset from the cell's centre, height, range, age, cross-section, velocity and speed,
@@ -68,16 +69,15 @@ class RadarEncoder(SensorEncoder):
         cell, inside = cells_of_points(self.token_grid, points.xyz, points.batch_index)
         return RadarTokens(points, batch.seeds, inside, self.token_grid, cell)
 
-    def encode(self, tokens: Tokens, masked: Bool[Tensor, "batch y x"] | None = None) -> BEVMap:
-        """See ``SensorEncoder.encode``."""
+    def on_plane(self, tokens: Tokens, masked: Bool[Tensor, "batch y x"] | None = None) -> OnPlane:
+        """See ``PlaneEncoder.on_plane``: a vector for every pillar."""
         assert isinstance(tokens, RadarTokens)
         visible = tokens.visible(masked)
         points, cell = tokens.points.at(visible), tokens.cell[visible]
         observed = tokens.observed if masked is None else tokens.observed & ~masked
         vectors = self.pillars(self._features(points), cell, observed.numel())
         pillars = vectors.view(*observed.shape, -1).permute(0, 3, 1, 2)
-        first, features = self.bev(pillars)
-        return BEVMap(features, observed, (DenseFeatures(pillars), DenseFeatures(first)))
+        return OnPlane(pillars, observed, (DenseFeatures(pillars),))
 
     def reconstruction_target(self) -> PillarPoints:
         """See ``SensorEncoder.reconstruction_target``: the points of a cell's column."""

@@ -1,9 +1,10 @@
 """CenterPoint: objects as peaks of class heatmaps, their boxes read off at the peak (Yin et al. 2021, section 4)."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from avjepa.data.sample import Batch
@@ -150,24 +151,55 @@ class CenterPointHead(Head[Detections]):
             result.append(Detections(level, scores[best], class_index[best]))
         return tuple(result)
 
+    def deployed(self, bev: Float[Tensor, "1 channel y x"]) -> dict[str, Tensor]:
+        """See ``Head.deployed``: ``boxes`` (K, 9) in the BEV frame, ``scores`` and ``classes`` of each group's best
+        candidates, before the threshold and the suppression."""
+        maps, found = self(bev), []
+        for number, logits in enumerate(maps.heatmaps()):
+            scores, row_column, names = self._candidates(number, logits)
+            (code,) = maps.codes([Places(torch.zeros_like(names[0]), row_column[0])], [number])
+            found.append((decode_boxes(code, row_column[0], self.grid), scores[0], names[0]))
+        boxes, best, names = (torch.cat(parts) for parts in zip(*found, strict=True))
+        group = torch.cat([torch.full_like(part[2], number) for number, part in enumerate(found)])
+        return {"boxes": boxes, "scores": best, "classes": names, "groups": group}
+
+    def deployment_facts(self) -> dict[str, Any]:
+        """See ``Head.deployment_facts``."""
+        return {
+            "classes": list(self.classes),
+            "score_threshold": self.options.score_threshold,
+            "boxes_per_group": self.options.boxes_per_group,
+            "boxes_per_sample": self.options.boxes_per_sample,
+            "groups": [{"classes": list(group.classes), "nms_radius": group.nms_radius} for group in self.groups],
+            "box": ["x", "y", "z", "length", "width", "height", "yaw", "vx", "vy"],
+        }
+
+    def _candidates(
+        self, number: int, logits: Float[Tensor, "batch class y x"]
+    ) -> tuple[Float[Tensor, "batch k"], Int64[Tensor, "batch k 2"], Int64[Tensor, "batch k"]]:
+        """Of one group's heatmaps: scores, best first, cells (row, column) and class index of its best peaks."""
+        _, columns = self.grid.shape
+        cells, group = logits.shape[2] * logits.shape[3], self.groups[number]
+        most = min(self.options.candidates, logits.shape[1] * cells)
+        scores, flat = logits.sigmoid().flatten(1).topk(most, dim=1)
+        names = constant(tuple(self.classes.index(name) for name in group.classes), torch.int64, logits.device)
+        return scores, torch.stack((flat % cells // columns, flat % columns), dim=-1), names[flat // cells]
+
     def _decode(
         self, maps: TowerMaps, number: int, logits: Float[Tensor, "batch class y x"]
     ) -> list[tuple[Tensor, Tensor, Tensor]]:
         """Of one group: (boxes in the BEV frame, scores, class index) per sample, after suppression."""
-        _, columns = self.grid.shape
-        cells, group = logits.shape[2] * logits.shape[3], self.groups[number]
-        scores, flat = logits.sigmoid().flatten(1).topk(min(self.options.candidates, logits[0].numel()), dim=1)
-        names = constant(tuple(self.classes.index(name) for name in group.classes), torch.int64, logits.device)
+        group = self.groups[number]
+        scores, places, names = self._candidates(number, logits)
         sample, rank = (scores >= self.options.score_threshold).nonzero().unbind(1)
-        score, where = scores[sample, rank], flat[sample, rank]
-        row_column = torch.stack((where % cells // columns, where % columns), dim=-1)
+        score, row_column, name = scores[sample, rank], places[sample, rank], names[sample, rank]
         (code,) = maps.codes([Places(sample, row_column)], [number])
         boxes = decode_boxes(code, row_column, self.grid)
         result = []
         for index in range(len(logits)):
             mine = sample == index
             kept = circle_nms(boxes[mine, :2], score[mine], group.nms_radius, self.options.boxes_per_group)
-            result.append((boxes[mine][kept], score[mine][kept], names[where[mine][kept] // cells]))
+            result.append((boxes[mine][kept], score[mine][kept], name[mine][kept]))
         return result
 
 

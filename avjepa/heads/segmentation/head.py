@@ -1,6 +1,7 @@
 """A small convolutional head that says which classes the cells of a BEV map are of."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -104,6 +105,14 @@ class SegmentationHead(Head[Segmentation]):
         """Maps of every sample, augmentation undone."""
         maps = in_level_frame(self(bev).float().sigmoid(), self.grid, batch.bev_from_level)
         return tuple(Segmentation(self.options.classes.names, self.grid, probability) for probability in maps)
+
+    def deployed(self, bev: Float[Tensor, "1 channel y x"]) -> dict[str, Tensor]:
+        """See ``Head.deployed``: ``probability`` (class, y, x) in the BEV frame."""
+        return {"probability": self(bev)[0].float().sigmoid()}
+
+    def deployment_facts(self) -> dict[str, Any]:
+        """See ``Head.deployment_facts``."""
+        return {"classes": list(self.options.classes.names), "grid": asdict(self.grid)}
 
 
 def _convolution(in_channels: int, out_channels: int) -> nn.Sequential:
