@@ -24,7 +24,7 @@ $(READY): pyproject.toml
 	@touch $(READY)
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 check: $(READY)
 	$(BIN)/ruff check .
@@ -41,6 +41,7 @@ benchmark: $(READY)
 	$(BIN)/python tools/benchmark/evaluation.py --large $(if $(REAL),--real $(REAL)) --csv docs/results/speed.csv
 	$(BIN)/python tools/benchmark/scoring.py --csv docs/results/speed.csv
 	$(BIN)/python tools/benchmark/training_step.py --csv docs/results/speed.csv
+	$(BIN)/python tools/benchmark/release_heads.py --csv docs/results/speed.csv
 	$(BIN)/python tools/benchmark/two_processes.py --csv docs/results/speed.csv
 	$(BIN)/python tools/benchmark/ad_l_jepa.py --csv docs/results/speed.csv
 

@@ -11,6 +11,8 @@ SUBCOMMANDS = {
     "cache": ("release_cache", "compute a frozen backbone's maps of a data set, in parallel"),
     "train": ("release_train", "train heads on a frozen backbone, from its maps, and score them"),
     "evaluate": ("release_evaluate", "score a release on other data, through its backbone"),
+    "compare": ("release_compare", "what one release gains and loses against another; passed or failed"),
+    "note": ("release_compare", "write the release note of a comparison"),
     "list": ("release_list", "what the store holds, and what is candidate and champion"),
     "promote": ("release_list", "make a release the candidate, or, past the gate, the champion"),
     "roll-back": ("release_list", "make the champion what it was before"),

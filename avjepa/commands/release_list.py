@@ -86,6 +86,9 @@ def promote(
         split: the split that they are compared on; the release's own by default.
         gate: the gate's YAML file; configs/release/gate.yaml by default.
         why: in a sentence, for the history.
+
+    Raises:
+        RefusedError: the gate stops it.
     """
     from avjepa.release.aliases import ALIASES, aliases_of, point
     from avjepa.release.store import Store
@@ -96,15 +99,9 @@ def promote(
         raise UserError(f"--to {to}: there are {' and '.join(ALIASES)}")
     champion = aliases_of(place).get("champion")
     if to == "champion" and champion is not None and champion != release:
-        from avjepa.commands.release_compare import compared
+        from avjepa.commands.release_compare import compare
 
-        comparison = compared(place.folder, champion, release, data, version, split, gate)
-        if not comparison.passed:
-            reasons = "; ".join(comparison.failures[:4])
-            raise UserError(
-                f"promote {release}: the gate stops it against {champion} ({reasons}); see avjepa release compare "
-                f"{champion} {release}"
-            )
+        compare(champion, release, place.folder, split=split, data=data, version=version, gate=gate)
     before = point(place, to, release, why)
     print(f"{to}: {release}" + (f", before {before}" if before else ""))
 

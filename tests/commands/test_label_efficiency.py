@@ -132,7 +132,8 @@ def test_a_study_of_channels_with_other_names(study: Path, tmp_path: Path, capsy
 
 
 def test_two_workers_make_the_records_of_one(study: Path, dataset: Path, tmp_path: Path) -> None:
-    small = yaml.safe_load(study.read_text()) | {"labels": [2], "modes": ["end_to_end"]}
+    tune = STUDY["tune"] | {"end_to_end": [{"learning_rate": 1e-3}]}
+    small = yaml.safe_load(study.read_text()) | {"labels": [2], "modes": ["end_to_end"], "tune": tune}
     study.write_text(yaml.safe_dump(small))
     found = []
     for processes in ("1", "2"):
