@@ -137,7 +137,7 @@ class FusedBackbone(SensorEncoder):
     def plane(self, batch: Batch) -> dict[str, Shaped[Tensor, "batch *_"]]:
         """See ``BEVBackbone.plane``: those of the branches, and, of every sensor, the common cells that it ``observed``
         and those that it ``told`` of, as 0 and 1; all 0 for one that is not there."""
-        plane = {}
+        plane: dict[str, Tensor] = {}
         for name, branch in self._encoders().items():
             here = batch.present(name)[:, None, None]
             read = with_empty_sensor(batch, name)

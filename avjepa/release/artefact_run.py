@@ -7,14 +7,15 @@ the boxes that are left after the suppression.
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 
-def suppressed(boxes, scores, radius, most):  # type: ignore[no-untyped-def]
+def suppressed(boxes: Any, scores: Any, radius: float, most: int) -> list[int]:
     """Indices of the boxes without a better one within ``radius`` metres, best first, ``most`` at most."""
-    kept = []
+    kept: list[int] = []
     for index in np.argsort(-scores, kind="stable"):
         if len(kept) == most:
             break
@@ -23,10 +24,22 @@ def suppressed(boxes, scores, radius, most):  # type: ignore[no-untyped-def]
     return kept
 
 
-def detections(outputs, head, facts):  # type: ignore[no-untyped-def]
+def decoded(codes: Any, cells: Any, grid: dict[str, float]) -> Any:
+    """Boxes (n, 9): x, y, z, length, width, height, yaw, vx, vy in the BEV frame, of codes at cells (row, column)."""
+    centre = np.column_stack([grid["x_min"] + (cells[:, 1] + 0.5) * grid["cell"],
+                              grid["y_min"] + (cells[:, 0] + 0.5) * grid["cell"]])  # fmt: skip
+    size = np.exp(np.clip(codes[:, 3:6], -3.0, 4.0))
+    yaw = np.arctan2(codes[:, 6], codes[:, 7])
+    return np.column_stack([centre + codes[:, :2] * grid["cell"], codes[:, 2], size, yaw, codes[:, 8:10]])
+
+
+def detections(outputs: dict[str, Any], head: str, facts: dict[str, Any]) -> tuple[Any, Any, list[str]]:
     """Boxes (n, 9) in the BEV frame, scores and class names of a detection head, best first."""
-    boxes, scores, classes, groups = (outputs[f"{head}.{name}"] for name in ("boxes", "scores", "classes", "groups"))
-    kept = []
+    cells, codes, scores, classes, groups = (
+        outputs[f"{head}.{name}"] for name in ("cells", "codes", "scores", "classes", "groups")
+    )
+    boxes = decoded(codes, cells, facts["grid"])
+    kept: list[int] = []
     for number, group in enumerate(facts["groups"]):
         mine = np.flatnonzero((groups == number) & (scores >= facts["score_threshold"]))
         best = suppressed(boxes[mine], scores[mine], group["nms_radius"], facts["boxes_per_group"])
@@ -35,27 +48,28 @@ def detections(outputs, head, facts):  # type: ignore[no-untyped-def]
     return boxes[kept], scores[kept], [facts["classes"][index] for index in classes[kept]]
 
 
-def largest_difference(outputs, expected):  # type: ignore[no-untyped-def]
-    """Over all outputs. Candidates of a detection head are compared as a set: equal scores may come in any order, and
-    the last of a group may be one or another."""
+def largest_difference(outputs: dict[str, Any], expected: dict[str, Any]) -> float:
+    """Over all outputs. Candidates of a detection head are compared cell by cell: equal scores may come in any order,
+    and the last of a group may be one or another."""
     worst = 0.0
-    heads = {name.removesuffix(".boxes") for name in expected if name.endswith(".boxes")}
+    heads = {name.removesuffix(".cells") for name in expected if name.endswith(".cells")}
     for head in heads:
-        one, other = (
-            np.column_stack([found[f"{head}.{name}"] for name in ("boxes", "scores", "classes", "groups")]).astype(
-                float
-            )
-            for found in (outputs, expected)
-        )
-        for group in np.unique(other[:, -1]):
-            mine, theirs = one[one[:, -1] == group], other[other[:, -1] == group]
-            theirs = theirs[theirs[:, 9] > theirs[:, 9].min() + 1e-4]
-            for row in theirs:
-                worst = max(worst, float(np.abs(mine - row).max(1).min()))
+        mine, theirs = _candidates(outputs, head), _candidates(expected, head)
+        lowest = {group: min(row[0] for key, row in theirs.items() if key[0] == group) for group, *_ in theirs}
+        for key, row in theirs.items():
+            if row[0] > lowest[key[0]] + 1e-4:
+                worst = max(worst, float(np.abs(mine[key] - row).max()) if key in mine else float("inf"))
     for name, value in expected.items():
         if name.rpartition(".")[0] not in heads:
             worst = max(worst, float(np.abs(outputs[name] - value).max(initial=0.0)))
     return worst
+
+
+def _candidates(outputs: dict[str, Any], head: str) -> dict[tuple[int, ...], Any]:
+    """Score and code of every candidate by group, class and cell."""
+    names = np.column_stack([outputs[f"{head}.{name}"] for name in ("groups", "classes", "cells")])
+    values = np.column_stack([outputs[f"{head}.scores"], outputs[f"{head}.codes"]])
+    return {tuple(int(number) for number in name): row for name, row in zip(names, values, strict=True)}
 
 
 def main(folder: Path) -> int:
@@ -70,7 +84,7 @@ def main(folder: Path) -> int:
     worst = largest_difference(outputs, expected)
     print(f"{len(expected)} outputs, largest difference {worst:.2e}")
     for head, facts in about["heads"].items():
-        if f"{head}.boxes" in outputs:
+        if f"{head}.cells" in outputs:
             boxes, scores, classes = detections(outputs, head, facts)
             for box, score, name in list(zip(boxes, scores, classes, strict=True))[:10]:
                 print(f"{name:<22}{score:.3f}  x {box[0]:7.2f}  y {box[1]:7.2f}  yaw {box[6]:6.2f}")

@@ -34,7 +34,7 @@ class DensePart(nn.Module):
 
     def forward(self, plane: dict[str, Tensor]) -> dict[str, Tensor]:
         """From the tensors on the plane, of one sample, to ``HEAD.NAME``."""
-        bev = self.neck(self.backbone.above_plane(plane))  # type: ignore[operator]
+        bev = self.neck(self.backbone.above_plane(plane))
         return {
             f"{head}.{name}": value
             for head, module in self.heads.items()
@@ -91,7 +91,7 @@ def export(model: PerceptionModel, batch: Batch, out: Path, about: Mapping[str, 
         {
             "format_version": FORMAT_VERSION,
             **about,
-            "boundary": "tensors on the BEV plane, behind voxels and sparse convolutions, pillars or the lift of images",
+            "boundary": "the BEV plane, behind voxels and sparse convolutions, pillars or the lift of images",
             "grid": asdict(backbone.token_grid),
             "inputs": {name: list(value.shape) for name, value in plane.items()},
             "outputs": {name: list(value.shape) for name, value in outputs.items()},

@@ -207,8 +207,10 @@ def test_an_exported_release_runs_without_avjepa(store: Path, tmp_path: Path) ->
     out = tmp_path / "artefact"
     assert avjepa("release", "export", "--release", "r1", "--store", store, "--out", out) == 0
     about = json.loads((out / "artefact.json").read_text())
-    assert about["inputs"].keys() == {"lidar"} and "detection.boxes" in about["outputs"]
-    code = "import sys, runpy; sys.modules['avjepa'] = None; sys.argv = ['run.py']; runpy.run_path('run.py', None, '__main__')"
+    assert about["inputs"].keys() == {"lidar"} and "detection.codes" in about["outputs"]
+    code = (
+        "import sys, runpy; sys.modules['avjepa'] = None; sys.argv = ['x']; runpy.run_path('run.py', None, '__main__')"
+    )
     done = subprocess.run([sys.executable, "-I", "-c", code], cwd=out, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "outputs, largest difference" in done.stdout

@@ -17,18 +17,19 @@ from avjepa.release.store import Store
 ROOT = Path(__file__).resolve().parents[2]
 SMALLER = {
     "--scenes 60 --keyframes 5 --seed 11 --image_width 224 --val_fraction 0.4": (
-        "--scenes 7 --keyframes 3 --seed 11 --image_width 64 --val_fraction 0.15"
+        "--scenes 6 --keyframes 2 --seed 11 --image_width 64 --val_fraction 0.17"
     ),
     "configs/encoder/lidar_coarse.yaml": "encoder.yaml",
     "--steps 400 --out PRETRAINED": "--steps 1 --data.workers 0 --out PRETRAINED",
     "--data.scenes 10 --steps 300": "--data.scenes 2 --steps 20 --data.eval_split train",
-    "--steps 300": "--steps 100 --data.eval_split train",
-    "--steps 400": "--steps 100 --data.eval_split train --data.batch_size 3 --data.clips.length 3",
+    "--steps 300": "--steps 70 --data.eval_split train",
+    "--steps 400": "--steps 60 --data.eval_split train --data.clips.length 2",
     " --heads configs/heads/detection_tiny.yaml --processes 2": " --heads configs/heads/detection_tiny.yaml",
+    "release compare r2 r4": "release compare r2 r4 --gate gate.yaml",
     "configs/": f"{ROOT}/configs/",
     "tools/": f"{ROOT}/tools/",
 }
-"""A world, a network and trainings that take seconds; heads are scored on what they were taught, where they are good."""
+"""A world, a network and trainings that take seconds; heads are scored on what they were taught."""
 ENCODER = {
     "class_path": "avjepa.encoders.lidar.LidarEncoder",
     "init_args": {
@@ -39,6 +40,11 @@ ENCODER = {
 }  # fmt: skip
 
 
+MARGINS = {"mAP": 0.0, "mAP by boxes": 0.0, "class": 0.02, "slice": 0.02, "mIoU": 0.1, "IoU": 0.1, "rank1": 0.1}
+GATE = {"confidence": 0.8, "most_loss": MARGINS, "fewest_objects": 20, "fewest_scenes": 4, "draws": 200, "seed": 0}
+"""For detectors that hardly find anything yet."""
+
+
 def commands() -> list[str]:
     blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "docs" / "releases.md").read_text(), re.DOTALL)
     return [line for block in blocks for line in block.strip().splitlines()]
@@ -47,6 +53,7 @@ def commands() -> list[str]:
 def test_four_releases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
     Path("encoder.yaml").write_text(yaml.safe_dump(ENCODER))
+    Path("gate.yaml").write_text(yaml.safe_dump(GATE))
     stopped, champions, done = [], {}, []
     for line in commands():
         for longer, shorter in SMALLER.items():
@@ -67,11 +74,12 @@ def test_four_releases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: 
         done.append(arguments[1])
         champions[len(done)] = aliases_of(Store("releases")).get("champion")
     assert {"freeze", "cache", "train", "promote", "compare", "note", "evaluate", "export"} <= set(done)
-    assert stopped == [["r2", "r4"]], "the gate stops the shuffled labels, and nothing else"
+    assert [names[:2] for names in stopped] == [["r2", "r4"]], "the gate stops the shuffled labels, and nothing else"
     assert champions[len(done)] == "r2"
     record = json.loads(Path("releases/releases/r3/release.json").read_text())
     assert record["tasks"] == ["detection", "segmentation", "reidentification"]
-    assert cli.main(["release", "promote", "r4"]) == 1
+    own = ["--data", "DATA", "--version", "v1.0-synth", "--gate", "gate.yaml"]
+    assert cli.main(["release", "promote", "r4", *own]) == 1
     assert aliases_of(Store("releases"))["champion"] == "r2"
     assert cli.main(["release", "roll-back"]) == 0
     assert aliases_of(Store("releases"))["champion"] == "r1"

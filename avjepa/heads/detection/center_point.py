@@ -1,6 +1,6 @@
 """CenterPoint: objects as peaks of class heatmaps, their boxes read off at the peak (Yin et al. 2021, section 4)."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -152,16 +152,16 @@ class CenterPointHead(Head[Detections]):
         return tuple(result)
 
     def deployed(self, bev: Float[Tensor, "1 channel y x"]) -> dict[str, Tensor]:
-        """See ``Head.deployed``: ``boxes`` (K, 9) in the BEV frame, ``scores`` and ``classes`` of each group's best
-        candidates, before the threshold and the suppression."""
+        """See ``Head.deployed``: the ``cells`` (row, column) of each group's best candidates, their ``scores`` and
+        ``classes``, and the ``codes`` of their boxes (``BOX_CODE``), before the threshold and the suppression."""
         maps, found = self(bev), []
         for number, logits in enumerate(maps.heatmaps()):
             scores, row_column, names = self._candidates(number, logits)
             (code,) = maps.codes([Places(torch.zeros_like(names[0]), row_column[0])], [number])
-            found.append((decode_boxes(code, row_column[0], self.grid), scores[0], names[0]))
-        boxes, best, names = (torch.cat(parts) for parts in zip(*found, strict=True))
-        group = torch.cat([torch.full_like(part[2], number) for number, part in enumerate(found)])
-        return {"boxes": boxes, "scores": best, "classes": names, "groups": group}
+            group = torch.full_like(names[0], number)
+            found.append((row_column[0], code, scores[0], names[0], group))
+        joined = (torch.cat(parts) for parts in zip(*found, strict=True))
+        return dict(zip(("cells", "codes", "scores", "classes", "groups"), joined, strict=True))
 
     def deployment_facts(self) -> dict[str, Any]:
         """See ``Head.deployment_facts``."""
@@ -171,7 +171,8 @@ class CenterPointHead(Head[Detections]):
             "boxes_per_group": self.options.boxes_per_group,
             "boxes_per_sample": self.options.boxes_per_sample,
             "groups": [{"classes": list(group.classes), "nms_radius": group.nms_radius} for group in self.groups],
-            "box": ["x", "y", "z", "length", "width", "height", "yaw", "vx", "vy"],
+            "grid": asdict(self.grid),
+            "code": dict(BOX_CODE),
         }
 
     def _candidates(
