@@ -62,9 +62,8 @@ def _facts(folder: ReleaseFolder) -> dict[str, str]:
     facts["tasks"] = ", ".join(folder.tasks)
     made = _provenance(folder.path / PROVENANCE)
     facts["code"] = " ".join(str(made[key]) for key in ("avjepa", "commit") if made.get(key)) or "–"
-    facts["configuration"] = str(folder.path / CONFIGURATION)
-    facts["log"] = str(folder.path / "metrics.csv")
-    facts["record"] = str(folder.path / RECORD)
+    names = {"configuration": CONFIGURATION, "log": "metrics.csv", "record": RECORD}
+    facts |= {name: f"{folder.path.name}/{file}" for name, file in names.items()}
     if isinstance(data := made.get("data"), Mapping):
         facts |= {f"data: {name}": str(value)[:16] for name, value in data.items()}
     if made.get("steps") is not None:

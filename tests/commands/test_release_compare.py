@@ -100,7 +100,8 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     layout = Layout(lambda root, version: str(root) == "memory", opened)
     monkeypatch.setattr(datasets, "LAYOUTS", {"memory": layout, **datasets.LAYOUTS})
-    monkeypatch.setattr(examples, "_OF_EACH_KIND", 1)  # pictures take most of the time
+    monkeypatch.setattr(examples, "_WORSE", 1)  # pictures take most of the time
+    monkeypatch.setattr(examples, "_BETTER", 1)
     (tmp_path / "taxonomy.yaml").write_text(TAXONOMY)
     _, other_seed = random_things(2, SCENES)
     write_release(tmp_path, "r1", FOUND)

@@ -21,13 +21,13 @@ from avjepa.report.bev import Detections
 from avjepa.report.images import png_of
 from avjepa.report.release_changes import ReleaseBoxes, two_releases_figure
 
-_OF_EACH_KIND = 3
+_WORSE, _BETTER = 10, 3
 _REACH = 52.0
-_RESOLUTION = 110.0
+_RESOLUTION = 90.0
 
 
 def examples(source: DrivingDataset, split: str, comparison: Comparison) -> list[Example]:
-    """The keyframes with the largest losses and gains, of different scenes, for each detection task.
+    """The keyframes with the largest losses of the worst scenes, and those with the largest gains, by detection task.
 
     A LiDAR cloud is drawn where there is one that can be read.
     """
@@ -57,15 +57,16 @@ def examples(source: DrivingDataset, split: str, comparison: Comparison) -> list
 
 
 def _chosen(details: DetectionDetails) -> list[tuple[str, Place]]:
-    """The first keyframes from either end of the list, one a scene."""
-    result = []
-    for kind, places in (("worse", details.keyframes), ("better", details.keyframes[::-1])):
-        of_scene: dict[str, Place] = {}
-        for place in places:
-            if (place.change < 0) == (kind == "worse") and place.change:
-                of_scene.setdefault(place.scene, place)
-        result += [(kind, place) for place in list(of_scene.values())[:_OF_EACH_KIND]]
-    return result
+    """The worst keyframe of each of the worst scenes; then the best keyframes, one a scene."""
+    worst: dict[str, Place] = {}
+    best: dict[str, Place] = {}
+    for place in details.keyframes:
+        worst.setdefault(place.scene, place)
+    for place in details.keyframes[::-1]:
+        best.setdefault(place.scene, place)
+    losing = [worst[scene.name] for scene in details.scenes[:_WORSE] if scene.change < 0]
+    gaining = [place for place in list(best.values())[:_BETTER] if place.change > 0]
+    return [*(("worse", place) for place in losing), *(("better", place) for place in gaining)]
 
 
 def _sample(source: DrivingDataset, moment: int) -> Sample:

@@ -45,8 +45,7 @@ def notes(record: Mapping[str, Any]) -> list[str]:
 def markdown_page(record: Mapping[str, Any]) -> str:
     """The comparison in Markdown."""
     lines = [f"# Release {record['new']} against {record['old']}", "", f"**{verdict(record)}**", ""]
-    lines += [*notes(record), ""]
-    lines += [_method(record), ""]
+    lines += [*notes(record), *([""] if notes(record) else []), _method(record), ""]
     for task, figures in record["figures"].items():
         lines += [f"## {task}", "", *tables.markdown(tables.FIGURES, tables.figure_rows(figures)), ""]
     for task, details in record["details"].items():
@@ -88,8 +87,8 @@ def html_page(record: Mapping[str, Any], examples: Sequence[Example]) -> ReportP
     if examples:
         page.section("Examples")
         page.add_text(
-            "Keyframes that changed most, of different scenes: annotated boxes filled, detections as outlines, those "
-            "above the threshold of their release and class."
+            "The worst keyframe of each of the worst scenes, and the keyframes that got better most: annotated boxes "
+            "filled, detections as outlines, those above the threshold of their release and class."
         )
         for example in examples:
             page.add_image(example.png, example.caption, example.caption)
