@@ -65,7 +65,7 @@ def export(model: PerceptionModel, batch: Batch, out: Path, about: Mapping[str, 
         UserError: a part cannot be exported.
     """
     if onnx and importlib.util.find_spec("onnxscript") is None:
-        raise UserError("--onnx: needs the packages onnx and onnxscript; pip install onnx onnxscript, or leave it out")
+        raise UserError("--onnx: needs the packages onnx and onnxscript; pip install avjepa[onnx], or leave it out")
     backbone = model.backbone
     read = with_one_of(batch, backbone.sensors_read())
     plane = {name: value.float() for name, value in backbone.plane(read).items()}
