@@ -1,4 +1,4 @@
-"""An artefact of a small fused model with two heads: what it puts out is what the model says; ONNX where it is installed."""
+"""An artefact of a small fused model with two heads puts out what the model says; ONNX where it is installed."""
 
 import json
 from pathlib import Path
