@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from jaxtyping import install_import_hook
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # of what tests start: their processes share the machine
 warnings.filterwarnings("ignore", category=FutureWarning)  # spconv's use of torch.cuda.amp, at import
 install_import_hook("avjepa", "beartype.beartype")
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from avjepa.commands.parsing import run_function
 from avjepa.errors import RefusedError, UserError
@@ -44,15 +45,53 @@ def compare(
     from rich.console import Console
     from rich.table import Table
 
+    from avjepa.evaluate.comparing import tables
+    from avjepa.evaluate.comparing.pages import notes, verdict
+
+    record, folder = recorded(old, new, store, split, data, version, channels, gate, out)
+    console = Console()
+    for task, figures in record["figures"].items():
+        table = Table(title=f"{task}: {old} → {new}", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        for column, heading in enumerate(tables.FIGURES):
+            table.add_column(heading, justify="left" if column in (0, len(tables.FIGURES) - 1) else "right")
+        for row in tables.figure_rows(figures):
+            table.add_row(*row)
+        Console(file=console.file, width=max(console.width, 120)).print(table)
+    for line in (verdict(record), *notes(record)):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    print(folder / "comparison.html")
+    if not record["passed"]:
+        raise RefusedError
+
+
+def recorded(
+    old: str,
+    new: str,
+    store: Path = STORE,
+    split: str | None = None,
+    data: Path | None = None,
+    version: str | None = None,
+    channels: Path | None = None,
+    gate: Path | None = None,
+    out: Path | None = None,
+    pages: bool = True,
+) -> tuple[dict[str, Any], Path]:
+    """Compare two releases and write comparison.json; arguments are those of ``compare``.
+
+    Args:
+        pages: also write comparison.md and comparison.html, with their pictures.
+
+    Returns:
+        The record, and the folder in which it lies.
+    """
     from avjepa.commands.released_results import ReleaseFolder, require_same_data
     from avjepa.commands.splits import scenes_of
     from avjepa.data.channels import SensorChannels, load_channels
     from avjepa.data.datasets import open_dataset
-    from avjepa.evaluate.comparing import tables
     from avjepa.evaluate.comparing.comparison import compared
     from avjepa.evaluate.comparing.examples import examples
     from avjepa.evaluate.comparing.gate import PACKAGED, load_gate
-    from avjepa.evaluate.comparing.pages import html_page, markdown_page, notes, verdict
+    from avjepa.evaluate.comparing.pages import html_page, markdown_page
     from avjepa.evaluate.comparing.records import FILE, as_json
     from avjepa.files import write_json, write_text
 
@@ -86,23 +125,12 @@ def compare(
     comparison = compared(source, split, before, after, margins)
     record = as_json(comparison, version=source.version, split=split, data=fingerprints)
     folder = out or store / "comparisons" / f"{old}_{new}"
-    page = html_page(record, examples(source, split, comparison))
-    write_text(folder / "comparison.md", markdown_page(record))
-    page.write(folder / "comparison.html")
+    if pages:
+        page = html_page(record, examples(source, split, comparison))
+        write_text(folder / "comparison.md", markdown_page(record))
+        page.write(folder / "comparison.html")
     write_json(folder / FILE, record)
-    console = Console()
-    for task, figures in record["figures"].items():
-        table = Table(title=f"{task}: {old} → {new}", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-        for column, heading in enumerate(tables.FIGURES):
-            table.add_column(heading, justify="left" if column in (0, len(tables.FIGURES) - 1) else "right")
-        for row in tables.figure_rows(figures):
-            table.add_row(*row)
-        Console(file=console.file, width=max(console.width, 120)).print(table)
-    for line in (verdict(record), *notes(record)):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
-    print(folder / "comparison.html")
-    if not record["passed"]:
-        raise RefusedError
+    return record, folder
 
 
 def note(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from avjepa.commands.parsing import run_function
-from avjepa.errors import UserError
+from avjepa.errors import RefusedError, UserError
 
 
 def list_(store: Path = Path("releases"), verify: bool = False) -> None:
@@ -99,9 +99,14 @@ def promote(
         raise UserError(f"--to {to}: there are {' and '.join(ALIASES)}")
     champion = aliases_of(place).get("champion")
     if to == "champion" and champion is not None and champion != release:
-        from avjepa.commands.release_compare import compare
+        from avjepa.commands.release_compare import recorded
+        from avjepa.evaluate.comparing.pages import verdict
 
-        compare(champion, release, place.folder, split=split, data=data, version=version, gate=gate)
+        own = place.folder / "comparisons" / "promotions" / f"{champion}_{release}"
+        record, _ = recorded(champion, release, place.folder, split, data, version, gate=gate, out=own, pages=False)
+        print(verdict(record))
+        if not record["passed"]:
+            raise RefusedError
     before = point(place, to, release, why)
     print(f"{to}: {release}" + (f", before {before}" if before else ""))
 

@@ -1,6 +1,5 @@
 """``avjepa release``: freeze, cache, train, evaluate, list, promote, roll back, as a team does it."""
 
-import importlib.util
 import json
 import shutil
 import stat
@@ -9,7 +8,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 import yaml
@@ -132,8 +130,6 @@ def test_maps_are_computed_by_two_processes_and_read_by_a_training(
     common = ("--backbone", "base@1.0.0", "--data", tiny, "--version", VERSION, "--store", own)
     assert avjepa("release", "cache", *common, "--heads", heads, "--processes", 2) == 0
     assert "8 maps" in capsys.readouterr().out
-    assert avjepa("release", "cache", *common, "--heads", heads) == 0
-    assert "about 0 maps to compute" in capsys.readouterr().out
     assert train(tiny, own, heads, "r1") == 0
     assert "computing about" not in capsys.readouterr().err
 
@@ -214,19 +210,4 @@ def test_an_exported_release_runs_without_avjepa(store: Path, tmp_path: Path) ->
     done = subprocess.run([sys.executable, "-I", "-c", code], cwd=out, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "outputs, largest difference" in done.stdout
-
-    # what it says of the example is what the release says: box by box
-    run = released_run(Store(store), "r1", {}, {"accelerator": "cpu"})
-    run.datamodule.batch_size = 1
-    run.datamodule.setup("predict")
-    (expected,) = run.model.model.predict(next(iter(run.datamodule.predict_dataloader())))["detection"]
-    spec = importlib.util.spec_from_file_location("artefact_run", out / "run.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    with np.load(out / "example.npz") as example:
-        outputs = {name[4:]: example[name] for name in example.files if name.startswith("out.")}
-    boxes, scores, _ = module.detections(outputs, "detection", about["heads"]["detection"])
-    np.testing.assert_allclose(np.sort(scores), np.sort(expected.scores.numpy()), atol=1e-4)
-    np.testing.assert_allclose(boxes[:5], expected.boxes[:5].numpy(), atol=1e-3)
     assert avjepa("release", "export", "--release", "r1", "--store", store, "--out", out) == 2

@@ -62,7 +62,7 @@ def test_scores_of_a_validation_are_those_of_an_evaluation(
     """After the last step the same boxes go into both, from one pass through the network a batch of a validation."""
     scored: list[tuple[dict[str, Any], DetectionScores | None]] = []
     passes: list[bool] = []
-    forward = PerceptionModel.forward
+    mapped = PerceptionModel.backbone_map
 
     def noted(predictions: Path, split: ScoredSplit) -> DetectionScores | None:
         scored.append((json.loads(predictions.read_text()), own_scores(predictions, split)))
@@ -70,10 +70,10 @@ def test_scores_of_a_validation_are_those_of_an_evaluation(
 
     def counted(self: PerceptionModel, batch: Batch):
         passes.append(self.training)
-        return forward(self, batch)
+        return mapped(self, batch)
 
     monkeypatch.setattr("avjepa.evaluate.detection.task.own_scores", noted)
-    monkeypatch.setattr(PerceptionModel, "forward", counted)
+    monkeypatch.setattr(PerceptionModel, "backbone_map", counted)
     run = tmp_path / "run"
     options = ("--validate_every", 2, "--data.validation_split", "val", "--score_validation", True)
     assert small("finetune", tiny, run, "--steps", 4, *options, "--evaluate", True) == 0
