@@ -1,14 +1,13 @@
 """``avjepa reid``: objects that were hidden and come back."""
 
-import difflib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from avjepa.commands.parsing import run_function
 from avjepa.commands.reid_baselines import baselines, summary
 from avjepa.commands.reid_gallery import gallery
+from avjepa.commands.subcommands import chosen
 from avjepa.commands.tracking import track
-from avjepa.errors import UserError
 from avjepa.ranges import require_number
 
 
@@ -70,25 +69,13 @@ SUBCOMMANDS: dict[str, Callable[..., None]] = {
 }
 
 
-def overview() -> str:
-    """The text of ``avjepa reid --help``."""
-    lines = ["usage: avjepa reid SUBCOMMAND [OPTIONS]", ""]
-    lines += [f"  {name:<12}{(function.__doc__ or '').splitlines()[0]}" for name, function in SUBCOMMANDS.items()]
-    return "\n".join([*lines, "", "avjepa reid SUBCOMMAND --help lists the options."])
-
-
 def run(arguments: Sequence[str]) -> None:
     """Parse and run a subcommand.
 
     Raises:
         UserError: there is no such subcommand, or an error of its own.
     """
-    if not arguments or arguments[0] in ("-h", "--help"):
-        print(overview())
-        return
-    name = arguments[0]
-    if name not in SUBCOMMANDS:
-        close = difflib.get_close_matches(name, SUBCOMMANDS, n=1)
-        hint = f"did you mean '{close[0]}'?" if close else f"there are {', '.join(SUBCOMMANDS)}"
-        raise UserError(f"reid: unknown subcommand {name!r:.80}; {hint}")
-    run_function(f"reid {name}", SUBCOMMANDS[name], arguments[1:])
+    summaries = {name: (function.__doc__ or "").splitlines()[0] for name, function in SUBCOMMANDS.items()}
+    name = chosen("reid", summaries, arguments)
+    if name is not None:
+        run_function(f"reid {name}", SUBCOMMANDS[name], arguments[1:])

@@ -1,10 +1,9 @@
 """``avjepa release``: backbones frozen under a version, heads release by release."""
 
-import difflib
 import importlib
 from collections.abc import Sequence
 
-from avjepa.errors import UserError
+from avjepa.commands.subcommands import chosen
 
 SUBCOMMANDS = {
     "freeze": ("release_freeze", "put a training's backbone into the store, immutable, under a version"),
@@ -21,27 +20,13 @@ SUBCOMMANDS = {
 """Module and summary of every subcommand; the module's function is ``run_NAME``."""
 
 
-def overview() -> str:
-    """The text of ``avjepa release --help``."""
-    lines = ["usage: avjepa release SUBCOMMAND [OPTIONS]", ""]
-    lines += [f"  {name:<12}{summary}" for name, (_, summary) in SUBCOMMANDS.items()]
-    lines += ["", "avjepa release SUBCOMMAND --help lists the options of a subcommand."]
-    return "\n".join(lines)
-
-
 def run(arguments: Sequence[str]) -> None:
     """Parse and run a subcommand.
 
     Raises:
         UserError: there is no such subcommand, or an error of its own.
     """
-    if not arguments or arguments[0] in ("-h", "--help"):
-        print(overview())
-        return
-    name = arguments[0]
-    if name not in SUBCOMMANDS:
-        close = difflib.get_close_matches(name, SUBCOMMANDS, n=1)
-        hint = f"did you mean '{close[0]}'?" if close else f"there are {', '.join(SUBCOMMANDS)}"
-        raise UserError(f"release: unknown subcommand {name!r:.80}; {hint}")
-    module = importlib.import_module(f"avjepa.commands.{SUBCOMMANDS[name][0]}")
-    getattr(module, f"run_{name.replace('-', '_')}")(arguments[1:])
+    name = chosen("release", {name: summary for name, (_, summary) in SUBCOMMANDS.items()}, arguments)
+    if name is not None:
+        module = importlib.import_module(f"avjepa.commands.{SUBCOMMANDS[name][0]}")
+        getattr(module, f"run_{name.replace('-', '_')}")(arguments[1:])

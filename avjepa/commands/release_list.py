@@ -20,6 +20,7 @@ def list_(store: Path = Path("releases"), verify: bool = False) -> None:
     from avjepa.bundle.manifest import WEIGHTS
     from avjepa.release.aliases import aliases_of
     from avjepa.release.heads import FILE, file_sha256
+    from avjepa.release.inputs import inputs_of
     from avjepa.release.store import Store, read_record
 
     place = Store(store)
@@ -30,13 +31,13 @@ def list_(store: Path = Path("releases"), verify: bool = False) -> None:
     for name, versions in place.backbones().items():
         for version in versions:
             folder = place.backbone_folder(name, version)
-            record = read_record(folder, sha256=str, inputs=dict)
+            record = read_record(folder, sha256=str, inputs=dict, parameters=int)
             if verify and file_sha256(folder / WEIGHTS) != record["sha256"]:
                 damaged.append(folder / WEIGHTS)
             if version == versions[-1]:
-                sensors = ", ".join(record["inputs"].get("sensors") or ())
+                sensors = ", ".join(inputs_of(folder)["sensors"])
                 shown = ", ".join(map(str, versions))
-                backbones.add_row(name, shown, sensors, f"{record.get('parameters', 0):,}", str(record.get("licence")))
+                backbones.add_row(name, shown, sensors, f"{record['parameters']:,}", str(record.get("licence")))
     aliases = aliases_of(place)
     releases = Table("release", "is", "backbone", "tasks", "scores", "ms")
     for name in place.releases():
@@ -45,7 +46,10 @@ def list_(store: Path = Path("releases"), verify: bool = False) -> None:
         if verify and file_sha256(folder / FILE) != record["sha256"].get(FILE):
             damaged.append(folder / FILE)
         scores = ", ".join(
-            f"{key} {100 * value:.1f}" for figures in record["scores"].values() for key, value in figures.items()
+            f"{key} {100 * value:.1f}"
+            for figures in record["scores"].values()
+            for key, value in (figures.items() if isinstance(figures, dict) else ())
+            if isinstance(value, int | float)
         )
         base = record["backbone"]
         standing = ", ".join(alias for alias, release in aliases.items() if release == name)

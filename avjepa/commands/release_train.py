@@ -90,7 +90,7 @@ def run_train(arguments: Sequence[str]) -> None:
         cli = _cli([*fixed, *rest, "--out", str(hidden), *(["--ckpt_path", folder] if folder else [])], store, backbone)
         _require_same_backbone(cli, previous, backbone)
         if previous is not None and not go_on:
-            sha256 = read_record(previous, sha256=dict)["sha256"][FILE]
+            sha256 = str(read_record(previous, sha256=dict)["sha256"].get(FILE))
             status(f"--start_from {previous.name}: {start_from(cli.model.model, previous, sha256)}")
         seconds = _trained(cli)
         _finished(cli, hidden, backbone, own, seconds)

@@ -15,6 +15,7 @@ from avjepa.encoders.bundled import load_backbone, read_backbone_manifest
 from avjepa.errors import UserError
 from avjepa.files import read_json, read_text, write_json, write_text
 from avjepa.provenance import FILE_NAME as PROVENANCE
+from avjepa.release.inputs import INPUTS
 from avjepa.release.model_card import CURVES, model_card
 from avjepa.release.scores import scores_of
 from avjepa.release.store import FORMAT_VERSION, RECORD, Store, read_record, require_name
@@ -25,8 +26,6 @@ from avjepa.training.metrics import read_curves
 
 TRAINING = "training.yaml"
 """The configuration of the training, as it was written."""
-INPUTS = ("sensors", "lidar_sweeps", "radar_sweeps", "radar_filter", "image_size", "channels")
-"""Keys of a training's ``data`` that say what the backbone is shown; heads are trained on nothing else."""
 
 
 def freeze(run: Path, store: Store, name: str, version: str | None, licence: str, why: str) -> tuple[Path, str]:

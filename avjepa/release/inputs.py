@@ -4,9 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from avjepa.bundle.construction import require_trusted
 from avjepa.data.protocol import DrivingDataset
 from avjepa.errors import UserError
 from avjepa.release.store import Store, read_record
+
+INPUTS = ("sensors", "lidar_sweeps", "radar_sweeps", "radar_filter", "image_size", "channels")
+"""Keys of a training's ``data`` that say what the backbone is shown; heads are trained on nothing else."""
 
 
 def inputs_of(backbone: Path) -> dict[str, Any]:
@@ -17,9 +21,12 @@ def inputs_of(backbone: Path) -> dict[str, Any]:
     """
     record = read_record(backbone, inputs=dict, name=str, version=str, sha256=str)
     inputs: Mapping[str, Any] = record["inputs"]
-    if not isinstance(inputs.get("sensors"), list) or not inputs["sensors"]:
+    sensors = inputs.get("sensors")
+    if not isinstance(sensors, list) or not sensors or not all(isinstance(name, str) for name in sensors):
         raise UserError(f"{backbone}: release.json: inputs: sensors must name some of lidar, camera, radar")
-    return {name: value for name, value in inputs.items() if value is not None}
+    given = {name: value for name, value in inputs.items() if name in INPUTS and value is not None}
+    require_trusted(given, f"{backbone}: release.json")  # whoever hands over a store hands over no code with it
+    return given
 
 
 def features_folder(store: Store, backbone: Path, source: DrivingDataset) -> Path:

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 
 from avjepa.commands.released_run import released_models, released_run
 from avjepa.errors import UserError
+from avjepa.release.inputs import inputs_of
 from avjepa.release.store import Store
 from tests.commands.test_training import VERSION, avjepa, pretrain
 
@@ -211,3 +212,30 @@ def test_an_exported_release_runs_without_avjepa(store: Path, tmp_path: Path) ->
     assert done.returncode == 0, done.stdout + done.stderr
     assert "outputs, largest difference" in done.stdout
     assert avjepa("release", "export", "--release", "r1", "--store", store, "--out", out) == 2
+
+
+@pytest.mark.parametrize(
+    ("inputs", "named"),
+    [
+        ({"sensors": ["lidar"], "radar_filter": {"class_path": "no_such.Code"}}, "names no_such.Code"),
+        ({"sensors": 3}, "sensors must name some"),
+        ({"sensors": ["lidar"], "dataroot": "/etc"}, ""),
+    ],
+)
+def test_a_store_that_is_handed_over_brings_no_code_along(
+    tiny: Path, store: Path, heads: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    inputs: dict[str, Any], named: str,
+) -> None:  # fmt: skip
+    own = tmp_path / "releases"
+    shutil.copytree(store / "backbones", own / "backbones")
+    path = own / "backbones" / "base" / "1.0.0" / "release.json"
+    content = json.loads(path.read_text())
+    path.chmod(0o644)
+    path.write_text(json.dumps({**content, "inputs": inputs}))
+    if not named:  # what says nothing of the sensors is left out
+        assert inputs_of(path.parent) == {"sensors": ["lidar"]}
+        return
+    assert train(tiny, own, heads, "r1") == 2
+    error = capsys.readouterr().err
+    assert named in error and len(error.strip().splitlines()) == 1
+    assert not (own / "releases").exists()
