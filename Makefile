@@ -1,7 +1,7 @@
 # Everything happens in .venv; nothing is installed globally.
 #   make setup                    the virtual environment with the package and its tools
 #   make test                     the test suite            (ARGS="tests/data -k radar" narrows it)
-#   make demo                     the whole path on a synthetic world, ending in demo/report.html
+#   make demo                     a release cycle on a synthetic world, ending in demo/report.html: a quarter of an hour
 #   make check                    ruff and mypy
 #   make benchmark                ours beside a peer, row by row, into docs/results/speed.csv: forty minutes, 13 GB
 # PYTHON=/path/to/python3.11 names the interpreter where none is found (3.11 to 3.13).

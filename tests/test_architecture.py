@@ -31,7 +31,7 @@ FLOORS = [
     {"sparse"},
     {"geometry"},
     {"provenance", "distributed"},
-    {"locking", "ranges"},
+    {"locking", "ranges", "zoo"},
     {"bounded_yaml", "ending", "errors", "files", "processes"},
 ]
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

@@ -9,6 +9,7 @@ import hashlib
 import re
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,6 +24,7 @@ from avjepa.bundle.rebuildable import Rebuildable
 from avjepa.bundle.weights import TensorCounts, load_strictly, require_fitting
 from avjepa.errors import UserError, counted
 from avjepa.files import replacing
+from avjepa.zoo import located
 
 _LARGEST_HEADER, _LARGEST_NUMBER = 2**24, 16  # bytes of a weights file and of a number in it, at most
 
@@ -40,16 +42,11 @@ def save_bundle(module: Rebuildable, directory: str | Path, provenance: Mapping[
     Raises:
         OSError: the weights cannot be written (no space left, say); no half of them stays.
     """
-    weights, manifest_path = weights_path(directory), manifest_path_of(directory)
+    manifest_path = manifest_path_of(directory)
     # clones, because safetensors refuses tensors that share memory
     tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in module.state_dict().items()}
     manifest_path.unlink(missing_ok=True)
-    with replacing(weights) as temporary:
-        try:
-            save_file(tensors, temporary)
-        except SafetensorError as error:  # how safetensors says that the disk is full
-            raise _as_os_error(error, weights) from error
-        sha256 = _file_sha256(temporary)
+    sha256 = _save(tensors, weights_path(directory))
     manifest = Manifest(
         format_version=FORMAT_VERSION,
         architecture=architecture(module),
@@ -64,12 +61,48 @@ def save_bundle(module: Rebuildable, directory: str | Path, provenance: Mapping[
     return manifest
 
 
+def save_halved_bundle(source: str | Path, directory: str | Path) -> Manifest:
+    """Write a bundle anew with matrices and kernels in float16, in half the space; what is read of it is float32.
+
+    Vectors (biases, norms, running statistics) stay as they are: they are few, and variances may exceed float16.
+
+    Args:
+        source: folder of a bundle.
+        directory: of the new one, another folder.
+
+    Raises:
+        UserError: the bundle is damaged, see ``load_bundle``, or a weight exceeds float16.
+    """
+    manifest = read_manifest(manifest_path_of(source))
+    tensors = _tensors(weights_path(source), manifest)
+    halves = {
+        name: tensor.half() if tensor.is_floating_point() and tensor.ndim > 1 else tensor
+        for name, tensor in tensors.items()
+    }
+    for name, tensor in halves.items():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise UserError(f"{source}: tensor {name} exceeds float16; keep the bundle as it is")
+    halved = replace(manifest, sha256=_save(halves, weights_path(directory)))
+    halved.write(manifest_path_of(directory))
+    return halved
+
+
+def _save(tensors: Mapping[str, Tensor], path: Path) -> str:
+    """Write tensors, whole or not at all; the sha256 of the file."""
+    with replacing(path) as temporary:
+        try:
+            save_file(dict(tensors), temporary)
+        except SafetensorError as error:  # how safetensors says that the disk is full
+            raise _as_os_error(error, path) from error
+        return _file_sha256(temporary)
+
+
 def load_bundle(kind: type[Module], directory: str | Path) -> Module:
     """Rebuild the module of a bundle with its weights, on the CPU, in evaluation mode.
 
     Args:
         kind: what it has to be, e.g. ``BEVBackbone``.
-        directory: holds the weights and the manifest.
+        directory: holds the weights and the manifest; or ``zoo:NAME``.
 
     Raises:
         UserError: a file is missing or damaged, the weights are not those of the manifest, a tensor is missing,
@@ -119,13 +152,17 @@ def fitting_weights(module: Rebuildable, directory: str | Path) -> dict[str, Ten
 
 
 def manifest_path_of(directory: str | Path) -> Path:
-    """Where the manifest of a bundle lies."""
-    return Path(directory) / MANIFEST
+    """Where the manifest of a bundle lies, also of one of the zoo.
+
+    Raises:
+        UserError: the zoo has none of that name.
+    """
+    return located(directory) / MANIFEST
 
 
 def weights_path(directory: str | Path) -> Path:
-    """Where the weights of a bundle lie."""
-    return Path(directory) / WEIGHTS
+    """Where the weights of a bundle lie. Raises as ``manifest_path_of``."""
+    return located(directory) / WEIGHTS
 
 
 def _tensors(path: Path, manifest: Manifest) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""``--bundles lidar=DIR,camera=DIR,radar=DIR``: the branches of a fused backbone, each from a bundle of its own."""
+"""``--bundles lidar=DIR,...``: the branches of a fused backbone, each from a bundle of its own; and ``--init``."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -82,13 +82,26 @@ def branches_of(bundles: Mapping[str, str]) -> dict[str, Namespace]:
 def loaded_branches_of(bundles: Mapping[str, str]) -> dict[str, Namespace]:
     """As ``branches_of``, with the bundles' weights."""
     branches_of(bundles)
-    return {
-        sensor: _parsed(
-            {"class_path": "avjepa.encoders.bundled.load_encoder", "init_args": {"directory": folder}},
-            f"--bundles {sensor}={folder}",
-        )
-        for sensor, folder in bundles.items()
-    }
+    return {sensor: _loaded(folder, f"--bundles {sensor}={folder}") for sensor, folder in bundles.items()}
+
+
+def loaded_encoder(folder: str, configured: Namespace | None) -> Namespace:
+    """The encoder of ``--init``, with its weights, as a configuration; says so where the configured one is another.
+
+    Raises:
+        UserError: as ``branches_of``.
+    """
+    option = f"--init {folder}"
+    theirs = _parsed(read_backbone_manifest(folder).architecture, option)
+    if configured is not None and (configured.get("class_path"), configured.get("init_args")) != (
+        theirs.get("class_path"), theirs.get("init_args")
+    ):  # fmt: skip
+        status("model.objective.init_args.encoder is the bundle's, which differs from the configured one")
+    return _loaded(folder, option)
+
+
+def _loaded(folder: str, source: str) -> Namespace:
+    return _parsed({"class_path": "avjepa.encoders.bundled.load_encoder", "init_args": {"directory": folder}}, source)
 
 
 def _parsed(branch: Mapping[str, Any], source: str) -> Namespace:

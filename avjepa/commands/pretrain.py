@@ -8,7 +8,7 @@ from lightning import Callback
 from lightning.pytorch.cli import LightningArgumentParser
 
 from avjepa.bundle.manifest import Manifest
-from avjepa.commands.branch_bundles import fused_configuration, loaded_branches_of, sensors_of
+from avjepa.commands.branch_bundles import fused_configuration, loaded_branches_of, loaded_encoder, sensors_of
 from avjepa.commands.sensors import require_read
 from avjepa.commands.training import BUNDLE, TrainingCLI
 from avjepa.data.loading.pretrain_datamodule import PretrainDataModule
@@ -36,12 +36,28 @@ class PretrainCLI(TrainingCLI):
         """Options of the command beside those of trainer, model and data."""
         super().add_arguments_to_parser(parser)
         parser.add_argument(
+            "--init",
+            type=str | None,
+            default=None,
+            metavar="BUNDLE",
+            help="a pre-trained encoder that is to learn more, folder or zoo:NAME; slowly, so that it forgets little "
+            "(model.continued)",
+        )
+        parser.add_argument(
             "--export", type=str, default="encoder", help="which encoder becomes the bundle: encoder or target.teacher"
         )
 
     def before_instantiate_classes(self) -> None:
-        """Start the branches of a fused encoder from bundles: the target that copies them starts there too."""
-        bundles = self.config.bundles
+        """Start the encoder, or the branches of a fused one, from bundles: the target that copies it starts there."""
+        bundles, init = self.config.bundles, self.config.init
+        if bundles is not None and init is not None:
+            raise UserError("--init is of the whole encoder and --bundles of its branches; give one of them")
+        if self.config.model.continued and init is None:
+            raise UserError("model.continued: says that the encoder is pre-trained already; name it with --init BUNDLE")
+        if init is not None:
+            configured = self.config.model.objective.init_args.get("encoder")
+            self.config.model.objective.init_args.encoder = loaded_encoder(init, configured)
+            self.config.model.continued, self.source = True, f"configuration with --init {init}"
         if bundles is None:
             return
         objective = self.config.model.objective.init_args

@@ -13,6 +13,7 @@ def freeze(
     version: str | None = None,
     licence: str = "not stated",
     why: str = "",
+    half: bool = False,
 ) -> None:
     """Put the backbone of a finished training into the store: immutable, under a version, with a model card.
 
@@ -25,11 +26,12 @@ def freeze(
         version: X.Y.Z; by default the least one that says what changed since the newest of that name.
         licence: on what terms the weights may be used, for the model card.
         why: what this version is for, in a sentence, for the model card.
+        half: keep matrices and kernels as float16, in half the space.
     """
     from avjepa.release.freezing import freeze as frozen
     from avjepa.release.store import Store
 
-    folder, said = frozen(run, Store(store), name, version, licence, why)
+    folder, said = frozen(run, Store(store), name, version, licence, why, half)
     print(f"{folder}: {name} {said}")
 
 

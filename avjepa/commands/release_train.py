@@ -191,8 +191,7 @@ def _one_sample(cli: FinetuneCLI) -> Batch:
 
 def figures_of(cli: FinetuneCLI, folder: Path) -> dict[str, dict[str, float]]:
     """The main scores of every task on the evaluated split, from its result file in a run's folder."""
-    assert cli.datamodule.source is not None
-    split, tasks = ScoredSplit(cli.datamodule.source, cli.datamodule.eval_split), cli.model.tasks
+    split, tasks = ScoredSplit(cli.datamodule.open(), cli.datamodule.eval_split), cli.model.tasks
     place = folder / "evaluation" / cli.datamodule.eval_split
     files = {
         name: (place if len(tasks) == 1 else place / name) / task.writer(cli.datamodule.taxonomy).file_name

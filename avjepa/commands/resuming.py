@@ -18,7 +18,8 @@ from avjepa.training.provenance import PROVENANCE
 FREE = (
     "checkpoint_every", "validate_every", "score_validation", "evaluate", "export", "trainer",
     "model.learning_rate", "model.backbone_learning_rate_factor", "model.weight_decay", "model.warmup_fraction",
-    "model.schedule", "model.cooldown_fraction", "model.final_factor",
+    "model.schedule", "model.cooldown_fraction", "model.final_factor", "model.decay_fraction",
+    "model.constant_factor",
     "data.dataroot", "data.workers", "data.steps", "data.on_bad_file", "data.eval_split", "data.validation_split",
 )  # fmt: skip
 """Options that may change: the named ones and those below them."""

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from avjepa.bounded_yaml import require_bounded
+from avjepa.bundle.files import save_halved_bundle
 from avjepa.bundle.manifest import MANIFEST, WEIGHTS, Manifest
 from avjepa.data.taxonomy import load_taxonomy
 from avjepa.encoders.bundled import load_backbone, read_backbone_manifest
@@ -28,7 +29,9 @@ TRAINING = "training.yaml"
 """The configuration of the training, as it was written."""
 
 
-def freeze(run: Path, store: Store, name: str, version: str | None, licence: str, why: str) -> tuple[Path, str]:
+def freeze(
+    run: Path, store: Store, name: str, version: str | None, licence: str, why: str, half: bool
+) -> tuple[Path, str]:
     """Put the backbone of a finished training into a store.
 
     Args:
@@ -38,6 +41,7 @@ def freeze(run: Path, store: Store, name: str, version: str | None, licence: str
         version: X.Y.Z; ``None`` for the least one that says what changed since the newest one of that name.
         licence: on what terms the weights may be used.
         why: in a sentence, for the card.
+        half: keep the weights as float16, see ``save_halved_bundle``.
 
     Returns:
         The folder, and what the version says, in a line.
@@ -54,15 +58,18 @@ def freeze(run: Path, store: Store, name: str, version: str | None, licence: str
         before = read_record(store.backbone_folder(name, latest), interface=dict, data=dict, training=dict)
         changed = change(before, described)
     chosen = next_version(latest, changed, version, name)
-    record = {
-        "format_version": FORMAT_VERSION, "kind": "backbone", "name": name, "version": str(chosen), "why": why,
-        "licence": licence, "frozen": datetime.now(UTC).isoformat(timespec="seconds"), "sha256": manifest.sha256,
-        **described,
-    }  # fmt: skip
     folder = store.backbone_folder(name, chosen)
     with store.new(folder) as hidden:
-        for file in (MANIFEST, WEIGHTS):
-            shutil.copyfile(run / "backbone" / file, hidden / file)
+        if half:
+            manifest = save_halved_bundle(run / "backbone", hidden)
+        else:
+            for file in (MANIFEST, WEIGHTS):
+                shutil.copyfile(run / "backbone" / file, hidden / file)
+        record = {
+            "format_version": FORMAT_VERSION, "kind": "backbone", "name": name, "version": str(chosen), "why": why,
+            "licence": licence, "frozen": datetime.now(UTC).isoformat(timespec="seconds"), "sha256": manifest.sha256,
+            **described,
+        }  # fmt: skip
         write_text(hidden / TRAINING, configuration)
         curves = _curves(run, described["command"])
         if curves is not None:

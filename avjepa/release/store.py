@@ -13,6 +13,7 @@ from avjepa.errors import UserError
 from avjepa.files import read_json
 from avjepa.locking import locked
 from avjepa.release.versions import Version
+from avjepa.zoo import PREFIX, located
 
 RECORD = "release.json"
 FORMAT_VERSION = 1
@@ -54,11 +55,13 @@ class Store:
         return self.folder / "releases" / name
 
     def backbone(self, wanted: str) -> Path:
-        """The folder of ``NAME`` (its newest version) or of ``NAME@X.Y.Z``.
+        """The folder of ``NAME`` (its newest version), of ``NAME@X.Y.Z``, or of ``zoo:NAME``, copied into the store.
 
         Raises:
-            UserError: there is none.
+            UserError: there is none; or the store has another one under the name and version of the zoo's.
         """
+        if wanted.startswith(PREFIX):
+            return self._adopted(wanted)
         name, at, version = wanted.partition("@")
         known = self.backbones().get(name, [])
         chosen = (Version.parse(version) if at else known[-1]) if known else None
@@ -66,6 +69,21 @@ class Store:
             there = ", ".join(f"{name}@{versions[-1]}" for name, versions in self.backbones().items()) or "none"
             raise UserError(f"--backbone {wanted}: {self.folder} holds no such backbone; there is {there}")
         return self.backbone_folder(name, chosen)
+
+    def _adopted(self, wanted: str) -> Path:
+        """The folder of a backbone of the zoo in this store, which then needs no zoo."""
+        source = located(wanted)
+        record = read_record(source, name=str, version=str, sha256=str)
+        final = self.backbone_folder(record["name"], Version.parse(record["version"]))
+        with locked(lock_folder(final), patience=30.0):
+            if not final.exists():
+                hidden = hidden_folder(final)
+                shutil.rmtree(hidden, ignore_errors=True)
+                shutil.copytree(source, hidden, ignore=shutil.ignore_patterns("__pycache__"))
+                self.name(hidden, final)
+        if read_record(final, sha256=str)["sha256"] != record["sha256"]:
+            raise UserError(f"--backbone {wanted}: {final} is another backbone of that version; use another --store")
+        return final
 
     def release(self, name: str, option: str = "--release") -> Path:
         """The folder of a release that is there.

@@ -15,18 +15,11 @@ from avjepa.report.curves import FINETUNING_PANELS, PRETRAINING_PANELS, Curves, 
 from avjepa.report.demo_reidentification import add_reidentification
 from avjepa.report.images import png_of
 from avjepa.report.page import Cell, ReportPage
-from avjepa.report.robustness import Bar, Row, bars_figure
+from avjepa.report.robustness import Bar, bars_figure
 from avjepa.report.sample_figure import sample_figure
-from avjepa.report.scores import method_colours, score_bars_figure
-from avjepa.report.seed_statistics import Spread
+from avjepa.report.scores import method_colours
 from avjepa.report.segmentation import ClassMap
-from avjepa.report.style import CLASSES, method_name
 from avjepa.report.verdict import verdict
-
-SENSOR_NAMES = {"lidar": "LiDAR", "camera": "Camera", "radar": "Radar"}
-
-SENSOR_COLOURS = {"LiDAR": "#2f7fd6", "Camera": "#e08a00", "Radar": "#c2559d"}
-
 
 _FINAL_MEASURES = (
     ("std of context embeddings", "collapse/context_std_occupied"),
@@ -43,7 +36,7 @@ _FINAL_MEASURES = (
 
 @dataclass(frozen=True)
 class PretrainingCost:
-    """How one sensor's backbone was pre-trained."""
+    """How a backbone was pre-trained."""
 
     curves: Curves
     channels: int
@@ -51,29 +44,29 @@ class PretrainingCost:
     facts: Mapping[str, Cell] = field(default_factory=dict)
     """Parameters, steps, time per step and the like."""
     features: Figure | None = None
-    """``features_figure``: the input and the map before and after pre-training."""
+    """``features_figure``: the input and the maps before and after pre-training."""
 
 
 @dataclass(frozen=True)
-class Score:
-    """Official scores of one fine-tuned detector; fractions, not per cent."""
+class Model:
+    """What was trained with labels, and its scores; fractions, not per cent."""
 
-    sensor: str
-    """A key of ``SENSOR_NAMES``."""
-    method: str
-    """``scratch``, ``jepa``, ...; ``scratch`` is what the others are compared with."""
-    seed: int
-    steps: int
-    """Optimiser steps of the fine-tuning."""
+    name: str
+    backbone: str
+    """In words: frozen and from where, or new."""
     labelled_scenes: int
-    mean_ap: float
-    nd_score: float
+    steps: int
+    seconds: float
+    """Of the training; of heads with the maps that they learn from."""
+    figures: Mapping[str, Mapping[str, float]]
+    """By task, then by name."""
     class_ap: Mapping[str, float]
+    curves: Curves
 
 
 @dataclass(frozen=True)
 class Scene:
-    """A keyframe with what a detector made of it."""
+    """A keyframe with what a model made of it."""
 
     caption: str
     sample: Sample
@@ -81,161 +74,143 @@ class Scene:
     segmentation: Sequence[ClassMap] = ()
 
 
+@dataclass(frozen=True)
+class GateAnswer:
+    """What the comparison of the two releases came to."""
+
+    sentence: str
+    notes: Sequence[str]
+    page: str
+    """Where the whole comparison lies, relative to this page."""
+
+
 def write_demo_report(
     path: Path,
     *,
     facts: Mapping[str, Cell],
     timings: Sequence[tuple[str, float, float]],
-    pretraining: Mapping[str, PretrainingCost],
-    scores: Sequence[Score],
-    scenes: Sequence[Scene] = (),
-    finetuning: Mapping[str, Mapping[str, Curves]] | None = None,
-    subsets: Sequence[Row] = (),
+    models: Sequence[Model],
+    gate: GateAnswer | None,
+    scenes: Sequence[Scene],
+    backbone: Mapping[str, Cell],
+    pretraining: PretrainingCost | None,
     reidentification: Mapping[str, Any] | None = None,
     title: str = "avjepa demo",
 ) -> None:
-    """Write the page: the verdict, what was run, scores, pre-training of every sensor, scenes.
+    """Write the page: the verdict, scenes, the releases and the gate, pre-training, what was run.
 
     Args:
         path: the HTML file.
         facts: what was run, and on what: data, hardware, versions, seeds.
         timings: step, seconds, and peak memory in MiB.
-        pretraining: by sensor (a key of ``SENSOR_NAMES``); those that were not pre-trained are absent.
-        scores: every evaluated detector.
+        models: the releases, oldest first, then what was trained from nothing.
+        gate: what it said of the last release.
         scenes: pictures to show.
-        finetuning: by sensor, then by the name of the run.
-        subsets: scores of the fused detector with every subset of its sensors, all of them first.
-        reidentification: what the scorer of re-identification wrote of the fused model.
+        backbone: facts on the frozen backbone.
+        pretraining: the one that is shown.
+        reidentification: what the scorer of re-identification wrote of the last release.
         title: heading of the page.
     """
-    page = ReportPage(title, "Label-free pre-training of bird's-eye-view backbones, measured by nuScenes detection.")
+    page = ReportPage(
+        title, "A backbone pre-trained without labels, frozen; two releases of heads on it, and the gate."
+    )
     page.section("Result")
-    page.add_verdict("\n".join(f"- {sentence}" for sentence in _verdicts(scores)) or "Nothing was evaluated.")
-    if scores:
-        _add_scores(page, scores)
-    if subsets:
-        _add_subsets(page, subsets)
+    page.add_verdict("\n".join(f"- {sentence}" for sentence in _sentences(models, gate)))
+    if scenes:
+        _add_scenes(page, scenes)
+    _add_models(page, models)
+    if gate is not None:
+        page.section("May the second release go out?")
+        page.add_text(
+            f"**{gate.sentence}**\n\n"
+            + "\n".join(f"- {note.removeprefix('- ')}" for note in gate.notes)
+            + f"\n\nBy class and slice, with intervals over scenes, worst scenes and thresholds: `{gate.page}`."
+        )
     if reidentification is not None:
         add_reidentification(page, reidentification)
+    page.section("The backbone")
+    page.add_facts(backbone)
+    if pretraining is not None:
+        _add_pretraining(page, pretraining)
     page.section("What was run")
     page.add_facts(facts)
     _add_timings(page, timings)
-    if pretraining:
-        _add_pretraining(page, pretraining)
-    for sensor, runs in (finetuning or {}).items():
-        page.section(f"Fine-tuning: {SENSOR_NAMES[sensor]}")
-        page.add_figure(
-            curves_figure(runs, FINETUNING_PANELS, colours=method_colours(list(runs)), columns=2),
-            "Loss on the labelled scenes, and the learning rate, by backbone.",
-            f"Loss curves of fine-tuning on {SENSOR_NAMES[sensor]}",
-        )
-    if scenes:
-        page.section("Scenes")
-        page.add_text(
-            "Six cameras, and the scene from above (forward is up) to 52 m and to 26 m. Ground truth is filled in the "
-            "views from above and dotted in the images; predictions are outlines, bolder the higher their score: the "
-            "surest ones, as many as there are annotated boxes. Below, where there is a segmentation, its "
-            "cells over the truth."
-        )
-        for scene in scenes:
-            detections, caption = _surest(scene)
-            figure = sample_figure(scene.sample, detections, segmentation=scene.segmentation)
-            page.add_image(png_of(figure), caption, f"Camera images and views from above: {caption}")
     page.write(path)
 
 
-def _surest(scene: Scene) -> tuple[Detections | None, str]:
-    """As many predictions as there are annotated boxes, and the caption that says how sure they are.
-
-    A young detector scores everything low, or everything alike: no fixed score shows the picture below its boxes.
-    """
-    if scene.detections is None or scene.sample.labels is None:
-        return scene.detections, scene.caption
-    boxes, scores, class_index = scene.detections
-    surest = scores.argsort(descending=True)[: max(1, len(scene.sample.labels))]
-    if not len(surest):
-        return scene.detections, f"{scene.caption}: there are none"
-    best, least = float(scores[surest[0]]), float(scores[surest[-1]])
-    caption = f"{scene.caption}: {len(surest)} of {len(scores)}, scores {best:.2f} to {least:.2f}"
-    return (boxes[surest], scores[surest], class_index[surest]), caption
-
-
-def _by_setting(scores: Sequence[Score]) -> dict[tuple[str, int, int], dict[str, list[Score]]]:
-    settings: dict[tuple[str, int, int], dict[str, list[Score]]] = {}
-    for score in scores:
-        setting = settings.setdefault((score.sensor, score.labelled_scenes, score.steps), {})
-        setting.setdefault(score.method, []).append(score)
-    return settings
-
-
-def _verdicts(scores: Sequence[Score]) -> list[str]:
-    sentences = []
-    for (sensor, scenes, steps), methods in _by_setting(scores).items():
-        baseline = [100 * score.mean_ap for score in methods.get("scratch", ())]
-        for method, runs in methods.items():
-            if method != "scratch":
-                ours = [100 * score.mean_ap for score in runs]
-                sentence = verdict(
-                    "mAP", (f"after {method_name(method)} pre-training", ours), ("from scratch", baseline)
-                )
-                with_labels = f"{counted(scenes, 'labelled scene')}, {counted(steps, 'step')} each"
-                sentences.append(f"**{SENSOR_NAMES[sensor]}**, {with_labels}: {sentence}")
+def _sentences(models: Sequence[Model], gate: GateAnswer | None) -> list[str]:
+    """The verdict, a sentence each."""
+    *releases, nothing = models
+    last = releases[-1]
+    ours, theirs = (100 * model.figures["detection"]["mAP"] for model in (last, nothing))
+    compared = verdict(
+        "mAP", ("of heads on the frozen backbone", [ours]), ("of the same network from nothing", [theirs])
+    )
+    sentences = [
+        f"**{counted(last.labelled_scenes, 'labelled scene')}, {counted(last.steps, 'step')} each**: {compared}",
+        f"**Time**: {last.seconds:.0f} s for the heads of {last.name}, {nothing.seconds:.0f} s for the network from "
+        "nothing.",
+    ]
+    if gate is not None:
+        sentences.append(f"**Gate**, {releases[0].name} → {last.name}: {gate.sentence}")
     return sentences
 
 
-def _add_scores(page: ReportPage, scores: Sequence[Score]) -> None:
-    rows: list[list[Cell]] = []
-    header = ["AP"]
-    by_class: list[list[Cell]] = [[name.replace("_", " ")] for name in CLASSES]
-    for (sensor, scenes, steps), methods in _by_setting(scores).items():
-        for method, runs in methods.items():
-            mean_ap = Spread.of([100 * run.mean_ap for run in runs])
-            nd_score = Spread.of([100 * run.nd_score for run in runs])
-            names = (SENSOR_NAMES[sensor], method_name(method))
-            rows.append([*names, scenes, steps, len(runs), mean_ap.text(), nd_score.text()])
-            header.append(" ".join(names) + f", {scenes} sc.")
-            for row, name in zip(by_class, CLASSES, strict=True):
-                row.append(Spread.of([100 * run.class_ap.get(name, math.nan) for run in runs]).text())
-    page.add_table(
-        rows,
-        ["sensor", "backbone", "labelled scenes", "steps", "seeds", "mAP", "NDS"],
-        "Scores of the official nuScenes evaluation in per cent: mean ± standard deviation over seeds. Methods of one "
-        "setting had the same labelled scenes and the same number of optimiser steps.",
-    )
-    page.add_table(
-        by_class,
-        header,
-        "Average precision by class in per cent, over seeds, by sensor, backbone and labelled scenes. A class that the "
-        "evaluated scenes do not hold scores 0 and counts in the mean.",
-    )
-    groups: dict[str, dict[str, list[float]]] = {}
-    for (sensor, scenes, _), methods in _by_setting(scores).items():
-        groups[f"{SENSOR_NAMES[sensor]}\n{counted(scenes, 'scene')}"] = {
-            method_name(method): [100 * run.mean_ap for run in runs] for method, runs in methods.items()
-        }
-    page.add_figure(
-        score_bars_figure(groups, vertical="mAP (%)"),
-        "Mean over seeds; whiskers are one standard deviation, dots single runs.",
-        "Bar chart of mAP by sensor and method; the numbers are in the table above",
-    )
-
-
-def _add_subsets(page: ReportPage, subsets: Sequence[Row]) -> None:
-    page.section("One detector of all sensors")
+def _add_scenes(page: ReportPage, scenes: Sequence[Scene]) -> None:
+    page.section("Scenes")
     page.add_text(
-        "The branches of the pre-trained detectors, frozen, aligned and summed; trained with samples that lacked some "
-        "of their sensors at random. The same weights are scored with every subset of the sensors: **C**amera, "
-        "**L**iDAR, **R**adar."
+        "Six cameras, and the scene from above (forward is up) to 52 m and to 26 m. Ground truth is filled in the "
+        "views from above and dotted in the images; detections are outlines, bolder the higher their score, from the "
+        "score on at which precision and recall of their class are best together (measured on all evaluated scenes). "
+        "Below, the segmentation over the truth. No scene was trained on."
     )
-    rows: list[list[Cell]] = [
-        [row.sensors, *(None if score is None else f"{score:.1f}" for score in (row.mAP, row.NDS))] for row in subsets
+    for scene in scenes:
+        figure = sample_figure(scene.sample, scene.detections, segmentation=scene.segmentation)
+        page.add_image(png_of(figure), scene.caption, f"Camera images and views from above: {scene.caption}")
+
+
+def _add_models(page: ReportPage, models: Sequence[Model]) -> None:
+    page.section("Releases")
+    names = list(
+        dict.fromkeys((task, name) for model in models for task, named in model.figures.items() for name in named)
+    )
+    rows: list[list[Cell]] = []
+    for task, name in names:
+        values = [model.figures.get(task, {}).get(name) for model in models]
+        rows.append([f"{task}: {name.replace('_', ' ')}", *(None if v is None else f"{100 * v:.1f}" for v in values)])
+    about: list[list[Cell]] = [
+        ["backbone", *(model.backbone for model in models)],
+        ["labelled scenes", *(str(model.labelled_scenes) for model in models)],
+        ["steps", *(str(model.steps) for model in models)],
+        ["seconds", *(f"{model.seconds:.0f}" for model in models)],
     ]
-    page.add_table(rows, ["sensors", "mAP", "NDS"], "Scores in per cent, by avjepa's own evaluator.")
-    page.add_figure(
-        bars_figure([Bar(row.sensors, row.mAP or 0.0, True) for row in subsets], "mAP (%)"),
-        "Score with every subset of the sensors; the dotted line is that of all.",
-        "Bar chart of mAP by sensors; the numbers are in the table above",
+    header = ["", *(model.name for model in models)]
+    page.add_table(
+        about + rows, header, "Scores on the scenes that nobody trained on, in per cent, by avjepa's own evaluators."
     )
+    page.add_figure(
+        bars_figure([Bar(model.name, 100 * model.figures["detection"]["mAP"], True) for model in models], "mAP (%)"),
+        "Detection. The dotted line is the first release.",
+        "Bar chart of mAP by model; the numbers are in the table above",
+    )
+    classes = list(dict.fromkeys(name for model in models for name in model.class_ap))
+    page.add_table(
+        [[name.replace("_", " "), *(_per_cent(model.class_ap.get(name)) for model in models)] for name in classes],
+        ["AP", *header[1:]],
+        "Average precision by class in per cent.",
+    )
+    page.add_figure(
+        curves_figure(
+            {model.name: model.curves for model in models}, FINETUNING_PANELS,
+            colours=method_colours([model.name for model in models]), columns=2,
+        ),
+        "Loss on the labelled scenes, and the learning rate.",
+        "Loss curves of the trainings with labels",
+    )  # fmt: skip
+
+
+def _per_cent(value: float | None) -> Cell:
+    return None if value is None or math.isnan(value) else f"{100 * value:.1f}"
 
 
 def _add_timings(page: ReportPage, timings: Sequence[tuple[str, float, float]]) -> None:
@@ -251,34 +226,32 @@ def _add_timings(page: ReportPage, timings: Sequence[tuple[str, float, float]]) 
     )
 
 
-def _add_pretraining(page: ReportPage, pretraining: Mapping[str, PretrainingCost]) -> None:
-    page.section("Pre-training")
+def _add_pretraining(page: ReportPage, run: PretrainingCost) -> None:
+    page.section("A short pre-training")
     page.add_text(
-        "A falling loss proves nothing: embeddings may collapse. Healthy ones keep a standard deviation near "
-        "1/√channels, a pairwise cosine well below 1, an effective rank that does not fall towards 1, and are "
-        "predicted better than by a constant (ratio below 1)."
+        "How a backbone comes to be, in a minute instead of the hours that the zoo's took. A falling loss proves "
+        "nothing: embeddings may collapse. Healthy ones keep a standard deviation near 1/√channels, a pairwise cosine "
+        "well below 1, an effective rank that does not fall towards 1, and are predicted better than by a constant "
+        "(ratio below 1)."
     )
-    names = {SENSOR_NAMES[sensor]: run for sensor, run in pretraining.items()}
-    rows: list[list[Cell]] = [["1/√channels", *(f"{1 / math.sqrt(run.channels):#.3g}" for run in names.values())]]
+    page.add_facts(run.facts)
+    rows: list[list[Cell]] = [["1/√channels", f"{1 / math.sqrt(run.channels):#.3g}"]]
     for heading, metric in _FINAL_MEASURES:
-        series = [finite(run.curves, metric)[1] for run in names.values()]
-        if any(len(values) for values in series):
-            rows.append([heading, *(f"{values[-1]:#.3g}" if len(values) else None for values in series)])
-    page.add_table(rows, ["last measurement", *names], "Collapse diagnostics at the end, on occupied cells.")
+        values = finite(run.curves, metric)[1]
+        if len(values):
+            rows.append([heading, f"{values[-1]:#.3g}"])
+    page.add_table(rows, ["last measurement", "LiDAR"], "Collapse diagnostics at the end, on occupied cells.")
     page.add_figure(
-        curves_figure({name: run.curves for name, run in names.items()}, PRETRAINING_PANELS, colours=SENSOR_COLOURS),
-        "Loss and collapse diagnostics over pre-training, one colour a sensor.",
+        curves_figure({"LiDAR": run.curves}, PRETRAINING_PANELS),
+        "Loss and collapse diagnostics over pre-training.",
         "Curves of loss, effective rank, standard deviation, cosine and probe over optimiser steps",
     )
-    for name, run in names.items():
-        page.section(f"Pre-training: {name}")
-        page.add_facts(run.facts)
-        if run.features is not None:
-            page.add_image(
-                png_of(run.features, dots_per_inch=110.0),
-                "The input, and the BEV map before and after pre-training: the first three principal components as "
-                "red, green and blue. Each network has its own projection, shared by its rows, so colours compare "
-                "down a column and not across. Cells without data are dimmed; white outlines are the ground truth, "
-                "which no backbone has seen.",
-                f"Principal components of the {name} bird's-eye-view map before and after pre-training",
-            )
+    if run.features is not None:
+        page.add_image(
+            png_of(run.features, dots_per_inch=110.0),
+            "The input, and the BEV map of the network before pre-training, after this short one, and of the zoo: the "
+            "first three principal components as red, green and blue. Each network has its own projection, shared by "
+            "its rows, so colours compare down a column and not across. Cells without data are dimmed; white outlines "
+            "are the ground truth, which no backbone has seen.",
+            "Principal components of the LiDAR's bird's-eye-view map before and after pre-training",
+        )

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -13,7 +14,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from avjepa.errors import UserError
 from avjepa.ranges import require_number
 
-Schedule = Literal["cosine", "constant"]
+Schedule = Literal["cosine", "constant", "infinite"]
 
 LARGEST_RATE = 1.0
 """Learning rate: a step of AdamW moves every weight by about as much, which none survives."""
@@ -70,7 +71,15 @@ def parameter_groups(
 
 
 def learning_rate_factor(
-    step: int, *, max_steps: int, warmup_steps: int, schedule: Schedule, cooldown_steps: int, final_factor: float
+    step: int,
+    *,
+    max_steps: int,
+    warmup_steps: int,
+    schedule: Schedule,
+    cooldown_steps: int,
+    final_factor: float,
+    decay_steps: int = 0,
+    constant_factor: float = 1.0,
 ) -> float:
     """Share of the peak learning rate that optimiser step ``step`` (counted from 0) uses.
 
@@ -78,17 +87,24 @@ def learning_rate_factor(
 
     - ``cosine``: half a cosine from the peak to ``final_factor`` at ``max_steps``;
     - ``constant``: the peak, then a line down to ``final_factor`` over the last ``cooldown_steps`` (V-JEPA 2,
-      arXiv 2506.09985, section 2: a run can be lengthened up to the cool-down without a change to what it did before).
+      arXiv 2506.09985, section 2: a run can be lengthened up to the cool-down without a change to what it did before);
+    - ``infinite``: half a cosine from the peak to ``constant_factor`` over ``decay_steps``, that rate, then a line down
+      to ``final_factor`` over the last ``cooldown_steps`` ("Beyond Cosine Decay", arXiv 2503.02844, section 3: a
+      training that is continued later goes on at the constant rate and need not rise to the peak again, where it would
+      forget). Without ``decay_steps`` the warm-up ends at ``constant_factor``: that is such a training.
     """
+    constant = constant_factor if schedule == "infinite" else 1.0
     if step < warmup_steps:
-        return (step + 1) / (warmup_steps + 1)
+        return (1.0 if decay_steps > 0 else constant) * (step + 1) / (warmup_steps + 1)
+    if schedule == "infinite" and step < warmup_steps + decay_steps:
+        return constant + (1 - constant) * 0.5 * (1 + math.cos(math.pi * (step - warmup_steps) / decay_steps))
     if schedule == "cosine":
         progress = min(1.0, (step - warmup_steps) / max(1, max_steps - warmup_steps))
         return final_factor + (1 - final_factor) * 0.5 * (1 + math.cos(math.pi * progress))
     remaining = max(0, max_steps - step)
     if remaining >= cooldown_steps:
-        return 1.0
-    return final_factor + (1 - final_factor) * remaining / cooldown_steps
+        return constant
+    return final_factor + (constant - final_factor) * remaining / cooldown_steps
 
 
 class StepSchedule(LambdaLR):
@@ -100,13 +116,13 @@ class StepSchedule(LambdaLR):
 
     Args:
         optimiser: its groups have their peak learning rates.
-        factor: of a step, counted from 0.
+        factors: of a step, counted from 0; one for every group.
     """
 
-    def __init__(self, optimiser: torch.optim.Optimizer, factor: Callable[[int], float]) -> None:
-        self._factor = factor
+    def __init__(self, optimiser: torch.optim.Optimizer, factors: Sequence[Callable[[int], float]]) -> None:
+        self._factors = list(factors)
         self._weight_decays = [group["weight_decay"] for group in optimiser.param_groups]
-        super().__init__(optimiser, factor)
+        super().__init__(optimiser, self._factors)
 
     def state_dict(self) -> dict[str, Any]:
         """The step."""
@@ -115,7 +131,8 @@ class StepSchedule(LambdaLR):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go to the step. The optimiser has been restored before, with the rates of its checkpoint."""
         self.last_epoch, self._step_count = state_dict["last_epoch"], state_dict["_step_count"]
-        self._last_lr = [peak * self._factor(self.last_epoch) for peak in self.base_lrs]
+        pairs = zip(self.base_lrs, self._factors, strict=True)
+        self._last_lr = [peak * factor(self.last_epoch) for peak, factor in pairs]
         groups = zip(self.optimizer.param_groups, self.base_lrs, self._last_lr, self._weight_decays, strict=True)
         for group, peak, rate, weight_decay in groups:
             group |= {"initial_lr": peak, "lr": rate, "weight_decay": weight_decay}
@@ -129,40 +146,47 @@ def optimiser_with_schedule(
     schedule: Schedule = "cosine",
     cooldown_steps: int = 0,
     final_factor: float = 0.0,
+    decay_steps: int = 0,
+    constant_factor: float = 1.0,
 ) -> OptimizerLRSchedulerConfig:
-    """What ``configure_optimizers`` returns: AdamW over ``groups``, each group's rate times the same factor.
+    """What ``configure_optimizers`` returns: AdamW over ``groups``, each group's rate times a factor of the step.
 
     Args:
-        groups: ``parameter_groups`` of one or more modules; each keeps its own peak learning rate.
+        groups: ``parameter_groups`` of one or more modules; each keeps its own peak learning rate, and its own
+            ``warmup_steps`` where it has that key.
         max_steps: optimiser steps of the whole training, see ``planned_steps``.
         warmup_steps: see ``learning_rate_factor``, as are the others.
         schedule: shape after the warm-up.
-        cooldown_steps: length of the final line of the ``constant`` schedule.
+        cooldown_steps: length of the final line of the ``constant`` and the ``infinite`` schedule.
         final_factor: share of the peak at the end.
+        decay_steps: from the peak to the constant rate of the ``infinite`` schedule.
+        constant_factor: that rate as a share of the peak.
 
     Raises:
         UserError: nothing is trainable, or warm-up and cool-down do not fit into the training.
     """
     if not groups:
         raise UserError("nothing to train: every parameter is frozen; unfreeze the backbone or add a head")
-    if warmup_steps + cooldown_steps > max_steps:
-        raise UserError(
-            f"warmup_steps {warmup_steps} + cooldown_steps {cooldown_steps} exceed trainer.max_steps {max_steps}; "
-            "shorten them or train for longer"
-        )
-
-    def factor(step: int) -> float:
-        return learning_rate_factor(
-            step,
+    warmups = [int(group.get("warmup_steps", warmup_steps)) for group in groups]
+    lengths = {"warmup": max(warmups), "decay": decay_steps, "cooldown": cooldown_steps}
+    if sum(lengths.values()) > max_steps:
+        parts = " + ".join(f"{name}_steps {length}" for name, length in lengths.items() if length)
+        raise UserError(f"{parts} exceed trainer.max_steps {max_steps}; shorten them or train for longer")
+    factors = [
+        partial(
+            learning_rate_factor,
             max_steps=max_steps,
-            warmup_steps=warmup_steps,
+            warmup_steps=warmup,
             schedule=schedule,
             cooldown_steps=cooldown_steps,
             final_factor=final_factor,
+            decay_steps=decay_steps,
+            constant_factor=constant_factor,
         )
-
-    optimiser = torch.optim.AdamW(list(groups))
-    return {"optimizer": optimiser, "lr_scheduler": {"scheduler": StepSchedule(optimiser, factor), "interval": "step"}}
+        for warmup in warmups
+    ]
+    optimiser = torch.optim.AdamW([{k: v for k, v in group.items() if k != "warmup_steps"} for group in groups])
+    return {"optimizer": optimiser, "lr_scheduler": {"scheduler": StepSchedule(optimiser, factors), "interval": "step"}}
 
 
 def planned_steps(trainer: Trainer) -> int:

@@ -1,6 +1,5 @@
 """The demo: equal terms for both methods, every job once and after what it needs, also when it is killed."""
 
-import copy
 import os
 import threading
 from dataclasses import replace
@@ -9,41 +8,51 @@ from typing import Any
 
 import pytest
 
+from avjepa.commands.configurations import load_config
 from avjepa.commands.demo import run_demo
-from avjepa.commands.demo_jobs import SENSORS, DemoTask, FinetuneTask, PretrainTask, demo_jobs
+from avjepa.commands.demo_jobs import FULL, HEADS, DemoTask, FinetuneTask, PretrainTask, ReleaseTask, demo_jobs
+from avjepa.encoders.bundled import read_backbone_manifest
 from avjepa.errors import UserError
 from avjepa.study.runner import Job
 from tests.commands.demo_tasks import Note
 from tests.living import Marked, wait_until
 
 
-def configuration(job: Job[DemoTask]) -> dict[str, Any]:
-    assert isinstance(job.task, PretrainTask | FinetuneTask)
-    return copy.deepcopy(job.task.configuration)
+def jobs_of(folder: Path, zoo: str) -> dict[str, Job[DemoTask]]:
+    return {job.name: job for job in demo_jobs(folder, 3, zoo, FULL)}
 
 
-def test_methods_differ_in_the_pretrained_weights_alone(tmp_path: Path) -> None:
-    jobs = {job.name: job for job in demo_jobs(tmp_path, 3, SENSORS)}
-    for sensor in SENSORS:
-        jepa, scratch = (configuration(jobs[f"finetune-{sensor}-{method}"]) for method in ("jepa", "scratch"))
-        assert jepa["model"].pop("bundle") == str(tmp_path / "pretrain" / sensor / "backbone")
-        assert jepa.pop("out") != scratch.pop("out")
-        assert jepa == scratch
+def test_what_starts_from_nothing_has_the_network_labels_and_steps_of_the_second_release(
+    small_zoo: str, tmp_path: Path
+) -> None:
+    jobs = jobs_of(tmp_path, small_zoo)
+    scratch, release, first = jobs["scratch"].task, jobs["r2"].task, jobs["r1"].task
+    assert isinstance(scratch, FinetuneTask) and isinstance(release, ReleaseTask) and isinstance(first, ReleaseTask)
+    heads = load_config(HEADS)
+    configuration = scratch.configuration
+    assert configuration["model"]["backbone"] == read_backbone_manifest(small_zoo).architecture
+    assert configuration["model"]["tasks"] == heads["model"]["tasks"]
+    assert configuration["model"]["neck"] == heads["model"]["neck"]
+    assert str(configuration["trainer"]["max_steps"]) == release.options["steps"] == first.options["steps"]
+    assert "scenes" not in configuration["data"] and "data.scenes" not in release.options
+    assert first.options["data.scenes"] == str(FULL.first_labels)
+    assert configuration["data"]["clips"] == heads["data"]["clips"]
+    assert configuration["data"]["sensors"] == ["lidar"]
 
 
-def test_every_job_waits_for_what_it_reads(tmp_path: Path) -> None:
-    jobs = demo_jobs(tmp_path, 0, ["lidar"])
+def test_every_job_waits_for_what_it_reads(small_zoo: str, tmp_path: Path) -> None:
+    jobs = jobs_of(tmp_path, small_zoo)
     done: set[str] = set()
-    for job in jobs:
+    for job in jobs.values():
         assert set(job.needs) <= done
         done.add(job.name)
-    assert {job.name: job.needs for job in jobs}["finetune-lidar-jepa"] == ("pretrain-lidar",)
+    assert jobs["r1"].needs == ("maps",) and jobs["compare"].needs == ("r1", "r2")
 
 
-def test_pretraining_gets_no_label_option(tmp_path: Path) -> None:
-    pretrainings = [job for job in demo_jobs(tmp_path, 0, SENSORS) if isinstance(job.task, PretrainTask)]
-    assert len(pretrainings) == 3
-    assert all("scenes" not in configuration(job)["data"] for job in pretrainings), "all training scenes, unlabelled"
+def test_pretraining_gets_no_label_option(small_zoo: str, tmp_path: Path) -> None:
+    task = jobs_of(tmp_path, small_zoo)["pretrain"].task
+    assert isinstance(task, PretrainTask)
+    assert "scenes" not in task.configuration["data"], "all training scenes, unlabelled"
 
 
 def two_jobs(folder: Path, **changes: Any) -> list[Job[DemoTask]]:

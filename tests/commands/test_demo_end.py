@@ -9,38 +9,44 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 from PIL import Image
 
 from avjepa.commands import demo_jobs, demo_report
+from avjepa.release.store import RECORD
+from tests.commands.test_release import HEADS
 from tests.data.conftest import VERSION
 from tests.report.test_page import Reader
 
 
 def test_the_page_is_written_and_its_numbers_are_those_of_the_runs(
-    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: Path, small_zoo: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The demo's own jobs for one sensor, a few steps each, on the tiny data set in the place of the synthetic one."""
+    """The demo's own jobs with a small backbone, a few steps each, on the tiny data set in the place of its world."""
     shutil.copytree(tiny, tmp_path / "data")
-    (tmp_path / "data" / VERSION).rename(tmp_path / "data" / demo_jobs.VERSION)
-    monkeypatch.setattr(demo_jobs, "PRETRAIN_STEPS", {"radar": 2})
-    for module in (demo_jobs, demo_report):
-        monkeypatch.setattr(module, "FINETUNE_STEPS", 2)
-        monkeypatch.setattr(module, "LABELLED_SCENES", 1)
+    tables = (tmp_path / "data" / VERSION).rename(tmp_path / "data" / demo_jobs.VERSION)
+    splits = {"train": ["scene-0000", "scene-0001"], "val": ["scene-0000", "scene-0001"]}  # a comparison needs two
+    (tables / "splits.json").write_text(json.dumps(splits))
+    heads = tmp_path / "heads.yaml"
+    heads.write_text(yaml.safe_dump(HEADS))
+    monkeypatch.setattr(demo_jobs, "HEADS", heads)
+    size = demo_jobs.Size(scenes=3, keyframes=4, val_fraction=0.3, pretrain_steps=2, steps=2, first_labels=1)
     outcomes = []
-    for number, job in enumerate(demo_jobs.demo_jobs(tmp_path, 0, ["radar"])[1:]):
-        assert isinstance(job.task, demo_jobs.PretrainTask | demo_jobs.FinetuneTask)
-        job.task.configuration["data"]["workers"] = 0
-        job.task.configuration["trainer"].update(accelerator="cpu", log_every_n_steps=1)
+    for number, job in enumerate(demo_jobs.demo_jobs(tmp_path, 0, small_zoo, size)[1:]):
+        if isinstance(job.task, demo_jobs.PretrainTask | demo_jobs.FinetuneTask):
+            job.task.configuration["data"]["workers"] = 0
+            job.task.configuration["trainer"].update(accelerator="cpu", log_every_n_steps=1)
         job.task.run(0)
         outcomes.append({"job": job.name, "seconds": 11.5 + number, "peak_mebibytes": 700.0 + number})
 
-    measured = {"jepa": (0.1234, 0.2345), "scratch": (0.3456, 0.4567)}  # two steps teach nothing, and 0 is any number
-    for method, (mean_ap, nd_score) in measured.items():
-        metrics = tmp_path / f"finetune/radar-{method}/evaluation/val/metrics.json"
-        content = json.loads(metrics.read_text()) | {"mean_ap": mean_ap, "nd_score": nd_score}
-        metrics.write_text(json.dumps(content))
+    for release, mean_ap in (("r1", 0.1234), ("r2", 0.3456)):  # two steps teach nothing, and 0 is any number
+        record = tmp_path / "releases" / "releases" / release / RECORD
+        content = json.loads(record.read_text())
+        content["scores"]["detection"]["mAP"] = mean_ap
+        record.chmod(0o600)
+        record.write_text(json.dumps(content))
 
-    path = demo_report.write_report(tmp_path, 0, ["radar"], outcomes)
+    path = demo_report.write_report(tmp_path, 0, small_zoo, size, outcomes)
 
     assert path == tmp_path / "report.html"
     reader = Reader(path.read_text(encoding="utf-8"))
@@ -50,12 +56,16 @@ def test_the_page_is_written_and_its_numbers_are_those_of_the_runs(
     for raster in rasters:
         with Image.open(io.BytesIO(raster)) as picture:
             assert len(picture.convert("RGB").getcolors(2**24)) > 100, "not an empty sheet"
-    for mean_ap, nd_score in measured.values():
-        assert f"{100 * mean_ap:.1f}{100 * nd_score:.1f}" in reader.text, "two cells of a row"
-    manifest = json.loads((tmp_path / "pretrain" / "radar" / "backbone" / "config.json").read_text())
+    assert "detection: mAP12.334.6" in reader.text, "cells of a row"
+    assert "34.6 (1 seed) of heads on the frozen backbone" in reader.text
+    manifest = json.loads((tmp_path / "pretrained" / "backbone" / "config.json").read_text())
     assert re.search(rf"parameters\s*{manifest['parameters']}", reader.text)
     assert re.search(r"samples per second\s*–", reader.text), "two steps are too few to measure it"
-    assert "finetune-radar-jepa12.5701" in reader.text and "all steps37.5702" in reader.text
+    assert "pretrain12.5701" in reader.text and "all steps84.0705" in reader.text
+    assert (tmp_path / "releases" / "comparisons" / "r1_r2" / "comparison.html").is_file()
+    assert "releases/comparisons/r1_r2/comparison.html" in reader.text
+    aliases = json.loads((tmp_path / "releases" / "aliases.json").read_text())
+    assert "champion" in json.dumps(aliases)
 
 
 def test_a_mean_is_of_what_was_measured_and_nothing_where_nothing_was() -> None:

@@ -56,8 +56,8 @@ def heads(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-def train(tiny: Path, store: Path, heads: Path, name: str, *more: object) -> int:
-    common = ("--backbone", "base", "--heads", heads, "--store", store, "--release", name)
+def train(tiny: Path, store: Path, heads: Path, name: str, *more: object, backbone: str = "base") -> int:
+    common = ("--backbone", backbone, "--heads", heads, "--store", store, "--release", name)
     return avjepa("release", "train", *common, "--data", tiny, "--version", VERSION, *more)
 
 
@@ -164,6 +164,7 @@ def test_what_cannot_be_is_one_line(
     refused("--to king: there are candidate and champion", "promote", "r1", "--to", "king", *own)
     refused("--release: must be given", "train", "--backbone", "base", "--heads", heads, *own)
     refused("--store none: there is no such folder", "list", "--store", "none")
+    refused("split val has one scene", "compare", "r1", "r2", *own)
     for option in ("--out", "--bundle", "--model.mode"):
         assert train(tiny, store, heads, "r3", option, "x") == 2
         assert f"{option}: follows from" in capsys.readouterr().err

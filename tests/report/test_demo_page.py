@@ -1,4 +1,4 @@
-"""The demo's page, from one sensor to three."""
+"""The demo's page: what was measured, said once and in per cent."""
 
 from pathlib import Path
 
@@ -8,48 +8,40 @@ import torch
 from avjepa.data.sample import Sample
 from avjepa.data.taxonomy import load_taxonomy
 from avjepa.geometry.grid import BEVGrid
-from avjepa.report.demo_page import PretrainingCost, Scene, Score, write_demo_report
+from avjepa.report.demo_page import GateAnswer, Model, PretrainingCost, Scene, write_demo_report
 from avjepa.report.features import FeatureMaps, features_figure
 
 CLASSES = load_taxonomy("nuscenes").classes
+CURVES = {"train/loss": ([1, 2], [1.0, 0.5]), "collapse/rank_centred": ([2], [12.34])}
 
 
-def score(sensor: str, method: str, seed: int, mean_ap: float) -> Score:
-    return Score(sensor, method, seed, 100, 4, mean_ap, mean_ap / 2, {name: mean_ap for name in CLASSES[:3]})
+def model(name: str, mean_ap: float, **more: dict[str, float]) -> Model:
+    figures = {"detection": {"mAP": mean_ap, "NDS": mean_ap / 2}, **more}
+    return Model(name, "of a kind", 4, 100, 12.4, figures, {CLASSES[0]: mean_ap, CLASSES[1]: float("nan")}, CURVES)
 
 
-@pytest.mark.parametrize("sensors", [["lidar"], ["lidar", "camera", "radar"], []])
-def test_the_page_says_what_was_measured(sensors: list[str], hand_made: Sample, tmp_path: Path) -> None:
+@pytest.mark.parametrize("whole", [True, False])
+def test_the_page_says_what_was_measured(whole: bool, hand_made: Sample, tmp_path: Path) -> None:
     grid = BEVGrid(-16.0, 16.0, -16.0, 16.0, 1.6)
     maps = torch.randn(8, *grid.shape, generator=torch.Generator().manual_seed(0))
     column = FeatureMaps("before", (maps,), (torch.ones(grid.shape, dtype=torch.bool),))
-    curves = {"train/loss": ([1, 2], [1.0, 0.5]), "collapse/rank_centred": ([2], [12.34])}
     labels = hand_made.labels
     assert labels is not None
+    pretraining = PretrainingCost(CURVES, 64, {"parameters": "1.2 M"}, features_figure([hand_made], grid, [column]))
     write_demo_report(
         tmp_path / "report.html",
         facts={"seed": 0, "processor": "<2 cores>"},
-        timings=[("synth", 61.04, 512.0), ("pretrain lidar", 30.0, 900.4)],
-        pretraining={
-            sensor: PretrainingCost(curves, 64, {"parameters": "1.2 M"}, features_figure([hand_made], grid, [column]))
-            for sensor in sensors
-        },
-        scores=[
-            score(sensor, method, seed, mean_ap + seed / 500)
-            for sensor in sensors
-            for method, mean_ap in (("scratch", 0.2), ("jepa", 0.3))
-            for seed in (0, 1)
-        ],
-        scenes=[Scene("a scene", hand_made, (labels.boxes, torch.tensor([0.9, 0.01]), labels.class_index))],
-        finetuning={sensor: {"scratch": curves, "jepa": curves} for sensor in sensors},
+        timings=[("synth", 61.04, 512.0), ("pretrain", 30.0, 900.4)],
+        models=[model("r1", 0.1), model("r2", 0.3, segmentation={"mIoU": 0.456}), model("from nothing", 0.2)],
+        gate=GateAnswer("passed: r2 loses nothing", ["- new: segmentation"], "a/comparison.html") if whole else None,
+        scenes=[Scene("a scene", hand_made, (labels.boxes, torch.tensor([0.9, 0.5]), labels.class_index))],
+        backbone={"bundle": "zoo:small 1.0.0"},
+        pretraining=pretraining if whole else None,
     )
     html = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert len(html) < 5e6 and "&lt;2 cores&gt;" in html and "91.0" in html
-    for sensor, name in (("lidar", "LiDAR"), ("camera", "Camera"), ("radar", "Radar")):
-        assert (f"<strong>{name}</strong>, 4 labelled scenes" in html) == (sensor in sensors)
-        assert (f">Pre-training: {name}</h2>" in html) == (sensor in sensors)
-    if sensors:
-        assert "20.1 ± 0.1" in html and "30.1 ± 0.1" in html and "difference of +10.0" in html
-        assert html.count("<strong>gain</strong>") == len(sensors) and "12.3" in html
-    else:
-        assert "Nothing was evaluated." in html
+    assert len(html) < 5e6 and "&lt;2 cores&gt;" in html and "91.0" in html and "zoo:small 1.0.0" in html
+    assert "30.0 (1 seed) of heads on the frozen backbone against 20.0 (1 seed)" in html
+    assert "cannot be called a gain or a loss" in html and "45.6" in html and "12 s for the heads of r2" in html
+    assert html.count("passed: r2 loses nothing") == (2 if whole else 0)
+    assert ("<code>a/comparison.html</code>" in html) == whole
+    assert ("A short pre-training" in html and "12.3" in html) == whole

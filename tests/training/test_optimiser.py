@@ -41,14 +41,31 @@ def test_lengthening_a_constant_schedule_changes_nothing_before_the_cool_down() 
     assert short[:81] == long[:81] and long[100] == 1
 
 
+def test_infinite_falls_to_a_constant_rate_keeps_it_and_is_annealed() -> None:
+    curve = factors(schedule="infinite", warmup_steps=0, decay_steps=40, constant_factor=0.5, cooldown_steps=20)
+    assert (
+        curve[0] == 1 and curve[20] == pytest.approx(0.75) and curve[10] == pytest.approx(0.75 + 0.25 * math.sqrt(0.5))
+    )
+    assert set(curve[40:81]) == {0.5}
+    assert curve[80:101:5] == pytest.approx([0.5, 0.375, 0.25, 0.125, 0])
+
+
+def test_a_continued_training_never_sees_the_peak() -> None:
+    curve = factors(schedule="infinite", decay_steps=0, constant_factor=0.4)
+    assert curve[:10] == pytest.approx([0.04 * step for step in range(1, 11)]) and set(curve[9:100]) == {0.4}
+
+
 @given(
     st.integers(1, 500),
     st.integers(0, 500),
     st.integers(0, 500),
-    st.sampled_from(["cosine", "constant"]),
+    st.sampled_from(["cosine", "constant", "infinite"]),
     st.floats(0, 1),
+    st.integers(0, 500),
 )
-def test_a_factor_is_a_share(max_steps: int, warmup: int, cooldown: int, schedule: str, final: float) -> None:
+def test_a_factor_is_a_share(
+    max_steps: int, warmup: int, cooldown: int, schedule: str, final: float, decay: int
+) -> None:
     for step in range(0, max_steps + 20, 7):
         factor = learning_rate_factor(
             step,
@@ -57,6 +74,8 @@ def test_a_factor_is_a_share(max_steps: int, warmup: int, cooldown: int, schedul
             schedule=schedule,  # type: ignore[arg-type]
             cooldown_steps=cooldown,
             final_factor=final,
+            decay_steps=decay,
+            constant_factor=0.3,
         )
         assert 0 <= factor <= 1 + 1e-12
 
@@ -90,6 +109,23 @@ def test_groups_keep_their_own_peak() -> None:
     groups += parameter_groups(backbone, learning_rate=0.1, weight_decay=0.1)
     built = optimiser_with_schedule(groups, max_steps=10, warmup_steps=4)
     assert [group["lr"] for group in built["optimizer"].param_groups] == pytest.approx([0.2, 0.2, 0.02, 0.02])
+
+
+def test_groups_may_have_their_own_warm_up() -> None:
+    slow, fast = nn.Linear(2, 2), nn.Linear(2, 2)
+    groups = [{**group, "warmup_steps": 8} for group in parameter_groups(slow, learning_rate=0.5, weight_decay=0.1)]
+    groups += parameter_groups(fast, learning_rate=1.0, weight_decay=0.1)
+    built = optimiser_with_schedule(groups, max_steps=20, warmup_steps=1, schedule="constant")
+    optimiser, schedule = built["optimizer"], built["lr_scheduler"]["scheduler"]
+    rates = []
+    for _ in range(9):
+        rates.append([optimiser.param_groups[0]["lr"], optimiser.param_groups[-1]["lr"]])
+        optimiser.step()
+        schedule.step()
+    assert [slow for slow, _ in rates] == pytest.approx([0.5 * step / 9 for step in range(1, 10)])
+    assert [fast for _, fast in rates] == pytest.approx([0.5, *[1.0] * 8])
+    with pytest.raises(UserError, match=r"warmup_steps 8 \+ cooldown_steps 15 exceed trainer.max_steps 20"):
+        optimiser_with_schedule(groups, max_steps=20, warmup_steps=1, schedule="constant", cooldown_steps=15)
 
 
 @pytest.mark.parametrize("steps", [3, 7])

@@ -7,6 +7,7 @@ step and its loss, and ends with its input. What is timed is the step alone, in 
 the batch was read before.
 """
 
+import importlib.util
 import json
 import sys
 import tempfile
@@ -16,19 +17,29 @@ from pathlib import Path
 import torch
 
 
+def data_module(kind: str) -> type:
+    """Of this kind of training, from where this commit or the older one has it."""
+    place, name = {"pretrain": ("pretrain_datamodule", "PretrainDataModule")}.get(
+        kind, ("detection_datamodule", "DetectionDataModule")
+    )
+    places = (f"avjepa.data.loading.{place}", "avjepa.data.loading.datamodule")
+    module = next(place for place in places if importlib.util.find_spec(place) is not None)
+    found: type = getattr(importlib.import_module(module), name)
+    return found
+
+
 def main() -> None:
     kind, config, data, version = sys.argv[1:]
     torch.set_num_threads(1)
     answer, sys.stdout = sys.stdout, sys.stderr  # what else is printed must not be taken for an answer
     if kind == "pretrain":
         from avjepa.commands.pretrain import PretrainCLI as Command
-        from avjepa.data.loading.pretrain_datamodule import PretrainDataModule as Data
         from avjepa.pretrain.lightning_model import PretrainModule as Module
     else:
         from avjepa.commands.finetune import FinetuneCLI as Command
-        from avjepa.data.loading.detection_datamodule import DetectionDataModule as Data
         from avjepa.finetune.lightning_model import FinetuneModule as Module
 
+    Data = data_module(kind)
     with tempfile.TemporaryDirectory() as out:
         arguments = ["--config", config, "--data", data, "--version", version, "--out", str(Path(out) / "run")]
         cli = Command(kind, Module, Data, [*arguments, "--steps", "4", "--data.workers", "0"])

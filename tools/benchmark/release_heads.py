@@ -10,7 +10,7 @@ which the steps have saved as much.
 import argparse
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,7 @@ def training(config: Path, data: Path, bundle: Path, folder: Path, *more: str) -
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     optimiser = torch.optim.AdamW(parameters, lr=1e-4)
     mixed = torch.autocast("cpu", torch.bfloat16, enabled=str(cli.config.trainer.precision) == "bf16-mixed")
-    batches: Iterator[Any] = iter(cli.datamodule.train_dataloader())
+    batches = _epoch_after_epoch(cli.datamodule.train_dataloader())
 
     def steps() -> None:
         for _ in range(BATCHES):
@@ -100,6 +100,11 @@ def main() -> None:
             f"a map takes {1e3 * computing:.0f} ms and {megabytes / (2 * keyframes):.2f} MiB; with one copy of every "
             f"keyframe that is saved after {computing / saved:.1f} epochs"
         )
+
+
+def _epoch_after_epoch(loader: Iterable[Any]) -> Iterator[Any]:
+    while True:
+        yield from loader
 
 
 def _seconds(function: Callable[[], None]) -> float:

@@ -44,7 +44,12 @@ class Steps:
         assert self.process.stdin is not None and self.process.stdout is not None
         self.process.stdin.write("step\n")
         self.process.stdin.flush()
-        return 1e3 * float(json.loads(self.process.stdout.readline())["seconds"])
+        answer = self.process.stdout.readline()
+        if not answer:
+            raise SystemExit(
+                f"{' '.join(map(str, self.process.args))}: ended without an answer; run it by hand to see why"
+            )
+        return 1e3 * float(json.loads(answer)["seconds"])
 
     def end(self) -> None:
         """Close the process."""

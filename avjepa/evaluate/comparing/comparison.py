@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from avjepa.data.protocol import DrivingDataset
+from avjepa.errors import UserError, counted
 from avjepa.evaluate.comparing.changes import Change, changes
 from avjepa.evaluate.comparing.detection import DetectionMeasure, DetectionScenes
 from avjepa.evaluate.comparing.gate import Gate, Judgement, judged
@@ -80,6 +81,11 @@ class Comparison:
     def failures(self) -> list[str]:
         """Why the new release is stopped, in words; empty if it passes."""
         lost = [f"dropped: {name}" for name in self.dropped]
+        if not any(not one.reason for judgements in self.judgements.values() for one in judgements):
+            lost.append(
+                f"nothing could be judged: no figure has {counted(self.gate.fewest_objects, 'object')} in "
+                f"{counted(self.gate.fewest_scenes, 'scene')}; evaluate both on more scenes"
+            )
         for task, judgements in self.judgements.items():
             for one in judgements:
                 if one.fails:
@@ -101,9 +107,15 @@ def compared(source: DrivingDataset, split: str, old: Released, new: Released, g
         gate: that judges.
 
     Raises:
-        UserError: a result file is not of the split, or the two know a class by other categories.
+        UserError: a result file is not of the split, the two know a class by other categories, or the split has a
+            single scene.
     """
     scenes = source.scenes_of(split)
+    if len(scenes) < 2:
+        raise UserError(
+            f"{source.name}: split {split} has one scene; how sure a change is follows from scenes that are drawn "
+            "anew, so evaluate both releases on a split of two or more"
+        )
     classes = require_same_definitions(old, new)
     dropped = [f"class {name}" for name in old.taxonomy.classes if name not in classes]
     added = [f"class {name}" for name in new.taxonomy.classes if name not in classes]

@@ -117,7 +117,7 @@ def judged(changes: Sequence[Change], gate: Gate) -> list[Judgement]:
     for change, reason in zip(changes, reasons, strict=True):
         if not reason:
             families[kind_of(change) in HEADLINES].append(change)
-    error = (1 - gate.confidence) / sum(bool(family) for family in families.values() or [True])
+    error = (1 - gate.confidence) / max(1, sum(bool(family) for family in families.values()))
     widths = {headline: _width(family, error) for headline, family in families.items()}
     result = []
     for change, reason in zip(changes, reasons, strict=True):
