@@ -1,8 +1,10 @@
 """What a result was made with, written beside it."""
 
+import functools
 import importlib.metadata
 import os
 import platform
+import subprocess
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -57,6 +59,24 @@ def _processor() -> str:
     return platform.processor()
 
 
+@functools.cache
+def commit() -> str | None:
+    """The commit of the clone that runs, and whether its files were changed since; ``None`` for an installed package."""
+    root = Path(avjepa.__file__).resolve().parents[1]
+    if not (root / ".git").exists():
+        return None
+    git = ["git", "-C", str(root)]
+    try:
+        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True, timeout=10)
+        changed = subprocess.run(
+            [*git, "status", "--porcelain", "--untracked-files=no", "--", "avjepa", "configs"], capture_output=True,
+            text=True, check=True, timeout=10,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return head.stdout.strip() + (" with changes" if changed.stdout.strip() else "")
+
+
 def provenance(command: str, configuration: Mapping[str, Any], *, seed: int, data: Mapping[str, Any]) -> dict[str, Any]:
     """What a run is made with, at its start.
 
@@ -68,6 +88,7 @@ def provenance(command: str, configuration: Mapping[str, Any], *, seed: int, dat
     """
     return {
         "avjepa": avjepa.__version__,
+        "commit": commit(),
         "command": command,
         "configuration": dict(configuration),
         "seed": seed,
