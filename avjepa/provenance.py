@@ -61,7 +61,7 @@ def _processor() -> str:
 
 @functools.cache
 def commit() -> str | None:
-    """The commit of the clone that runs, and whether its files were changed since; ``None`` for an installed package."""
+    """The commit of the clone that runs, and whether files were changed since; ``None`` for an installed package."""
     root = Path(avjepa.__file__).resolve().parents[1]
     if not (root / ".git").exists():
         return None

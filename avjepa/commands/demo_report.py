@@ -80,11 +80,10 @@ def write_report(out: Path, seed: int, backbone: str, size: Size, outcomes: Sequ
 def gathered_release(out: Path, name: str) -> Model:
     """A release of the demo's store."""
     folder = Store(store_folder(out)).release(name)
-    record = read_record(folder, backbone=dict, seconds=dict, scores=dict, scenes=int, steps=int)
-    base = record["backbone"]
+    record = read_record(folder, seconds=dict, scores=dict, scenes=int, steps=int)
     return Model(
         name,
-        f"{base['name']} {base['version']}, frozen",
+        "frozen",
         record["scenes"],
         record["steps"],
         record["seconds"]["maps"] + record["seconds"]["training"],
@@ -101,7 +100,7 @@ def gathered_scratch(out: Path, dataset: DrivingDataset) -> Model:
     cli = built_run(run, {}, None, {"accelerator": "cpu", "devices": 1}, None)
     return Model(
         "from nothing",
-        "new, trained end to end",
+        "new, learns too",
         len(dataset.scenes_of("train")),
         provenance["steps"],
         provenance["wall_seconds"],

@@ -53,7 +53,7 @@ def compare(
     for task, figures in record["figures"].items():
         table = Table(title=f"{task}: {old} → {new}", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
         for column, heading in enumerate(tables.FIGURES):
-            table.add_column(heading, justify="left" if column in (0, len(tables.FIGURES) - 1) else "right")
+            table.add_column(heading, justify="left" if column < 2 else "right")
         for row in tables.figure_rows(figures):
             table.add_row(*row)
         Console(file=console.file, width=max(console.width, 120)).print(table)

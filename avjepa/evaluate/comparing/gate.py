@@ -131,9 +131,9 @@ def judged(changes: Sequence[Change], gate: Gate) -> list[Judgement]:
 def _not_judged(change: Change, gate: Gate) -> str:
     item = change.item
     if item.objects < gate.fewest_objects:
-        return f"fewer than {gate.fewest_objects} objects"
+        return f"under {gate.fewest_objects} objects"
     if item.scenes < gate.fewest_scenes:
-        return f"fewer than {gate.fewest_scenes} scenes"
+        return f"under {gate.fewest_scenes} scenes"
     return ""
 
 

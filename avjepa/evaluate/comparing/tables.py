@@ -6,7 +6,7 @@ from typing import Any
 
 Row = tuple[str, ...]
 
-FIGURES = ("figure", "objects", "scenes", "old", "new", "change", "95 % of draws", "surely lost", "may lose", "verdict")
+FIGURES = ("figure", "verdict", "objects", "scenes", "old", "new", "change", "95 % of draws", "surely lost", "may lose")
 PLACES = ("scene", "old mAP", "new mAP", "change")
 THRESHOLDS = ("class", "old score", "precision", "recall", "new score", "precision", "recall")
 COSTS = ("cost", "old", "new")
@@ -16,10 +16,10 @@ def figure_rows(figures: Sequence[Mapping[str, Any]]) -> list[Row]:
     """A row of ``FIGURES`` for each figure."""
     return [
         (
-            one["figure"], f"{one['objects']:,}", str(one["scenes"]), points(one["old"]), points(one["new"]),
+            one["figure"], "fails" if one["fails"] else one["not_judged"] or "passes", f"{one['objects']:,}",
+            str(one["scenes"]), points(one["old"]), points(one["new"]),
             signed(one["change"]), f"{signed(one['interval'][0])} to {signed(one['interval'][1])}",
             points(max(0.0, one["sure_loss"])) if one["sure_loss"] is not None else "–", points(one["most_loss"]),
-            "fails" if one["fails"] else f"not judged: {one['not_judged']}" if one["not_judged"] else "passes",
         )
         for one in figures
     ]  # fmt: skip

@@ -39,7 +39,7 @@ def test_figures_on_few_boxes_or_scenes_are_not_judged() -> None:
     enough = Change(Item("class", "cone", 200, 9), 0.5, 0.0, draws)
     judgements = judged([few, narrow, enough], GATE)
     assert [one.fails for one in judgements] == [False, False, True]
-    assert [one.reason for one in judgements] == ["fewer than 20 objects", "fewer than 5 scenes", ""]
+    assert [one.reason for one in judgements] == ["under 20 objects", "under 5 scenes", ""]
 
 
 def test_noise_in_many_figures_at_once_rarely_stops_a_release() -> None:
