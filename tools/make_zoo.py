@@ -25,6 +25,8 @@ VERSION = "v1.0-synth"
 WORLD = ("--scenes", "400", "--keyframes", "5", "--seed", "20260", "--image_width", "224", "--val_fraction", "0")
 LABELLED = ("--scenes", "60", "--keyframes", "5", "--seed", "20261", "--image_width", "224", "--val_fraction", "0.34")
 SEEDS, STEPS = (0, 1, 2), 400
+MARK = "## What it makes of its input"
+"""The section of a card before which the scores are told."""
 WHY = {
     "lidar": "LiDAR, cells of 1.6 m, without labels",
     "camera": "six cameras, cells of 1.6 m, without driving labels; EfficientNet-Lite0 with ImageNet weights inside",
@@ -92,13 +94,13 @@ def card(work: Path, name: str) -> None:
             "## Frozen", "",
             f"Detection heads (`configs/heads/detection_tiny.yaml`, {STEPS} steps) on the frozen maps, with the labels "
             "of 40 scenes of another synthetic world; 20 others scored; per cent.", "",
-            "| | mean ± std | seed by seed |", "|---|---:|---|", *rows, "", "## Training",
+            "| | mean ± std | seed by seed |", "|---|---:|---|", *rows, "", MARK,
         ]
     )  # fmt: skip
     readme = folder / "README.md"
     content = readme.read_text(encoding="utf-8").replace(f"--backbone {name}-tiny@1.0.0", f"--backbone zoo:{name}-tiny")
     if "## Frozen" not in content:
-        content = content.replace("## Training", text, 1)
+        content = content.replace(MARK, text, 1)
     readme.chmod(0o644)
     readme.write_text(content, encoding="utf-8")
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from avjepa.commands.frozen_data import data_shown
 from avjepa.commands.parsing import run_function
 from avjepa.errors import UserError, counted
 from avjepa.ranges import require_number
@@ -50,7 +51,7 @@ def cache(
     place = Store(store).backbone(backbone)
     options = {**inputs_of(place), "dataroot": str(data), "version": version, "workers": 0}
     augmentation = None if heads is None else _augmentation(heads)
-    module = _module(options, augmentation)
+    module = data_shown(options, augmentation)
     assert module.source is not None
     names = [name.strip() for name in splits.split(",")]
     scenes = {split: scenes_of(module.source, split, "--splits") for split in names}
@@ -96,7 +97,7 @@ def _fill(
     if processes > 1:
         end_with_parent()
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // processes))
-    module = _module(options, augmentation)
+    module = data_shown(options, augmentation)
     network = load_backbone(backbone)
     store = FeatureStore(folder, FeatureKey.of(network, module).digest)
     torch.backends.cudnn.allow_tf32 = False  # in the precision of the weights
@@ -111,23 +112,6 @@ def _missing(module: "DetectionDataModule", scenes: Sequence[str], augmented: bo
     from avjepa.features.keyframes import keyframe_loader
 
     return keyframe_loader(module, scenes, module.augmentation if augmented else None, store.__contains__)
-
-
-def _module(options: Mapping[str, Any], augmentation: Mapping[str, Any] | None) -> "DetectionDataModule":
-    from jsonargparse import ArgumentError, ArgumentParser
-
-    from avjepa.commands.parsing import readable
-    from avjepa.data.loading.detection_datamodule import DetectionDataModule
-
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(DetectionDataModule, "data")
-    given = {**options, **({} if augmentation is None else {"augmentation": dict(augmentation)})}
-    try:
-        module: DetectionDataModule = parser.instantiate_classes(parser.parse_object({"data": given})).data
-    except ArgumentError as error:
-        raise UserError(f"--backbone: its release.json: {readable(error)}") from error
-    module.setup("predict")
-    return module
 
 
 def _sensors(options: Mapping[str, Any]) -> list[str]:

@@ -28,10 +28,11 @@ def freeze(
         why: what this version is for, in a sentence, for the model card.
         half: keep matrices and kernels as float16, in half the space.
     """
+    from avjepa.commands.frozen_data import picture_of_maps
     from avjepa.release.freezing import freeze as frozen
     from avjepa.release.store import Store
 
-    folder, said = frozen(run, Store(store), name, version, licence, why, half)
+    folder, said = frozen(run, Store(store), name, version, licence, why, half, picture_of_maps)
     print(f"{folder}: {name} {said}")
 
 

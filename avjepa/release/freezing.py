@@ -1,7 +1,7 @@
 """A training's backbone as an immutable, versioned bundle with a model card."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from avjepa.errors import UserError
 from avjepa.files import read_json, read_text, write_json, write_text
 from avjepa.provenance import FILE_NAME as PROVENANCE
 from avjepa.release.inputs import INPUTS
-from avjepa.release.model_card import CURVES, model_card
+from avjepa.release.model_card import CURVES, MAPS, model_card
 from avjepa.release.scores import scores_of
 from avjepa.release.store import FORMAT_VERSION, RECORD, Store, read_record, require_name
 from avjepa.release.versions import Change, Version, change, next_version
@@ -30,7 +30,14 @@ TRAINING = "training.yaml"
 
 
 def freeze(
-    run: Path, store: Store, name: str, version: str | None, licence: str, why: str, half: bool
+    run: Path,
+    store: Store,
+    name: str,
+    version: str | None,
+    licence: str,
+    why: str,
+    half: bool = False,
+    picture: Callable[[Path, Mapping[str, Any]], bytes | None] = lambda folder, data: None,
 ) -> tuple[Path, str]:
     """Put the backbone of a finished training into a store.
 
@@ -42,6 +49,7 @@ def freeze(
         licence: on what terms the weights may be used.
         why: in a sentence, for the card.
         half: keep the weights as float16, see ``save_halved_bundle``.
+        picture: of the maps, as a PNG, from the folder of the backbone and the options of the training's data.
 
     Returns:
         The folder, and what the version says, in a line.
@@ -74,9 +82,13 @@ def freeze(
         curves = _curves(run, described["command"])
         if curves is not None:
             (hidden / CURVES).write_bytes(curves)
-        write_text(hidden / "README.md", model_card(record, manifest, changed, latest, curves is not None))
         write_json(hidden / RECORD, record)
         load_backbone(hidden)  # what is frozen can be loaded
+        maps = picture(hidden, described["training"]["data"])
+        if maps is not None:
+            (hidden / MAPS).write_bytes(maps)
+        pictures = [name for name, found in ((CURVES, curves), (MAPS, maps)) if found is not None]
+        write_text(hidden / "README.md", model_card(record, manifest, changed, latest, pictures))
     return folder, _said(chosen, latest, changed)
 
 

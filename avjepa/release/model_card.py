@@ -1,6 +1,6 @@
 """The ``README.md`` of a frozen backbone: a model card in the form that the hub shows."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import yaml
@@ -8,11 +8,15 @@ import yaml
 from avjepa.bundle.manifest import Manifest
 from avjepa.release.versions import Change, Version
 
-CURVES = "curves.png"
+CURVES, MAPS = "curves.png", "maps.png"
 
 
 def model_card(
-    record: Mapping[str, Any], manifest: Manifest, changed: Change | None, latest: Version | None, curves: bool
+    record: Mapping[str, Any],
+    manifest: Manifest,
+    changed: Change | None,
+    latest: Version | None,
+    pictures: Collection[str],
 ) -> str:
     """Markdown with a front matter.
 
@@ -21,7 +25,7 @@ def model_card(
         manifest: of the bundle.
         changed: since the version before.
         latest: that version.
-        curves: whether ``curves.png`` lies beside it.
+        pictures: which of ``CURVES`` and ``MAPS`` lie beside it.
     """
     name, version, interface, inputs = record["name"], record["version"], record["interface"], record["inputs"]
     grid = interface["token_grid"]
@@ -58,7 +62,11 @@ def model_card(
         for place, figures in record["scores"].items():
             lines += [f"| {place} | {key} | {100 * value:.1f} |" for key, value in figures.items()]
         lines += ["", "In per cent, on the data that it was trained on or beside.", ""]
-    if curves:
+    if MAPS in pictures:
+        lines += ["## What it makes of its input", "", f"![Input, and maps before and after the training]({MAPS})", ""]
+        lines += ["The input, the map of the same network with new weights, and this backbone's: the first three "
+                  "principal components as red, green and blue. Cells without data are dimmed.", ""]  # fmt: skip
+    if CURVES in pictures:
         lines += ["## Training", "", f"![Curves of the training]({CURVES})", ""]
     lines += [
         "## Use", "", "```", f"avjepa release train --backbone {name}@{version} --heads configs/heads/detection.yaml "
