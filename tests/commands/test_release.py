@@ -75,7 +75,8 @@ def store(tiny: Path, run: Path, heads: Path, tmp_path_factory: pytest.TempPathF
 def test_a_frozen_backbone_is_a_bundle_with_a_card_that_cannot_be_written(store: Path, run: Path) -> None:
     folder = store / "backbones" / "base" / "1.0.0"
     names = {path.name for path in folder.iterdir()}
-    assert names == {"config.json", "model.safetensors", "README.md", "release.json", "training.yaml", "curves.png"}
+    files = {"config.json", "model.safetensors", "release.json", "training.yaml"}
+    assert names == files | {"README.md", "curves.png", "maps.png"}
     assert not any(stat.S_IMODE(path.stat().st_mode) & 0o222 for path in folder.iterdir())
     assert (folder / "model.safetensors").read_bytes() == (run / "backbone" / "model.safetensors").read_bytes()
     record = json.loads((folder / "release.json").read_text())
