@@ -63,7 +63,7 @@ def picture_of_maps(folder: Path, data: Mapping[str, Any]) -> bytes | None:
 
     try:
         place = {name: data.get(name) for name in ("dataroot", "version")}
-        source = data_shown({**inputs_of(folder), **place, "eval_split": None, "workers": 0})
+        source = data_shown({**inputs_of(folder), **place, "workers": 0})
         assert source.source is not None
         keyframes = source.source.moments(None, keyframes_only=True).tolist()
         chosen = [keyframes[round(share * (len(keyframes) - 1))] for share in SHOWN]

@@ -88,6 +88,23 @@ def test_a_frozen_backbone_is_a_bundle_with_a_card_that_cannot_be_written(store:
         assert said in card, said
 
 
+def test_a_card_is_written_without_a_picture_where_the_data_are_gone(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    moved = shutil.copytree(run, tmp_path / "run", ignore=shutil.ignore_patterns("checkpoints"))
+    configuration = yaml.safe_load((moved / "config.yaml").read_text())
+    configuration["data"]["dataroot"] = "gone"
+    (moved / "config.yaml").write_text(yaml.safe_dump(configuration))
+    store = ("--store", tmp_path / "store")
+    assert avjepa("release", "freeze", "--run", moved, "--name", "base", "--half", "true", *store) == 0
+    assert "the card has no picture of maps: gone" in capsys.readouterr().err
+    folder = tmp_path / "store" / "backbones" / "base" / "1.0.0"
+    assert "maps.png" not in {path.name for path in folder.iterdir()}
+    assert "maps.png" not in (folder / "README.md").read_text()
+    sizes = [(place / "model.safetensors").stat().st_size for place in (folder, run / "backbone")]
+    assert sizes[0] < 0.6 * sizes[1]
+
+
 def test_a_release_is_scored_and_holds_heads_alone(store: Path) -> None:
     folder = store / "releases" / "r2"
     record = json.loads((folder / "release.json").read_text())
