@@ -14,6 +14,8 @@ from typing import Any
 from avjepa.commands.configurations import load_config, merged
 from avjepa.encoders.bundled import read_backbone_manifest
 from avjepa.errors import RefusedError
+from avjepa.release.aliases import FILE as ALIASES_FILE
+from avjepa.release.aliases import aliases_of
 from avjepa.release.inputs import inputs_of
 from avjepa.release.store import Store
 from avjepa.study.runner import Job
@@ -122,7 +124,7 @@ class CacheTask(DemoTask):
 
 @dataclass(frozen=True)
 class ReleaseTask(DemoTask):
-    """``avjepa release train``; a release of that name that this demo has made before, otherwise, gives way."""
+    """``avjepa release train``; a release of that name that this demo made before gives way, and the aliases with it."""
 
     store: str
     release: str
@@ -134,6 +136,7 @@ class ReleaseTask(DemoTask):
         from avjepa.training.devices import device_of_slot, trainer_options
 
         shutil.rmtree(Store(self.store).release_folder(self.release), ignore_errors=True)
+        (Path(self.store) / ALIASES_FILE).unlink(missing_ok=True)
         device = {f"trainer.{key}": str(value) for key, value in trainer_options(device_of_slot(slot)).items()}
         run_train(_arguments({"store": self.store, "release": self.release, **self.options, **device}))
 
@@ -150,7 +153,8 @@ class CompareTask(DemoTask):
         from avjepa.commands.release_list import promote
 
         old, new = RELEASES
-        promote(old, store=Path(self.store), why="The first release.")
+        if aliases_of(Store(self.store)).get("champion") is None:  # it was named before where this was interrupted
+            promote(old, store=Path(self.store), why="The first release.")
         with contextlib.suppress(RefusedError):
             compare(old, new, store=Path(self.store))
             promote(new, store=Path(self.store), why="More labels.")
