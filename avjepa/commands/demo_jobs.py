@@ -124,7 +124,7 @@ class CacheTask(DemoTask):
 
 @dataclass(frozen=True)
 class ReleaseTask(DemoTask):
-    """``avjepa release train``; a release of that name that this demo made before gives way, and the aliases with it."""
+    """``avjepa release train``; a release of that name that this demo made before gives way, the aliases with it."""
 
     store: str
     release: str
