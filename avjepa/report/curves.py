@@ -45,8 +45,8 @@ PRETRAINING_PANELS = (
     Panel(
         "Loss / loss of a constant prediction",
         (
-            Line("collapse/cosine_loss_vs_mean_prediction_occupied", "occupied cells"),
-            Line("collapse/cosine_loss_vs_mean_prediction_empty", "empty"),
+            Line("collapse/loss_vs_constant_occupied", "occupied cells"),
+            Line("collapse/loss_vs_constant_empty", "empty"),
         ),
         reference=(1.0, "nothing learned"),
     ),
@@ -70,6 +70,13 @@ PRETRAINING_PANELS = (
             Line("collapse/prediction_cosine_occupied", "prediction"),
         ),
         reference=(1.0, "collapse"),
+    ),
+    Panel(
+        "Cosine of predictions with targets",
+        (
+            Line("collapse/target_cosine_own", "own"),
+            Line("collapse/target_cosine_other_sample", "other sample, same cell"),
+        ),
     ),
     Panel(
         "Probe for hidden occupied cells (AP)",

@@ -28,7 +28,7 @@ _FINAL_MEASURES = (
     ("pairwise cosine of context embeddings", "collapse/context_cosine_occupied"),
     ("effective rank, centred", "collapse/rank_centred"),
     ("effective rank, uncentred", "collapse/rank_uncentred"),
-    ("loss / loss of a constant prediction", "collapse/cosine_loss_vs_mean_prediction_occupied"),
+    ("loss / loss of a constant prediction", "collapse/loss_vs_constant_occupied"),
     ("probe: average precision", "collapse/probe_precision"),
     ("probe: chance", "collapse/probe_chance"),
 )

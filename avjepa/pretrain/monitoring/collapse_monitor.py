@@ -8,6 +8,7 @@ from avjepa.errors import UserError
 from avjepa.pretrain.lightning_model import PretrainModule
 from avjepa.pretrain.monitoring.alarm import CollapseAlarm, CollapseError
 from avjepa.pretrain.monitoring.diagnostics import FeatureQueue, Measures, cells_of, collapse_measures
+from avjepa.pretrain.monitoring.position_code import PositionCode
 from avjepa.pretrain.monitoring.probe import OccupancyProbe
 from avjepa.pretrain.objectives.objective import Embeddings
 from avjepa.training.cadence import StepCadence, log_measures
@@ -19,7 +20,8 @@ class CollapseMonitor(Callback):
 
     Logged are ``diagnostics.collapse_measures``; ``rank_centred`` and ``rank_uncentred`` of the context embeddings of
     occupied, visible cells; ``probe_precision``, the average precision of a linear probe that tells from the context
-    map which hidden cells are occupied, beside ``probe_chance``, what guessing scores. The first process measures,
+    map which hidden cells are occupied, beside ``probe_chance``, what guessing scores; and what ``PositionCode``
+    measures. The first process measures,
     on its own samples. No random number is drawn and no gradient reaches the model.
 
     Args:
@@ -28,6 +30,7 @@ class CollapseMonitor(Callback):
         queue_per_batch: features that one batch adds at most.
         minimum_std: see ``CollapseAlarm``.
         minimum_rank_share: see ``CollapseAlarm``.
+        minimum_position_margin: see ``CollapseAlarm``.
         on_collapse: go on with a warning, or stop with an error.
     """
 
@@ -38,13 +41,15 @@ class CollapseMonitor(Callback):
         queue_per_batch: int = 256,
         minimum_std: float = 0.1,
         minimum_rank_share: float = 0.1,
+        minimum_position_margin: float = 0.1,
         on_collapse: Literal["warn", "stop"] = "warn",
     ) -> None:
         if every_n_steps < 1 or not 1 <= queue_per_batch <= queue_size:
             raise UserError("CollapseMonitor: every_n_steps and queue_per_batch ≥ 1, queue_per_batch ≤ queue_size")
         self.on_collapse, self.queue_per_batch = on_collapse, queue_per_batch
-        self.alarm = CollapseAlarm(minimum_std, minimum_rank_share)
+        self.alarm = CollapseAlarm(minimum_std, minimum_rank_share, minimum_position_margin)
         self.queue = FeatureQueue(queue_size)
+        self.position = PositionCode()
         self.probe: OccupancyProbe | None = None
         self.latest: Measures = {}
         """The newest measures; those that could not be taken are ``None``."""
@@ -79,7 +84,7 @@ class CollapseMonitor(Callback):
 
     def measured(self, embeddings: Embeddings) -> Measures:
         """All measures of one batch; queue and probe take it in."""
-        measures = collapse_measures(embeddings)
+        measures = collapse_measures(embeddings) | self.position.measured(embeddings)
         seen = embeddings.occupied & ~embeddings.masked
         self.queue.push(cells_of(embeddings.context, seen, self.queue_per_batch))
         measures["rank_centred"] = self.queue.rank(centred=True)
@@ -112,12 +117,14 @@ class CollapseMonitor(Callback):
             "queue": self.queue.features,
             "highest_rank": dict(self.alarm.highest_rank),
             "probe": None if self.probe is None else self.probe.sums,
+            "position": self.position.state(),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """See ``state_dict``."""
         self.queue.features = state_dict["queue"]
         self.alarm.highest_rank = dict(state_dict["highest_rank"])
+        self.position.restore(state_dict.get("position", PositionCode().state()))
         if state_dict["probe"] is not None:
             self.probe = OccupancyProbe(len(state_dict["probe"]) - 2)
             self.probe.sums = state_dict["probe"]

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 from torch.nn import functional
 
+from avjepa.pretrain.objectives.distance import Distance, best_constant, cell_distance
 from avjepa.pretrain.objectives.objective import Embeddings
 
 Measures = dict[str, float | None]
@@ -92,22 +93,22 @@ def rank_me(features: Float[Tensor, "cell channel"], *, centred: bool) -> float 
     return float(torch.exp(torch.special.entr(share).sum()))
 
 
-def cosine_loss_vs_mean_prediction(
-    prediction: Float[Tensor, "cell channel"], target: Float[Tensor, "cell channel"]
+def loss_vs_constant(
+    prediction: Float[Tensor, "cell channel"], target: Float[Tensor, "cell channel"], distance: Distance
 ) -> float | None:
-    """Cosine loss of the predictions over that of the best constant prediction, the mean target; ≥ 1: nothing learned.
+    """Loss of the predictions over that of the best constant, in the distance of the objective; ≥ 1: nothing learned.
 
-    The mean of 1 - cos over cells is smallest, among constants, for the direction of the mean of the normalised
-    targets, where it is 1 minus that mean's length. ``None`` for fewer than two cells, and when all targets point the
-    same way, so that the constant is perfect.
+    ``None`` for fewer than two cells, and when all targets are equal (point the same way, for the cosine), so that the
+    constant is perfect.
     """
     if len(target) < 2:
         return None
-    trivial = 1 - float(functional.normalize(target.double(), dim=-1).mean(0).norm())
+    wanted = target.double()
+    constant = best_constant(wanted, distance).expand_as(wanted)
+    trivial = float(cell_distance(constant, wanted, distance).mean())
     if trivial < 1e-6:
         return None
-    loss = 1 - functional.cosine_similarity(prediction.double(), target.double(), dim=-1)
-    return float(loss.mean()) / trivial
+    return float(cell_distance(prediction.double(), wanted, distance).mean()) / trivial
 
 
 def _cell_kinds(embeddings: Embeddings) -> Iterator[tuple[str, Bool[Tensor, "batch y x"]]]:
@@ -118,7 +119,7 @@ def _cell_kinds(embeddings: Embeddings) -> Iterator[tuple[str, Bool[Tensor, "bat
 @torch.no_grad()
 def collapse_measures(embeddings: Embeddings) -> Measures:
     """``ROLE_std_KIND`` and ``ROLE_cosine_KIND`` of context (visible cells), prediction and target (masked cells), and
-    ``cosine_loss_vs_mean_prediction_KIND`` (masked cells), with KIND ``occupied`` or ``empty``.
+    ``loss_vs_constant_KIND`` (masked cells), with KIND ``occupied`` or ``empty``.
 
     Measured where the roles meet the loss, on ``MEASURED_CELLS`` cells at most; an objective without predictions or
     targets has none of theirs.
@@ -138,8 +139,8 @@ def collapse_measures(embeddings: Embeddings) -> Measures:
             measures[f"{role}_std_{kind}"] = spread(cells)
             measures[f"{role}_cosine_{kind}"] = mean_cosine(cells)
         if "prediction" in roles and "target" in roles:
-            relative = cosine_loss_vs_mean_prediction(roles["prediction"], roles["target"])
-            measures[f"cosine_loss_vs_mean_prediction_{kind}"] = relative
+            relative = loss_vs_constant(roles["prediction"], roles["target"], embeddings.distance)
+            measures[f"loss_vs_constant_{kind}"] = relative
     return measures
 
 

@@ -7,11 +7,11 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from avjepa.data.sample import PretrainBatch
-from avjepa.distributed import summed
 from avjepa.encoders.base import SensorEncoder
 from avjepa.encoders.reconstruction_target import Content, ReconstructionTarget
 from avjepa.pretrain.masking.generators import MaskGenerator
 from avjepa.pretrain.objectives.cells import CellWeights, LossCells, cell_loss, drawn_cells, loss_cells, rows_at
+from avjepa.pretrain.objectives.distance import Distance, cell_distance
 from avjepa.pretrain.objectives.objective import Embeddings, Objective, ObjectiveOutput
 from avjepa.pretrain.objectives.predictor import Predictor, PredictorOptions
 from avjepa.pretrain.objectives.regularisers import Regulariser, RegulariserOptions
@@ -57,7 +57,7 @@ class JEPA(Objective):
         weights: CellWeights = CellWeights(),  # noqa: B008 (frozen)
         reconstruction_weight: float = 0.0,
         reconstruction_target: ReconstructionTarget | None = None,
-        distance: Literal["cosine", "smooth_l1"] = "smooth_l1",
+        distance: Distance = "smooth_l1",
         intermediate_features: bool = True,
         normalisation: Literal["layer", "l2", "none"] = "layer",
         standardise: bool = True,
@@ -86,8 +86,7 @@ class JEPA(Objective):
         self.cells_per_kind, self.tokens_per_sample = cells_per_kind, tokens_per_sample
 
     def forward(self, batch: PretrainBatch) -> ObjectiveOutput:
-        """Loss of one batch. The measure ``loss_vs_mean_prediction`` is the loss on masked occupied cells, divided by
-        that of predicting the mean target everywhere: 1 means that nothing was learned.
+        """Loss of one batch.
 
         Raises:
             UserError: the views are augmented differently, or one of them lacks a sensor that is read of it.
@@ -120,8 +119,8 @@ class JEPA(Objective):
             predicted, wanted = prediction.float(), self.target_features(target, cells)
             distance = cell_distance(predicted, wanted, self.distance)
             terms = cell_loss(distance, cells, self.weights)
-            measured = cells.masked & cells.occupied
             if len(self.regularisers) > 0:
+                measured = cells.masked & cells.occupied
                 shown = drawn_cells(_map_of(cells.at[measured], masked), view.seeds, self.tokens_per_sample)
                 visible = rows_at(context.features, drawn_cells(context.observed, view.seeds, self.tokens_per_sample))
                 guessed = predicted[torch.searchsorted(cells.at, shown)]
@@ -130,15 +129,11 @@ class JEPA(Objective):
             if content is not None:
                 terms |= self._reconstruction_terms(read[len(cells.at) :].float(), content, content_cells)
             loss = torch.stack(list(terms.values())).sum()
-            trivial = trivial_distance(wanted, measured, self.distance)
-            of_both = torch.cat([cells.means(kind, [measured]) for kind in (distance.detach(), trivial)])
-            learned, guess = summed(of_both)
 
         terms = {name: term.detach() for name, term in terms.items()}
-        terms["loss_vs_mean_prediction"] = learned / guess.clamp(min=1e-6)
         embeddings = Embeddings(
             context.features.detach(), masked, tokens.observed, _map_of(cells.at, masked), predicted.detach(),
-            wanted.detach(),
+            wanted.detach(), self.distance,
         )  # fmt: skip
         return ObjectiveOutput(loss, terms, embeddings)
 
@@ -157,28 +152,6 @@ class JEPA(Objective):
         for regulariser in self.regularisers:
             assert isinstance(regulariser, Regulariser)
             regulariser.after_step(step)
-
-
-def cell_distance(
-    prediction: Float[Tensor, "cell embedding"],
-    target: Float[Tensor, "cell embedding"],
-    kind: Literal["cosine", "smooth_l1"],
-) -> Float[Tensor, "cell"]:
-    """1 - cosine of the angle, or the smooth L1 distance (beta 1) averaged over channels, of every cell."""
-    if kind == "cosine":
-        unit, unit_target = (nn.functional.normalize(x, dim=-1, eps=1e-6) for x in (prediction, target))
-        return 1 - (unit * unit_target).sum(-1)
-    return nn.functional.smooth_l1_loss(prediction, target, reduction="none").mean(-1)
-
-
-@torch.no_grad()
-def trivial_distance(
-    target: Float[Tensor, "cell embedding"], counted: Bool[Tensor, "cell"], kind: Literal["cosine", "smooth_l1"]
-) -> Float[Tensor, "cell"]:
-    """Of every cell, from the best guess that looks at nothing: the mean target of all processes' counted cells."""
-    total, count = summed((target * counted[:, None]).sum(0)), summed(counted.sum().float())
-    mean = total / count.clamp(min=1)
-    return cell_distance(mean.expand_as(target), target, kind)
 
 
 def _map_of(cells: Int64[Tensor, "cell"], like: Bool[Tensor, "batch y x"]) -> Bool[Tensor, "batch y x"]:

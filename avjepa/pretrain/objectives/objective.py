@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from avjepa.data.sample import PretrainBatch
 from avjepa.encoders.base import SensorEncoder
+from avjepa.pretrain.objectives.distance import Distance
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,8 @@ class Embeddings:
     """Cells on which prediction and target were compared; their embeddings are in the order of its ``nonzero()``."""
     prediction: Float[Tensor, "cell embedding"] | None = None
     target: Float[Tensor, "cell embedding"] | None = None
+    distance: Distance = "cosine"
+    """In which they are compared."""
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,13 @@ from avjepa.pretrain.monitoring.diagnostics import (
     FeatureQueue,
     cells_of,
     collapse_measures,
-    cosine_loss_vs_mean_prediction,
+    loss_vs_constant,
     mean_cosine,
     rank_me,
     spread,
 )
 from avjepa.pretrain.monitoring.probe import OccupancyProbe, average_precision
+from avjepa.pretrain.objectives.distance import Distance
 from avjepa.pretrain.objectives.objective import Embeddings
 
 
@@ -94,27 +95,33 @@ class TestRankMe:
         assert rank is not None and 1 - 1e-9 <= rank <= min(cells, channels) + 1e-6
 
 
-class TestLossOverTrivial:
+class TestLossVsConstant:
     def test_perfect_and_trivial_predictions(self) -> None:
         target = gaussian(500, 16) + 0.5
-        assert cosine_loss_vs_mean_prediction(3 * target, target) == pytest.approx(0, abs=1e-6)
-        mean = torch.nn.functional.normalize(target, dim=-1).mean(0)
-        assert cosine_loss_vs_mean_prediction(mean.expand_as(target), target) == pytest.approx(1, abs=1e-5)
+        assert loss_vs_constant(3 * target, target, "cosine") == pytest.approx(0, abs=1e-6)
+        assert loss_vs_constant(target, target, "smooth_l1") == pytest.approx(0, abs=1e-6)
+        direction = torch.nn.functional.normalize(target, dim=-1).mean(0)
+        assert loss_vs_constant(direction.expand_as(target), target, "cosine") == pytest.approx(1, abs=1e-5)
+        assert loss_vs_constant(target.mean(0).expand_as(target), target, "smooth_l1") == pytest.approx(1, abs=1e-5)
 
-    def test_no_constant_beats_the_mean(self) -> None:
+    @pytest.mark.parametrize("distance", ["cosine", "smooth_l1"])
+    def test_no_constant_beats_it(self, distance: Distance) -> None:
         target = gaussian(500, 16) + 0.5
         for seed in range(20):
-            ratio = cosine_loss_vs_mean_prediction(gaussian(1, 16, seed).expand_as(target), target)
+            ratio = loss_vs_constant(gaussian(1, 16, seed).expand_as(target), target, distance)
             assert ratio is not None and ratio > 1
 
     def test_two_targets_by_hand(self) -> None:
         target = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
         prediction = torch.tensor([[1.0, 0.0], [1.0, 0.0]])
         # losses 0 and 1; the best constant lies at 45 degrees
-        assert cosine_loss_vs_mean_prediction(prediction, target) == pytest.approx(0.5 / (1 - math.sqrt(0.5)))
+        assert loss_vs_constant(prediction, target, "cosine") == pytest.approx(0.5 / (1 - math.sqrt(0.5)))
+        # losses 0 and 1/2; the mean is (1/2, 1/2), at 1/8 from both
+        assert loss_vs_constant(prediction, target, "smooth_l1") == pytest.approx(0.25 / 0.125)
 
     def test_targets_that_are_all_alike_have_no_ratio(self) -> None:
-        assert cosine_loss_vs_mean_prediction(gaussian(5, 3), torch.ones(5, 3)) is None
+        assert loss_vs_constant(gaussian(5, 3), torch.ones(5, 3), "cosine") is None
+        assert loss_vs_constant(gaussian(5, 3), torch.ones(5, 3), "smooth_l1") is None
 
 
 def embeddings(occupied_cells: int, batch: int = 2, channels: int = 8) -> Embeddings:
@@ -173,7 +180,7 @@ class TestMeasures:
         kept = part.flatten()
         rows = replace(case, compared=part, prediction=case.prediction[kept], target=case.target[kept])
         elsewhere = replace(case, masked=case.masked & part)
-        names = ("prediction_std_occupied", "target_cosine_empty", "cosine_loss_vs_mean_prediction_empty")
+        names = ("prediction_std_occupied", "target_cosine_empty", "loss_vs_constant_empty")
         assert [collapse_measures(rows)[name] for name in names] == [
             collapse_measures(elsewhere)[name] for name in names
         ]
