@@ -17,6 +17,7 @@ def synth(
     camera_sweeps: bool = False,
     val_fraction: float = 0.2,
     test_fraction: float = 0.0,
+    rain: int = 0,
     workers: int = 2,
 ) -> None:
     """Make a synthetic street world and write it as a nuScenes dataset, version v1.0-synth.
@@ -33,6 +34,7 @@ def synth(
         camera_sweeps: also write camera images between the keyframes.
         val_fraction: share of the scenes that goes to the split "val".
         test_fraction: share of the scenes that goes to the split "test".
+        rain: from 0, dry, to 3, heavy: the same streets and traffic, worse to see.
         workers: parallel processes.
     """
     from avjepa.synth.dataset.generate import synthesise
@@ -41,7 +43,8 @@ def synth(
         raise UserError(f"--scenes {scenes}: at least one scene is needed")
     synthesise(
         out, scenes, seed, keyframes=keyframes, image_width=image_width, sweep_rate=sweep_rate,
-        camera_sweeps=camera_sweeps, val_fraction=val_fraction, test_fraction=test_fraction, workers=workers,
+        camera_sweeps=camera_sweeps, val_fraction=val_fraction, test_fraction=test_fraction, rain=rain,
+        workers=workers,
     )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from avjepa.files import write_json
 from avjepa.processes import end_with_parent
 from avjepa.synth.dataset.settings import KEYFRAME_INTERVAL, Settings, scene_name
 from avjepa.synth.dataset.tables import TABLE_NAMES, Tables, shared_tables
+from avjepa.synth.weather.rain import LEVELS
 
 VERSION = "v1.0-synth"
 """Name of the table folder; it exists only when the dataset is complete."""
@@ -36,6 +37,7 @@ def synthesise(
     camera_sweeps: bool = False,
     val_fraction: float = 0.2,
     test_fraction: float = 0.0,
+    rain: int = 0,
     workers: int = 2,
     show_progress: bool = True,
 ) -> None:
@@ -54,13 +56,16 @@ def synthesise(
         camera_sweeps: whether cameras, too, record between the keyframes.
         val_fraction: share of the scenes in the split ``val``.
         test_fraction: share of the scenes in the split ``test``; without any, the split is left out.
+        rain: from 0, dry, to 3, heavy: points that are lost or false, wet lenses; the street and its traffic stay.
         workers: processes; 1 records in the calling process.
         show_progress: draw a progress bar on the terminal.
 
     Raises:
         UserError: an argument is out of range, ``out`` holds something else, or it cannot be written to.
     """
-    settings = Settings(scenes, seed, keyframes, image_width, sweep_rate, camera_sweeps, val_fraction, test_fraction)
+    settings = Settings(
+        scenes, seed, keyframes, image_width, sweep_rate, camera_sweeps, val_fraction, test_fraction, rain
+    )
     _check(settings, workers)
     try:
         _prepare(out, settings)
@@ -113,6 +118,7 @@ def _check(settings: Settings, workers: int) -> None:
             or settings.val_fraction + settings.test_fraction >= 1,
             "val_fraction and test_fraction must not be negative and must leave scenes to train on",
         ),
+        (not 0 <= settings.rain <= LEVELS, f"rain is {settings.rain}; give 0 (dry) to {LEVELS} (heavy)"),
         (workers < 1, f"workers is {workers}; ask for at least 1"),
     )
     for wrong, text in problems:
@@ -129,7 +135,7 @@ def _prepare(out: Path, settings: Settings) -> None:
     arguments = asdict(settings)
     for holder in (out / VERSION / _ARGUMENTS, out / _WORK / _ARGUMENTS):
         if holder.is_file():
-            earlier = json.loads(holder.read_text(encoding="utf-8"))
+            earlier = {"rain": 0, **json.loads(holder.read_text(encoding="utf-8"))}  # older ones do not say
             different = [
                 f"{name} {earlier.get(name)} instead of {value}"
                 for name, value in arguments.items()

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from avjepa.data.nuscenes.schema import CAMERA_CHANNELS, LIDAR_CHANNEL, RADAR_CHANNELS
-from avjepa.synth.arrays import Array
+from avjepa.synth.arrays import Array, FloatArray
 from avjepa.synth.dataset.labels import KeyframeTruth, label_rows
 from avjepa.synth.dataset.radar_file import radar_file
 from avjepa.synth.dataset.settings import KEYFRAME_INTERVAL, Settings, scene_name
@@ -20,7 +20,11 @@ from avjepa.synth.sensors.lidar import Lidar
 from avjepa.synth.sensors.radar import Radars, View
 from avjepa.synth.sensors.rig import CHANNELS, RigidPose
 from avjepa.synth.street.ground import map_mask
+from avjepa.synth.weather.camera import rainy_image
+from avjepa.synth.weather.lidar import rainy_points, spray_behind
+from avjepa.synth.weather.rain import Rain, rain_of
 
+_RAIN_IN_WORDS = ((), ("light rain",), ("rain",), ("heavy rain",))
 _LEAD = 0.3
 """Seconds from the scene's beginning to its first LiDAR sweep; other sensors may fire a little earlier."""
 _EPOCH = 1_700_000_000_000_000
@@ -55,7 +59,8 @@ class SceneRecorder:
             c: Camera(world.mounts[c], settings.image_width, world.lighting, world.textures) for c in CAMERA_CHANNELS
         }
         categories = tuple(actor.category for actor in actors)
-        self._radars = Radars([world.mounts[c] for c in RADAR_CHANNELS], categories, world.cast.moves)
+        self._rain = rain_of(settings.rain)
+        self._radars = Radars([world.mounts[c] for c in RADAR_CHANNELS], categories, world.cast.moves, self._rain)
         self._probe = VisibilityProbe(np.random.default_rng((settings.seed, index, 1)), actors)
         moments = settings.keyframes * settings.sweeps_per_keyframe
         self._jitter = {c: self._rng(c + " clock", 0).integers(-900, 900, moments) for c in CHANNELS}
@@ -144,8 +149,20 @@ class SceneRecorder:
         time, pose = self._seconds(stamp), self._ego(stamp)
         street = self._world.caster.at(time, np.array(pose.translation))
         points = self._lidar.sweep(street, pose, self._rng(LIDAR_CHANNEL, moment))
+        if self._rain is not None:
+            points = self._in_the_rain(points, time, pose, self._rain, self._rng(f"{LIDAR_CHANNEL} rain", moment))
         self._write(LIDAR_CHANNEL, moment, sample, is_key, points.tobytes(), "pcd.bin", (0, 0))
         return points
+
+    def _in_the_rain(
+        self, points: FloatArray, time: float, pose: RigidPose, rain: Rain, rng: np.random.Generator
+    ) -> FloatArray:
+        mount, actors = self._world.mounts[LIDAR_CHANNEL], self._world.cast.motion.at(time)
+        global_from_sensor = pose.matrix @ mount.ego_from_sensor
+        boxes = boxes_at(self._world.cast.actors, self._sizes, actors)
+        spray = spray_behind(boxes, actors.velocity, global_from_sensor[:3, 3], rain, rng)
+        local = (spray - global_from_sensor[:3, 3]) @ global_from_sensor[:3, :3]
+        return rainy_points(points, local.astype(np.float32), -float(mount.translation[2]), rain, rng)
 
     def _radar_sweeps(self, moment: int, sample: str, is_key: bool) -> list[NDArray[Any]]:
         world = self._world
@@ -170,6 +187,8 @@ class SceneRecorder:
         time, pose = self._seconds(stamp), self._ego(stamp)
         street = world.caster.at(time, np.array(pose.translation), self._cameras[channel].sector(pose))
         image = self._cameras[channel].render(street, pose, self._rng(channel, moment))
+        if self._rain is not None:
+            image = rainy_image(image, self._rain, self._rng(f"{channel} rain", moment))
         self._write(channel, moment, sample, is_key, jpeg(image), "jpg", self._size)
         if candidates is not None:
             self._probe.look(street, world.mounts[channel], self._size, pose, candidates)
@@ -224,7 +243,7 @@ class SceneRecorder:
             "name": self._name,
             "first_sample_token": samples[0]["token"],
             "last_sample_token": samples[-1]["token"],
-            "description": f"{world.layout.kind}, {world.lighting.kind}",
+            "description": ", ".join((world.layout.kind, world.lighting.kind, *_RAIN_IN_WORDS[self._settings.rain])),
         }
         return {
             "scene": [scene],

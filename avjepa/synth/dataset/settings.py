@@ -18,6 +18,8 @@ class Settings:
     camera_sweeps: bool
     val_fraction: float
     test_fraction: float
+    rain: int = 0
+    """From 0, dry, to 3, heavy."""
 
     @property
     def sweeps_per_keyframe(self) -> int:

@@ -32,6 +32,14 @@ def beam_directions() -> FloatArray:
     return beams
 
 
+def nearest_rings(points: FloatArray | Array) -> FloatArray:
+    """The beam whose elevation is nearest to that of each point (x, y, z) in the sensor frame."""
+    elevation = np.arctan2(points[:, 2], np.hypot(points[:, 0], points[:, 1]))
+    step = (_ELEVATIONS[-1] - _ELEVATIONS[0]) / (BEAMS - 1)
+    rings: FloatArray = np.clip(np.round((elevation - _ELEVATIONS[0]) / step), 0, BEAMS - 1).astype(np.float32)
+    return rings
+
+
 class Lidar:
     """Turns moments of a street into point files.
 

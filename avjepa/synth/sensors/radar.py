@@ -18,10 +18,12 @@ from avjepa.synth.bodies.materials import OPTICS, Material
 from avjepa.synth.dataset.radar_file import RADAR_RECORD
 from avjepa.synth.sensors.casting import Moment, cast_together
 from avjepa.synth.sensors.rig import Mount, RigidPose
+from avjepa.synth.weather.rain import DRY_CLUTTER, DRY_GHOSTS, Rain
 
 MAX_RETURNS = 125
 _MAX_RANGE = 100.0
 _HALF_FIELD = math.radians(60.0)
+_INTERFERENCE = 60  # false targets of a cycle that another radar disturbs
 _CATEGORY_RCS = {
     # dB m²: mean cross-section of a well-seen target
     "vehicle.car": 9.0,
@@ -87,10 +89,17 @@ class Radars:
         mounts: calibration of each.
         categories: nuScenes category name of every actor.
         moves: which actors move at some time of the scene.
+        rain: that falls; ``None`` where it is dry.
     """
 
-    def __init__(self, mounts: Sequence[Mount], categories: tuple[str, ...], moves: NDArray[np.bool_]) -> None:
-        self._mounts = mounts
+    def __init__(
+        self,
+        mounts: Sequence[Mount],
+        categories: tuple[str, ...],
+        moves: NDArray[np.bool_],
+        rain: Rain | None = None,
+    ) -> None:
+        self._mounts, self._rain = mounts, rain
         self._category_rcs = np.array([_CATEGORY_RCS[name] for name in categories])
         self._moves = moves
         azimuth, elevation = np.meshgrid(
@@ -115,7 +124,7 @@ class Radars:
             view.global_from_ego.matrix @ mount.ego_from_sensor for view, mount in zip(views, self._mounts, strict=True)
         ]
         rngs = [view.rng for view in views]
-        targets = _with_false_targets(self._clusters([view.moment for view in views], poses, rngs), rngs)
+        targets = _with_false_targets(self._clusters([view.moment for view in views], poses, rngs), rngs, self._rain)
         reach = np.linalg.norm(targets.xy, axis=1)
         counts = np.bincount(targets.radar, minlength=len(rngs))
         fading, luck = _drawn(rngs, counts, lambda rng, n: (rng.normal(0, 2.5, n), rng.random(n)))
@@ -195,15 +204,19 @@ def _parts(values: NDArray[Any], radar: NDArray[np.int64], count: int) -> list[N
     return np.split(values, np.searchsorted(radar, np.arange(1, count)))
 
 
-def _with_false_targets(targets: _Targets, rngs: Sequence[np.random.Generator]) -> _Targets:
-    """Add what is not there: echoes that bounced twice, and returns from rain gutters, gratings and noise."""
+def _with_false_targets(targets: _Targets, rngs: Sequence[np.random.Generator], rain: Rain | None) -> _Targets:
+    """Add what is not there: echoes that bounced twice, returns from rain gutters and gratings, noise, other radars."""
+    bounced = DRY_GHOSTS if rain is None else rain.ghosts
+    mean = DRY_CLUTTER if rain is None else rain.clutter
     noise = np.zeros(len(rngs), np.int64)
     ghosts, stretches, clutter = [], [], []
     start = 0
     for number, (rng, count) in enumerate(zip(rngs, np.bincount(targets.radar, minlength=len(rngs)), strict=True)):
-        ghosts.append(start + np.flatnonzero(rng.random(count) < 0.04))
+        ghosts.append(start + np.flatnonzero(rng.random(count) < bounced))
         stretches.append(rng.uniform(1.5, 2.2, len(ghosts[-1])))
-        noise[number] = rng.poisson(9)
+        noise[number] = rng.poisson(mean)
+        if rain is not None and rng.random() < rain.interference:
+            noise[number] += rng.poisson(_INTERFERENCE)
         n = int(noise[number])
         spread, bearing = rng.uniform(0.01, 1, n), rng.uniform(-_HALF_FIELD, _HALF_FIELD, n)
         clutter.append((spread, bearing, rng.random(n), rng.normal(0, 5.0, n), rng.normal(0, 3, n)))
