@@ -201,6 +201,7 @@ def for_scoring(
         "model": {**config["model"], "bundle": None},
         "bundles": None,
         "features": None,
+        "pseudo_labels": None,
         "trainer": {**trainer, "logger": False},
         "validate_every": None,
         "score_validation": False,

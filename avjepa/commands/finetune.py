@@ -13,6 +13,7 @@ from avjepa.bundle.files import fitting_weights, save_bundle
 from avjepa.commands.branch_bundles import branches_of, fused_configuration, sensors_of
 from avjepa.commands.configurations import located
 from avjepa.commands.parsing import readable
+from avjepa.commands.pseudo_labels import pseudo_labels
 from avjepa.commands.scoring import evaluation_folder, holds_results, score
 from avjepa.commands.sensors import require_read, sensors_of_network
 from avjepa.commands.splits import scenes_of
@@ -57,6 +58,19 @@ class FinetuneCLI(TrainingCLI):
             default=None,
             help="folder in which the maps of a frozen backbone are kept; missing ones are computed first, and "
             "what is trained reads them instead of the sensors' files",
+        )
+        parser.add_argument(
+            "--pseudo_labels",
+            type=str | None,
+            default=None,
+            metavar="FILE",
+            help="a teacher's predictions.json: its boxes are taught on training scenes whose labels are not used",
+        )
+        parser.add_argument(
+            "--pseudo_score",
+            type=float | dict[str, float],
+            default=0.3,
+            help="score from which on such a box is a label; of some classes as {car: 0.4, pedestrian: 0.2}",
         )
         parser.add_argument(
             "--evaluate", type=bool, default=True, help="after training, predict and score data.eval_split"
@@ -124,6 +138,9 @@ class FinetuneCLI(TrainingCLI):
     def instantiate_classes(self) -> None:
         """Also let the data make what the heads are taught from: maps on the grids which these turned out to have."""
         super().instantiate_classes()
+        if self.config.pseudo_labels is not None:
+            file = Path(self.config.pseudo_labels)
+            self.datamodule.pseudo_labels = pseudo_labels(file, self.config.pseudo_score, self.datamodule)
         heads = self.model.model.heads.values()
         grids = [head.map_grid for head in heads]
         self.datamodule.map_grids = tuple(dict.fromkeys(grid for grid in grids if grid is not None))

@@ -16,6 +16,7 @@ from avjepa.data.augmentation.gt_sampling import GTSampling
 from avjepa.data.files.bad_files import BadFileLog
 from avjepa.data.labels import BoxQueriesOf, Labels
 from avjepa.data.protocol import DrivingDataset
+from avjepa.data.pseudo_labels import PseudoLabels
 from avjepa.data.reading import MomentReader, load_samples
 from avjepa.data.sample import Sample
 from avjepa.data.sampling.sampler import SampleRequest
@@ -102,6 +103,7 @@ class LabelledDataset(MomentDataset[Sample]):
         reader: where the keyframes are read from; ``None`` for the data set itself.
         map_grids: grids on which samples with labels say what can be driven on.
         queries: gives the boxes that a head is asked about at a keyframe; ``None`` where none asks.
+        pseudo: labels of further scenes, which take the place of annotations there.
         needs_boxes: false lets a data set without annotations give labels without boxes, instead of refusing it.
 
     Raises ``UserError`` where the map of a scene is needed and cannot be read.
@@ -122,8 +124,10 @@ class LabelledDataset(MomentDataset[Sample]):
         map_grids: Sequence[BEVGrid] = (),
         needs_boxes: bool = True,
         queries: BoxQueriesOf | None = None,
+        pseudo: PseudoLabels | None = None,
     ) -> None:
         super().__init__(source.moments(scenes, keyframes_only=True), on_bad_file, bad_files or BadFileLog())
+        self._pseudo = pseudo
         self._source = source
         self.reader = reader or source
         self.with_labels = with_labels
@@ -155,7 +159,7 @@ class LabelledDataset(MomentDataset[Sample]):
         """The sample of a keyframe."""
         (sample,) = load_samples(self.reader, moment, (self.inputs,), draw.seed, self._handler)
         if self.with_labels:
-            sample = replace(sample, labels=self._source.labels(moment) if self._has_boxes else Labels.none())
+            sample = replace(sample, labels=self._labels(moment))
         if self._queries is not None:
             sample = replace(sample, queries=self._queries(moment))
         if (
@@ -167,6 +171,11 @@ class LabelledDataset(MomentDataset[Sample]):
         if self.augmentation is not None:
             sample = self.augmentation.applied(sample)
         return replace(sample, drivable=self._drivable(sample)) if self.map_grids else sample
+
+    def _labels(self, moment: int) -> Labels:
+        if self._pseudo is not None and self._source.scene_of(moment) in self._pseudo.scenes:
+            return self._pseudo.labels(moment)
+        return self._source.labels(moment) if self._has_boxes else Labels.none()
 
     def _drivable(self, sample: Sample) -> dict[BEVGrid, UInt8[Tensor, "y x"]]:
         global_from_bev = sample.global_from_level @ inverse(sample.bev_from_level.double())

@@ -20,6 +20,7 @@ from avjepa.data.loading.batch_loader import BatchLoader, ResumableLoader
 from avjepa.data.loading.collate import collate
 from avjepa.data.loading.dataset import LabelledDataset, OnBadFileOption
 from avjepa.data.protocol import BoxSummary, DrivingDataset
+from avjepa.data.pseudo_labels import PseudoLabels
 from avjepa.data.sample import Batch
 from avjepa.data.sampling.class_balance import ClassBalancedOrder, items_by_class
 from avjepa.data.sampling.clips import ClipOrder, Clips
@@ -63,6 +64,7 @@ class DetectionDataModule(DataModule):
         needs_boxes: whether something is taught from boxes, without which training is refused. No option either.
         needs_queries: whether samples that are evaluated hold boxes that a head is asked about. No option either.
         queries: gives them; ``None`` for the annotated ones.
+        pseudo_labels: a model's boxes, taught on training scenes beside those whose labels are used; ``None`` for none.
         reads_maps: whether the maps of a backbone are there, so that no sensor file need be opened. No option either.
     """
 
@@ -117,6 +119,7 @@ class DetectionDataModule(DataModule):
         self.map_grids: tuple[BEVGrid, ...] = ()
         self.needs_boxes = True
         self.queries: BoxQueriesOf | None = None
+        self.pseudo_labels: PseudoLabels | None = None
         self.needs_queries = False
         self.reads_maps = False
         self._degradation: tuple[Degradation, int] | None = None
@@ -159,13 +162,19 @@ class DetectionDataModule(DataModule):
             self.source.scenes_of(self.validation_split)  # an unknown one is an error now, not in mid-training
 
     def fingerprints(self) -> dict[str, str]:
-        """Of the taxonomy too, and of the annotations where there are any."""
+        """Of the taxonomy too, of the annotations where there are any, and of pseudo-labels."""
         source = self.open()
+        pseudo = {} if self.pseudo_labels is None else {"pseudo_labels": self.pseudo_labels.digest}
         labels = {"annotations": source.label_fingerprint()} if source.has_labels() else {}
-        return {"index": source.fingerprint(), "taxonomy": self.taxonomy.digest(), **labels}
+        return {"index": source.fingerprint(), "taxonomy": self.taxonomy.digest(), **labels, **pseudo}
 
     def train_scenes(self) -> list[str]:
-        """Names of the scenes whose labels training uses."""
+        """Names of the scenes that training learns from: those whose labels it uses, and those with pseudo-labels."""
+        assert self.source is not None, "setup() comes first"
+        further = () if self.pseudo_labels is None else self.pseudo_labels.scenes
+        return sorted({*self._annotated_scenes(), *further})
+
+    def _annotated_scenes(self) -> list[str]:
         assert self.source is not None, "setup() comes first"
         return chosen_scenes(self.source.scenes_of(self.train_split), self.scenes, self.seed)
 
@@ -201,14 +210,16 @@ class DetectionDataModule(DataModule):
             reader=self.reader,
             map_grids=self.map_grids,
             needs_boxes=self.needs_boxes,
+            pseudo=self.pseudo_labels,
         )
         if not self.reads_maps:
             self.require_packed(self.reader, dataset.moments)
         if not (self.needs_boxes or self.class_balanced or self.clips):
             return self.resumable(dataset, collate)
-        boxes = self.source.boxes(dataset.moments)
-        require_something_to_teach(self.source, dataset.moments, boxes)
-        return self.resumable(dataset, collate, self._order(dataset.moments, boxes))
+        annotated = self.source.moments(self._annotated_scenes(), keyframes_only=True)  # no other label is looked at
+        boxes = self.source.boxes(annotated)
+        require_something_to_teach(self.source, annotated, boxes)
+        return self.resumable(dataset, collate, self._order(annotated, boxes))
 
     def _order(self, moments: Int64[Array, "item"], boxes: BoxSummary) -> Callable[..., BatchOrder] | None:
         """In which order the keyframes are drawn; ``None`` for each once a pass."""

@@ -46,6 +46,10 @@ class DetectedBoxes:
             for token, end, count in zip(file.sample_tokens, ends, np.diff(ends, prepend=0), strict=True)
         }
 
+    def lists(self, token: str) -> bool:
+        """Whether the file says of a keyframe which boxes there are, be it none."""
+        return token in self._rows
+
     def __call__(self, moment: int) -> BoxQueries:
         """See ``BoxQueriesOf``."""
         rows = self._rows.get(self._source.token_of(moment), slice(0, 0))

@@ -1,0 +1,56 @@
+"""``avjepa finetune --pseudo_labels FILE``: a teacher's boxes on the scenes whose labels are not used."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+from avjepa.data.loading.detection_datamodule import DetectionDataModule
+from avjepa.data.pseudo_labels import PseudoLabels
+from avjepa.errors import UserError, counted
+from avjepa.evaluate.reidentification.detected_boxes import DetectedBoxes
+from avjepa.ranges import require_number
+from avjepa.training.console import status
+
+OPTION = "--pseudo_labels"
+
+
+def pseudo_labels(file: Path, least: float | Mapping[str, float], data: DetectionDataModule) -> PseudoLabels:
+    """The boxes of a result file as labels of the training scenes that it lists wholly and whose labels are not used.
+
+    Args:
+        file: of the detection task, as ``avjepa evaluate`` writes it.
+        least: score from which on a box is a label; by class, the others at .3.
+        data: what is trained on.
+
+    Raises:
+        UserError: the file cannot be read or lists none of these scenes; a score is none; or data options do not go
+            together with it.
+    """
+    for option, given in (("gt_sampling", data.gt_sampling), ("clips", data.clips)):
+        if given is not None:
+            raise UserError(f"data.{option}: needs annotated boxes in all training scenes; leave it or {OPTION} out")
+    if data.class_balanced:
+        raise UserError(f"data.class_balanced: counts annotated boxes of all training scenes; leave it or {OPTION} out")
+    by_class = least if isinstance(least, Mapping) else {}
+    otherwise = 0.3 if isinstance(least, Mapping) else float(least)
+    classes = data.taxonomy.classes
+    for name, score in {**by_class, "": otherwise}.items():
+        if name and name not in classes:
+            raise UserError(f"--pseudo_score {name}: is none of the classes {', '.join(classes)}")
+        require_number(f"--pseudo_score {name}".strip(), score, at_least=0, at_most=1)
+    source = data.open()
+    data.source = source
+    boxes = DetectedBoxes(file, source)
+    annotated = set(data.train_scenes())
+    others = [scene for scene in source.scenes_of(data.train_split) if scene not in annotated]
+    covered = [scene for scene in others if all(boxes.lists(token) for token in source.keyframe_tokens([scene]))]
+    if not covered:
+        raise UserError(
+            f"{OPTION} {file}: lists no scene of {data.train_split} beside the {counted(len(annotated), 'scene')} "
+            f"whose labels are used; predict that split (avjepa evaluate --split {data.train_split}), or use fewer "
+            "data.scenes"
+        )
+    status(f"labels of {counted(len(annotated), 'scene')}, boxes of {file} on {counted(len(covered), 'other scene')}")
+    of_index = {classes.index(name): float(score) for name, score in by_class.items()}
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    return PseudoLabels(boxes, frozenset(covered), of_index, otherwise, digest)
