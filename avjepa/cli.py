@@ -24,6 +24,7 @@ COMMANDS = {
     "reid": "re-identification after occlusion: mine events, score baselines",
     "view": "draw a sample: bird's-eye view, six cameras, boxes, predictions",
     "label-efficiency": "score against labels: a grid of methods, label amounts and seeds",
+    "configs": "list or show the configurations that come with the package",
     "zoo": "list the backbones that come with the package, pre-trained without labels",
     "demo": "a release cycle on a small synthetic world, ending in report.html",
 }

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from avjepa.commands.demo_jobs import CONFIGS, FULL, QUICK, DemoTask, demo_jobs
+from avjepa.commands.demo_jobs import FULL, QUICK, DemoTask, demo_jobs
 from avjepa.commands.parsing import run_function
 from avjepa.errors import UserError
 from avjepa.study.own_process import run_in_own_process
@@ -105,8 +105,6 @@ def demo(out: Path = Path("demo"), seed: int = 0, backbone: str = "zoo:fused-tin
     if not backbone.startswith(PREFIX):
         raise UserError(f"--backbone {backbone}: must be one of the zoo, as in zoo:fused-tiny; 'avjepa zoo' lists them")
     located(backbone)
-    if not CONFIGS.is_dir():
-        raise UserError(f"{CONFIGS}: no such folder; the demo needs a clone of the project with its configs/")
     size = QUICK if quick else FULL
     outcomes = run_demo(demo_jobs(out, seed, backbone, size), out)
     from avjepa.commands.demo_report import write_report

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from avjepa.commands.configurations import load_config, merged
+from avjepa.commands.shipped import CONFIGS
 from avjepa.encoders.bundled import read_backbone_manifest
 from avjepa.errors import RefusedError
 from avjepa.release.aliases import FILE as ALIASES_FILE
@@ -21,7 +22,6 @@ from avjepa.release.store import Store
 from avjepa.study.runner import Job
 from avjepa.zoo import located
 
-CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 HEADS = CONFIGS / "heads" / "all_tiny.yaml"
 VERSION = "v1.0-synth"
 RELEASES = ("r1", "r2")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from avjepa.commands.parsing import run_function
+from avjepa.commands.shipped import configuration_file
 from avjepa.errors import UserError, counted
 from avjepa.files import read_json, write_json
 from avjepa.processes import end_with_parent
@@ -37,7 +38,7 @@ def label_efficiency(
     work: each cell is done once, and the cell of a machine that dies is taken over.
 
     Args:
-        config: the study, see configs/label_efficiency.
+        config: the study, a file or the name of one of configs/label_efficiency.
         data: the dataset's root folder.
         out: folder of the jobs and of the results.
         version: name of the folder of tables.
@@ -54,7 +55,8 @@ def label_efficiency(
     if processes < 1 or threads < 1:
         raise UserError(f"--processes {processes} --threads {threads}: at least one of each is needed")
     arguments: dict[str, Any] = dict(
-        config=config, data=data, out=out, version=version, split=split, eval_split=eval_split, threads=threads,
+        config=configuration_file(config, "label_efficiency"),
+        data=data, out=out, version=version, split=split, eval_split=eval_split, threads=threads,
         on_bad_file=on_bad_file, cache=cache,
     )  # fmt: skip
     if publish is not None:  # what is wrong there is an error now, not when all is done

@@ -83,7 +83,9 @@ def _text(value: Any) -> str:
 
 def run(arguments: Sequence[str]) -> None:
     """Pack a cache and say what it is."""
-    options = options_of(arguments)
+    from avjepa.commands.shipped import with_configuration
+
+    options = options_of(with_configuration(arguments, "pretrain"))
 
     from avjepa.data.packed.packing import pack
     from avjepa.training.console import quiet_lightning

@@ -12,6 +12,7 @@ import yaml
 from avjepa.commands.finetune import FinetuneCLI
 from avjepa.commands.own_options import split_options
 from avjepa.commands.scoring import score
+from avjepa.commands.shipped import configuration_file
 from avjepa.commands.training import BUNDLE
 from avjepa.data.loading.detection_datamodule import DetectionDataModule
 from avjepa.data.sample import Batch
@@ -39,7 +40,8 @@ from avjepa.training.defaults import CHECKPOINTS
 
 OWN = {
     "--backbone": "NAME of the store, its newest version, or NAME@X.Y.Z",
-    "--heads": "configuration of neck and tasks, their training and what they are taught: a YAML file",
+    "--heads": "configuration of neck and tasks, their training and what they are taught: a YAML file, or the name of "
+    "one that ships",
     "--release": "name of the new release",
     "--store": "folder of the store; releases by default",
     "--start_from": "a release whose heads these start from, as far as they are alike; from the base alone by default",
@@ -83,7 +85,8 @@ def run_train(arguments: Sequence[str]) -> None:
     hidden = hidden_folder(final)
     inputs = [f"--data.{key}={yaml.safe_dump(value, default_flow_style=True, width=10**6).splitlines()[0]}"
               for key, value in inputs_of(backbone).items()]  # fmt: skip
-    fixed = ["--config", own["--heads"], *inputs, "--bundle", str(backbone), "--model.mode", "frozen"]
+    heads = configuration_file(own["--heads"], "heads", "--heads")
+    fixed = ["--config", str(heads), *inputs, "--bundle", str(backbone), "--model.mode", "frozen"]
     with locked(lock_folder(final)):
         go_on = _begun(hidden, {"own": {**own, "--store": ""}, "rest": list(rest)})
         folder = "" if not go_on else "last"

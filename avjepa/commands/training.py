@@ -26,6 +26,7 @@ from avjepa.commands.option_checks import (
 )
 from avjepa.commands.parsing import readable
 from avjepa.commands.resuming import require_resumable
+from avjepa.commands.shipped import ADDRESSED, with_configuration
 from avjepa.commands.shorthands import SHORTHANDS, epilogue, expanded
 from avjepa.commands.splits import scenes_of
 from avjepa.errors import UserError, counted
@@ -104,7 +105,9 @@ class TrainingCLI(LightningCLI):
                     "allow_abbrev": False,
                     "epilog": epilogue(),
                 },
-                args=dict(arguments) if isinstance(arguments, Mapping) else expanded(arguments),
+                args=dict(arguments)
+                if isinstance(arguments, Mapping)
+                else with_configuration(expanded(arguments), ADDRESSED[name]),
                 run=False,
                 auto_configure_optimizers=False,
                 load_from_checkpoint_support=False,

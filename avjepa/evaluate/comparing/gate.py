@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
+import avjepa
 from avjepa.data.strict_yaml import YamlFile
 from avjepa.errors import UserError
 from avjepa.evaluate.comparing.changes import Change
@@ -28,7 +29,7 @@ HEADLINES = ("mAP", "mAP by boxes", "mIoU", "rank1")
 """Figures of a task as a whole, by their names in a gate."""
 PARTS = ("class", "slice", "IoU")
 """Figures of its parts: AP of a class, mAP of a slice, IoU of a segmented class."""
-PACKAGED = Path(__file__).parent / "gate.yaml"
+PACKAGED = Path(avjepa.__file__).resolve().parent / "configs" / "release" / "gate.yaml"
 
 
 @dataclass(frozen=True)

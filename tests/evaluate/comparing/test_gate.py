@@ -77,7 +77,3 @@ def test_a_wrong_gate_is_one_line_that_names_the_key(tmp_path: Path, before: str
     path.write_text(text.replace(before, after))
     with pytest.raises(UserError, match=said):
         load_gate(path)
-
-
-def test_the_gate_in_configs_is_the_packaged_one() -> None:
-    assert (Path(__file__).parents[3] / "configs/release/gate.yaml").read_text() == PACKAGED.read_text()
