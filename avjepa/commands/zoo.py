@@ -37,7 +37,7 @@ def zoo(show: str | None = None) -> None:
             f"{record['parameters']:,}",
             f"{(folder / WEIGHTS).stat().st_size / 1e6:.1f}",
             f"{record['trained']['steps']:,}",
-            record["why"],
+            record["why"].partition(". ")[0],
         )
     console = Console()
     Console(file=console.file, width=max(console.width, 140)).print(table)
