@@ -3,8 +3,8 @@
 python tools/make_zoo.py --work DIR [--only lidar] [--install]
 
 Goes on where it stopped. Worlds of seeds that no demo, study or test uses: 400 scenes to pre-train on, 60 others on
-which detection heads are trained from the frozen maps and scored. Four hours of one core; with --install the bundles
-replace those of the package.
+which detection heads are trained from the frozen maps and scored. Two hours of one core for the trainings, half an
+hour for the scores; with --install the bundles replace those of the package.
 """
 
 import argparse

@@ -60,7 +60,9 @@ def run_in_own_process(task: Callable[[], None], log: Path, threads: int, stop: 
 
 def _main(task: Callable[[], None], log: str, threads: int, sender: Connection) -> None:
     end_with_parent()
-    os.environ["OMP_NUM_THREADS"] = str(threads)  # read by torch when it is imported
+    os.environ["OMP_NUM_THREADS"] = str(threads)  # read by torch when it is imported, here or in data workers
+    if (torch := sys.modules.get("torch")) is not None:  # unpickling the task imported it
+        torch.set_num_threads(threads)
     with open(log, "wb") as output:
         for stream in (sys.stdout, sys.stderr):
             stream.flush()

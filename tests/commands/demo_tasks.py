@@ -23,3 +23,16 @@ class Note(DemoTask):
         time.sleep(self.seconds)
         if self.fails:
             raise UserError(f"{self.path}: is a table without rows; fill it")
+
+
+@dataclass(frozen=True)
+class CountThreads(DemoTask):
+    """Writes how many threads torch uses."""
+
+    path: str
+
+    def run(self, slot: int) -> None:
+        import torch
+
+        with open(self.path, "w", encoding="utf-8") as file:
+            file.write(str(torch.get_num_threads()))

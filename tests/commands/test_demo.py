@@ -3,6 +3,7 @@
 import os
 import threading
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ from avjepa.commands.demo import run_demo
 from avjepa.commands.demo_jobs import FULL, HEADS, DemoTask, FinetuneTask, PretrainTask, ReleaseTask, demo_jobs
 from avjepa.encoders.bundled import read_backbone_manifest
 from avjepa.errors import UserError
+from avjepa.study.own_process import run_in_own_process
 from avjepa.study.runner import Job
-from tests.commands.demo_tasks import Note
+from tests.commands.demo_tasks import CountThreads, Note
 from tests.living import Marked, wait_until
 
 
@@ -90,6 +92,17 @@ def test_a_failure_names_job_reason_and_log_and_stops_the_others(tmp_path: Path)
     assert not list((tmp_path / "outcomes").iterdir())
     run_demo(two_jobs(tmp_path), tmp_path)
     assert notes(tmp_path)[-2:] == ["first", "second"], "the next start tries again"
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_job_has_as_many_threads_as_it_is_given(
+    threads: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though the task, when it is unpickled, imports torch before anything can be said about threads."""
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    task = CountThreads(str(tmp_path / "threads"))
+    run_in_own_process(partial(task.run, 0), tmp_path / "log", threads, threading.Event())
+    assert (tmp_path / "threads").read_text() == str(threads)
 
 
 def killed_demo(folder: Path) -> Marked:
