@@ -1,5 +1,8 @@
 """What the demo consists of: a world; a short pre-training, to show one; two releases of heads on a backbone of the zoo
-and their comparison; and a training of the same network from nothing, with the labels and steps of the second one."""
+and their comparison; and a training of the same network from nothing, with the labels and steps of the second one.
+
+Light to import: every job's process does so before it starts.
+"""
 
 import contextlib
 import shutil
@@ -11,14 +14,8 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
-from avjepa.commands.configurations import load_config, merged
 from avjepa.commands.shipped import CONFIGS
-from avjepa.encoders.bundled import read_backbone_manifest
 from avjepa.errors import RefusedError
-from avjepa.release.aliases import FILE as ALIASES_FILE
-from avjepa.release.aliases import aliases_of
-from avjepa.release.inputs import inputs_of
-from avjepa.release.store import Store
 from avjepa.study.runner import Job
 from avjepa.zoo import located
 
@@ -133,6 +130,8 @@ class ReleaseTask(DemoTask):
     def run(self, slot: int) -> None:
         """See ``DemoTask``."""
         from avjepa.commands.release_train import run_train
+        from avjepa.release.aliases import FILE as ALIASES_FILE
+        from avjepa.release.store import Store
         from avjepa.training.devices import device_of_slot, trainer_options
 
         shutil.rmtree(Store(self.store).release_folder(self.release), ignore_errors=True)
@@ -151,6 +150,8 @@ class CompareTask(DemoTask):
         """See ``DemoTask``."""
         from avjepa.commands.release_compare import compare
         from avjepa.commands.release_list import promote
+        from avjepa.release.aliases import aliases_of
+        from avjepa.release.store import Store
 
         old, new = RELEASES
         if aliases_of(Store(self.store)).get("champion") is None:  # it was named before where this was interrupted
@@ -162,6 +163,8 @@ class CompareTask(DemoTask):
 
 def demo_jobs(out: Path, seed: int, backbone: str, size: Size) -> list[Job[DemoTask]]:
     """The jobs of the demo, in an order in which what others need comes first and the longest early."""
+    from avjepa.commands.configurations import load_config, merged
+
     data = {"dataroot": str(out / "data"), "version": VERSION}
     named = {"data": data["dataroot"], "version": VERSION, "heads": str(HEADS), "backbone": backbone}
     store = str(store_folder(out))
@@ -194,6 +197,10 @@ def _from_nothing(out: Path, seed: int, backbone: str, size: Size, data: Mapping
 
     Its learning rate is that of ``configs/finetune/fusion_coarse.yaml``; it sees every sample augmented anew.
     """
+    from avjepa.commands.configurations import load_config, merged
+    from avjepa.encoders.bundled import read_backbone_manifest
+    from avjepa.release.inputs import inputs_of
+
     folder = located(backbone)
     architecture = with_image_weights(deepcopy(read_backbone_manifest(folder).architecture))
     heads = load_config(HEADS)
@@ -231,6 +238,7 @@ def _arguments(options: Mapping[str, str]) -> list[str]:
 
 
 def _on_one_device(configuration: dict[str, Any], slot: int) -> dict[str, Any]:
+    from avjepa.commands.configurations import merged
     from avjepa.training.devices import device_of_slot, trainer_options
 
     changed: dict[str, Any] = merged(configuration, {"trainer": trainer_options(device_of_slot(slot))})
