@@ -10,6 +10,7 @@ from avjepa.commands.begun_folder import CONFIGURATION
 from avjepa.commands.configurations import read_yaml
 from avjepa.commands.finetune import FinetuneCLI
 from avjepa.commands.parsing import run_function
+from avjepa.commands.pseudo_labels import LEAST_SCORE
 from avjepa.commands.scoring import require_own_results, score
 from avjepa.commands.sensors import chosen_sensors
 from avjepa.commands.splits import scenes_of
@@ -202,6 +203,7 @@ def for_scoring(
         "bundles": None,
         "features": None,
         "pseudo_labels": None,
+        "pseudo_score": LEAST_SCORE,
         "trainer": {**trainer, "logger": False},
         "validate_every": None,
         "score_validation": False,

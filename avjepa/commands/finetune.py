@@ -13,7 +13,7 @@ from avjepa.bundle.files import fitting_weights, save_bundle
 from avjepa.commands.branch_bundles import branches_of, fused_configuration, sensors_of
 from avjepa.commands.configurations import located
 from avjepa.commands.parsing import readable
-from avjepa.commands.pseudo_labels import pseudo_labels
+from avjepa.commands.pseudo_labels import LEAST_SCORE, OPTION, pseudo_labels
 from avjepa.commands.scoring import evaluation_folder, holds_results, score
 from avjepa.commands.sensors import require_read, sensors_of_network
 from avjepa.commands.splits import scenes_of
@@ -69,7 +69,7 @@ class FinetuneCLI(TrainingCLI):
         parser.add_argument(
             "--pseudo_score",
             type=float | dict[str, float],
-            default=0.3,
+            default=LEAST_SCORE,
             help="score from which on such a box is a label; of some classes as {car: 0.4, pedestrian: 0.2}",
         )
         parser.add_argument(
@@ -141,6 +141,8 @@ class FinetuneCLI(TrainingCLI):
         if self.config.pseudo_labels is not None:
             file = Path(self.config.pseudo_labels)
             self.datamodule.pseudo_labels = pseudo_labels(file, self.config.pseudo_score, self.datamodule)
+        elif self.config.pseudo_score != LEAST_SCORE:
+            raise UserError(f"--pseudo_score: is of no use without {OPTION} FILE; give both or neither")
         heads = self.model.model.heads.values()
         grids = [head.map_grid for head in heads]
         self.datamodule.map_grids = tuple(dict.fromkeys(grid for grid in grids if grid is not None))

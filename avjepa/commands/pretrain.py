@@ -50,6 +50,8 @@ class PretrainCLI(TrainingCLI):
     def before_instantiate_classes(self) -> None:
         """Start the encoder, or the branches of a fused one, from bundles: the target that copies it starts there."""
         bundles, init = self.config.bundles, self.config.init
+        if init == "":
+            raise UserError("--init: is empty; give the folder of a bundle, or zoo:NAME")
         if bundles is not None and init is not None:
             raise UserError("--init is of the whole encoder and --bundles of its branches; give one of them")
         if self.config.model.continued and init is None:
@@ -76,6 +78,13 @@ class PretrainCLI(TrainingCLI):
         if self.config.export not in (names := encoder_architectures(self.model.objective)):
             raise UserError(f"--export {self.config.export}: there is no such encoder; choose {' or '.join(names)}")
         objective, data = self.model.objective, self.datamodule
+        if self.config.init is not None:
+            reads, loaded = objective.encoder.sensors_read(), data.context.sensors()
+            if lacking := [sensor for sensor in reads if sensor not in loaded]:
+                raise UserError(
+                    f"--init {self.config.init}: reads {', '.join(reads)}, and data.sensors loads {', '.join(loaded)}; "
+                    f"add {', '.join(lacking)}, or give a bundle of what is loaded"
+                )
         require_read(objective.encoder, data.context.sensors(), LOADED)
         for part in objective.modules():
             if isinstance(part, TargetEncoder):

@@ -4,6 +4,8 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
+import torch
+
 from avjepa.data.loading.detection_datamodule import DetectionDataModule
 from avjepa.data.pseudo_labels import PseudoLabels
 from avjepa.errors import UserError, counted
@@ -12,6 +14,8 @@ from avjepa.ranges import require_number
 from avjepa.training.console import status
 
 OPTION = "--pseudo_labels"
+LEAST_SCORE = 0.3
+"""By default."""
 
 
 def pseudo_labels(file: Path, least: float | Mapping[str, float], data: DetectionDataModule) -> PseudoLabels:
@@ -32,7 +36,7 @@ def pseudo_labels(file: Path, least: float | Mapping[str, float], data: Detectio
     if data.class_balanced:
         raise UserError(f"data.class_balanced: counts annotated boxes of all training scenes; leave it or {OPTION} out")
     by_class = least if isinstance(least, Mapping) else {}
-    otherwise = 0.3 if isinstance(least, Mapping) else float(least)
+    otherwise = LEAST_SCORE if isinstance(least, Mapping) else float(least)
     classes = data.taxonomy.classes
     for name, score in {**by_class, "": otherwise}.items():
         if name and name not in classes:
@@ -50,7 +54,31 @@ def pseudo_labels(file: Path, least: float | Mapping[str, float], data: Detectio
             f"whose labels are used; predict that split (avjepa evaluate --split {data.train_split}), or use fewer "
             "data.scenes"
         )
-    status(f"labels of {counted(len(annotated), 'scene')}, boxes of {file} on {counted(len(covered), 'other scene')}")
     of_index = {classes.index(name): float(score) for name, score in by_class.items()}
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
-    return PseudoLabels(boxes, frozenset(covered), of_index, otherwise, digest)
+    found = PseudoLabels(boxes, frozenset(covered), of_index, otherwise, digest)
+    _say_what_is_kept(found, boxes, data, f"{OPTION} {file}", len(annotated))
+    return found
+
+
+def _say_what_is_kept(
+    found: PseudoLabels, boxes: DetectedBoxes, data: DetectionDataModule, option: str, annotated: int
+) -> None:
+    """How many boxes of which classes are taught; raise where there is none, or where a score is none."""
+    assert data.source is not None
+    moments = data.source.moments(sorted(found.scenes), keyframes_only=True).tolist()
+    scores = torch.cat([boxes(moment).scores for moment in moments])
+    if len(scores) and not bool(((scores >= 0) & (scores <= 1)).all()):
+        raise UserError(f"{option}: has scores that are not between 0 and 1; predict again")
+    kept = torch.cat([found.labels(moment).class_index for moment in moments]).bincount().tolist()
+    named = ", ".join(f"{data.taxonomy.classes[index]} {count:,}" for index, count in enumerate(kept) if count)
+    if not named:
+        best = f"the best of them is {float(scores.max()):.2f}" if len(scores) else "there is no box at all"
+        raise UserError(
+            f"{option}: no box reaches --pseudo_score, {best}, so that these scenes would teach that nothing is there; "
+            "lower it, or train the teacher for longer"
+        )
+    status(
+        f"labels of {counted(annotated, 'scene')}; on {counted(len(found.scenes), 'other scene')} the boxes of "
+        f"{option.partition(' ')[2]}: {named}"
+    )

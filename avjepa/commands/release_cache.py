@@ -122,7 +122,7 @@ def _augmentation(heads: Path) -> Mapping[str, Any] | None:
     from avjepa.commands.configurations import load_config
     from avjepa.commands.shipped import configuration_file
 
-    content = load_config(configuration_file(heads, "heads", "--heads"))
+    content = load_config(configuration_file(heads, "heads", "--heads "))
     data = content.get("data") if isinstance(content, dict) else None
     augmentation = data.get("augmentation") if isinstance(data, dict) else None
     if augmentation is None:

@@ -104,11 +104,11 @@ def promote(
     champion = aliases_of(place).get("champion")
     if to == "champion" and champion is not None and champion != release:
         from avjepa.commands.release_compare import recorded
-        from avjepa.evaluate.comparing.pages import verdict
+        from avjepa.evaluate.comparing.pages import notes, verdict
 
         own = place.folder / "comparisons" / "promotions" / f"{champion}_{release}"
         record, _ = recorded(champion, release, place.folder, split, data, version, gate=gate, out=own, pages=False)
-        print(verdict(record))
+        print("\n".join((verdict(record), *notes(record))))
         if not record["passed"]:
             raise RefusedError
     before = point(place, to, release, why)

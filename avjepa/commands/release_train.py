@@ -85,7 +85,7 @@ def run_train(arguments: Sequence[str]) -> None:
     hidden = hidden_folder(final)
     inputs = [f"--data.{key}={yaml.safe_dump(value, default_flow_style=True, width=10**6).splitlines()[0]}"
               for key, value in inputs_of(backbone).items()]  # fmt: skip
-    heads = configuration_file(own["--heads"], "heads", "--heads")
+    heads = configuration_file(own["--heads"], "heads", "--heads ")
     fixed = ["--config", str(heads), *inputs, "--bundle", str(backbone), "--model.mode", "frozen"]
     with locked(lock_folder(final)):
         go_on = _begun(hidden, {"own": {**own, "--store": ""}, "rest": list(rest)})

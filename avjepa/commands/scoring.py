@@ -44,13 +44,18 @@ def require_own_results(cli: TrainingCLI) -> None:
         before = read_json(folder / PROVENANCE)
     except (OSError, ValueError):
         before = None
-    wanted = {WEIGHTS: state_hash(cli.model), "data": cli.provenance()["data"]}
+    wanted = {WEIGHTS: state_hash(cli.model), "data": _scored_data(cli)}
     known = before if isinstance(before, dict) else {}
     if other := [name for name, value in wanted.items() if known.get(name) != value]:
         raise UserError(
             f"{folder}: holds results of other {' and '.join(other)}; write elsewhere with --out DIR, or replace them "
             "with --overwrite"
         )
+
+
+def _scored_data(cli: TrainingCLI) -> dict[str, str]:
+    """Fingerprints of what is scored: pseudo-labels belong to the training alone."""
+    return {name: value for name, value in cli.provenance()["data"].items() if name != "pseudo_labels"}
 
 
 def score(cli: TrainingCLI, fast: bool = False) -> None:
@@ -63,7 +68,7 @@ def score(cli: TrainingCLI, fast: bool = False) -> None:
     folder = evaluation_folder(cli)
     made_with = {}
     if cli.trainer.is_global_zero:  # broken annotations are found here, before what lies there is replaced
-        made_with = {**cli.provenance(), WEIGHTS: state_hash(cli.model)}
+        made_with = {**cli.provenance(), "data": _scored_data(cli), WEIGHTS: state_hash(cli.model)}
 
     def begin_anew(files: Iterable[Path]) -> None:
         """What lies there is never of two evaluations, whenever this one is killed."""

@@ -18,20 +18,23 @@ def names_of(kind: str) -> list[str]:
     return sorted(path.stem for path in (CONFIGS / kind).glob("*.yaml"))
 
 
-def configuration_file(value: str | Path, kind: str, option: str = "--config") -> Path:
-    """The file of a configuration: a path is itself, a name without ending is one of those that ship.
+def configuration_file(value: str | Path, kind: str, option: str = "--config ") -> Path:
+    """The file of a configuration: a path is itself, a name without ending is one of those that ship, with its kind or
+    without.
 
     Raises:
         UserError: there is neither.
     """
     path = Path(value)
-    if path.suffix or len(path.parts) != 1 or path.exists():
+    if path.suffix or path.exists() or len(path.parts) > 2 or path.is_absolute():
         return path
+    if len(path.parts) == 2:  # as "avjepa configs list" names it
+        return named if (named := CONFIGS / f"{value}.yaml").is_file() else path
     file = CONFIGS / kind / f"{value}.yaml"
     if not file.is_file():
         close = difflib.get_close_matches(str(value), names_of(kind), n=1)
         hint = f"did you mean {close[0]}?" if close else "'avjepa configs list' names them"
-        raise UserError(f"{option} {value}: is no file, and no configuration of that name ships; {hint}")
+        raise UserError(f"{option}{value}: is no file, and no configuration of that name ships; {hint}")
     return file
 
 

@@ -22,7 +22,7 @@ from avjepa.release.scores import scores_of
 from avjepa.release.store import FORMAT_VERSION, RECORD, Store, read_record, require_name
 from avjepa.release.versions import Change, Version, change, next_version
 from avjepa.report.curves import FINETUNING_PANELS, PRETRAINING_PANELS, curves_figure
-from avjepa.report.images import png_of
+from avjepa.report.images import chart_png_of
 from avjepa.training.metrics import read_curves
 
 TRAINING = "training.yaml"
@@ -61,9 +61,9 @@ def freeze(
     described, manifest, configuration = _described(run)
     known = store.backbones().get(name, [])
     latest = known[-1] if known else None
-    changed = None
+    changed, before = None, None
     if latest is not None:
-        before = read_record(store.backbone_folder(name, latest), interface=dict, data=dict, training=dict)
+        before = read_record(store.backbone_folder(name, latest), interface=dict, data=dict, training=dict, sha256=str)
         changed = change(before, described)
     chosen = next_version(latest, changed, version, name)
     folder = store.backbone_folder(name, chosen)
@@ -73,6 +73,8 @@ def freeze(
         else:
             for file in (MANIFEST, WEIGHTS):
                 shutil.copyfile(run / "backbone" / file, hidden / file)
+        if before is not None and before["sha256"] == manifest.sha256:
+            raise UserError(f"--run {run}: {name} {latest} holds these very weights already; nothing is to be frozen")
         record = {
             "format_version": FORMAT_VERSION, "kind": "backbone", "name": name, "version": str(chosen), "why": why,
             "licence": licence, "frozen": datetime.now(UTC).isoformat(timespec="seconds"), "sha256": manifest.sha256,
@@ -152,4 +154,4 @@ def _curves(run: Path, command: Any) -> bytes | None:
     if not (run / "metrics.csv").is_file():
         return None
     panels = PRETRAINING_PANELS if command == "pretrain" else FINETUNING_PANELS
-    return png_of(curves_figure({"": read_curves(run / "metrics.csv")}, panels))
+    return chart_png_of(curves_figure({"": read_curves(run / "metrics.csv")}, panels))

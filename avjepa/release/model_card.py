@@ -44,6 +44,7 @@ def model_card(
         "output": f"{interface['out_channels']} channels in the gravity-aligned ego frame (x forward, y left)",
         "network": f"{manifest.architecture['class_path']}, {record['parameters']:,} numbers",
         "trained with": f"avjepa {record['command']}, {trained['steps']} steps, seed {trained['seed']}, {labels}",
+        **({"learned from": ", ".join(targets)} if (targets := _targets(record)) else {}),
         "took": f"{(trained['wall_seconds'] or 0) / 60:.0f} minutes on {_hardware(trained['hardware'])}",
         "data": ", ".join(f"{key} `{str(value)[:12]}`" for key, value in record["data"].items()),
         "sha256 of the weights": f"`{record['sha256']}`",
@@ -77,6 +78,14 @@ def model_card(
         "than those of its data have to be measured first.", "",
     ]  # fmt: skip
     return "\n".join(lines)
+
+
+def _targets(record: Mapping[str, Any]) -> list[str]:
+    """The sensors whose data a pre-training predicted, which the network itself need not read."""
+    training = record.get("training")
+    data = training.get("data") if isinstance(training, Mapping) else None
+    found = data.get("target_sensors") if isinstance(data, Mapping) else None
+    return [str(name) for name in found] if isinstance(found, list) else []
 
 
 def _hardware(of: Any) -> str:

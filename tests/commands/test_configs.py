@@ -27,7 +27,9 @@ def test_one_is_shown_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == (CONFIGS / "pretrain" / "lidar_tiny.yaml").read_text()
 
 
-@pytest.mark.parametrize("given", [("radar_tiny",), ("--config", "radar_tiny"), ("--config=radar_tiny",)])
+@pytest.mark.parametrize(
+    "given", [("pretrain/radar_tiny",), ("radar_tiny",), ("--config", "radar_tiny"), ("--config=radar_tiny",)]
+)
 def test_a_training_takes_a_name(
     given: tuple[str, ...], tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -48,6 +50,7 @@ def test_a_training_takes_a_name(
         (("configs", "show", "lidar_tiny"), "name its kind too"),
         (("configs", "show", "kind/lidar_tiny"), "there is no kind 'kind'"),
         (("configs", "list", "--kind", "x"), "there are"),
+        (("configs", "show", "pretrain/lidarr"), "pretrain/lidarr: is no file"),
         (("label-efficiency", "--config", "lidr_tiny", "--data", "x", "--out", "y"), "did you mean lidar_tiny?"),
     ],
 )

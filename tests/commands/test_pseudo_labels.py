@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -85,10 +86,33 @@ def test_a_student_learns_from_them(world: Path, predictions: Path, tmp_path: Pa
     assert len(record["data"]["pseudo_labels"]) == 64
     predictions_gone = tmp_path / "gone.json"
     shutil.copy(predictions, predictions_gone)
-    again = ("--data.scenes", "[scene-0000]", "--pseudo_labels", predictions_gone, "--pseudo_score", "{car: 0.1}")
+    again = ("--data.scenes", "[scene-0000]", "--pseudo_labels", predictions_gone, "--pseudo_score", "{car: 0.0}")
     assert small("finetune", world, tmp_path / "t", "--steps", 1, *again) == 0
     predictions_gone.unlink()
     assert avjepa("evaluate", "--run", tmp_path / "t", "--fast") == 0, "scoring needs no teacher"
+    assert avjepa("evaluate", "--run", tmp_path / "t") == 0, "and may be done again: it is of the same data"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda box: box | {"detection_score": 7.0}, "has scores that are not between 0 and 1"),
+        (lambda box: box | {"detection_score": 0.125}, "no box reaches --pseudo_score, the best of them is 0.12"),
+        (lambda box: None, "there is no box at all"),
+    ],
+)
+def test_boxes_that_would_teach_that_nothing_is_there_are_refused(
+    change: Callable[[dict[str, Any]], dict[str, Any] | None], message: str, world: Path, predictions: Path,
+    tmp_path: Path, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    content = json.loads(predictions.read_text())
+    changed = {t: [new for box in boxes if (new := change(box))] for t, boxes in content["results"].items()}
+    file = tmp_path / "changed.json"
+    file.write_text(json.dumps(content | {"results": changed}))
+    given = ("--data.scenes", "[scene-0000]", "--pseudo_labels", file)
+    assert small("finetune", world, tmp_path / "s", "--steps", 1, *given) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "s").exists()
 
 
 @pytest.mark.parametrize(
@@ -109,3 +133,8 @@ def test_what_cannot_be_is_one_line(
     error = capsys.readouterr().err
     assert message in error and len(error.strip().splitlines()) <= 2, error
     assert not (tmp_path / "s").exists()
+
+
+def test_a_score_without_boxes_is_refused(world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert small("finetune", world, tmp_path / "s", "--steps", 1, "--pseudo_score", "0.5") == 2
+    assert "--pseudo_score: is of no use without --pseudo_labels FILE" in capsys.readouterr().err

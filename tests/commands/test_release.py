@@ -174,6 +174,7 @@ def test_what_cannot_be_is_one_line(
 
     own = ("--store", store)
     refused("did you mean 'freeze'", "freez")
+    refused("base 1.0.0 holds these very weights already", "freeze", "--run", run, "--name", "base", *own)
     refused("base 1.0.0 is there already", "freeze", "--run", run, "--name", "base", *own, "--version", "1.0.0")
     refused("--name '../x'", "freeze", "--run", run, "--name", "../x", *own)
     refused("holds no backbone of its own", "freeze", "--run", tmp_path, "--name", "x", *own)

@@ -75,6 +75,8 @@ def test_what_cannot_be_is_one_line(
         (("--init", "zoo:none"), "zoo:none: the zoo has no such bundle; there is zoo:small"),
         (("--init", small_zoo, "--bundles", f"lidar={small_zoo}"), "give one of them"),
         (("--model.continued", "true"), "name it with --init BUNDLE"),
+        (("--init", ""), "--init: is empty"),
+        (("--init", small_zoo, "--data.sensors", "[radar]"), "reads lidar, and data.sensors loads radar; add lidar"),
     ):
         assert small("pretrain", tiny, tmp_path / "p", "--steps", 1, *arguments) == 2
         assert message in capsys.readouterr().err
