@@ -113,12 +113,21 @@ def test_a_frozen_image_network_starts_from_image_weights() -> None:
 
 
 def test_heads_find_cars_on_the_frozen_maps(tmp_path: Path) -> None:
-    """A minute of labels, 80 steps: the bundle scored .24 when it was made, a backbone with new weights .05."""
+    """A minute of labels, 80 steps: the bundle scored .33 when it was made."""
     world = ("--scenes", 10, "--keyframes", 3, "--seed", 20262, "--image_width", 32, "--sweep_rate", 0)
     assert avjepa("synth", "--out", tmp_path / "data", *world, "--val_fraction", 0.4, "--workers", 1) == 0
     heads = ("--config", CONFIGS / "heads" / "detection_tiny.yaml", "--data.augmentation.draws", 1, "--steps", 80)
     frozen = ("--bundle", "zoo:lidar-tiny", "--model.mode", "frozen", "--features", tmp_path / "maps")
-    data = ("--data", tmp_path / "data", "--version", "v1.0-synth", "--data.sensors", "[lidar]")
+    data = (
+        "--data",
+        tmp_path / "data",
+        "--version",
+        "v1.0-synth",
+        "--data.sensors",
+        "[lidar]",
+        "--data.lidar_sweeps",
+        1,
+    )
     assert avjepa("finetune", *heads, *frozen, *data, "--out", tmp_path / "run", "--trainer.accelerator", "cpu") == 0
     metrics = json.loads((tmp_path / "run" / "evaluation" / "val" / "metrics.json").read_text())
-    assert 0.15 < metrics["class_ap"]["car"] < 0.4, metrics["class_ap"]
+    assert 0.2 < metrics["class_ap"]["car"] < 0.45, metrics["class_ap"]
