@@ -143,7 +143,6 @@ def _trained(cli: FinetuneCLI) -> dict[str, float]:
     seconds["maps"] = time.monotonic() - started
     started = time.monotonic()
     cli.fit()
-    cli.say_what_there_is()
     seconds["training"] = time.monotonic() - started
     started = time.monotonic()
     score(cli)
