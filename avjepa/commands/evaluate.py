@@ -18,7 +18,7 @@ from avjepa.data.channels import load_channels
 from avjepa.data.loading.detection_datamodule import DetectionDataModule
 from avjepa.data.taxonomy import Taxonomy, load_taxonomy
 from avjepa.errors import UserError
-from avjepa.evaluate.reidentification.detected_boxes import DetectedBoxes
+from avjepa.evaluate.detection.detected_boxes import DetectedBoxes
 from avjepa.finetune.lightning_model import FinetuneModule
 
 

@@ -9,7 +9,7 @@ import torch
 from avjepa.data.loading.detection_datamodule import DetectionDataModule
 from avjepa.data.pseudo_labels import PseudoLabels
 from avjepa.errors import UserError, counted
-from avjepa.evaluate.reidentification.detected_boxes import DetectedBoxes
+from avjepa.evaluate.detection.detected_boxes import DetectedBoxes
 from avjepa.ranges import require_number
 from avjepa.training.console import status
 
