@@ -210,8 +210,20 @@ class FinetuneCLI(TrainingCLI):
         configured = self.config.model.backbone or backbone
         if differing := [name for name, value in backbone.items() if configured.get(name) != value]:
             status(f"model.backbone is the bundle's; the configured one differs in {', '.join(differing)}")
+        self._say_what_else_it_is_shown(manifest.provenance)
         self.config.model.backbone = backbone
         self.source = f"configuration with --bundle {bundle}"
+
+    def _say_what_else_it_is_shown(self, provenance: Mapping[str, Any]) -> None:
+        """Say where a bundle is shown another number of sweeps than in its training, which costs a frozen one."""
+        configuration = provenance.get("configuration")
+        data = configuration.get("data") if isinstance(configuration, Mapping) else None
+        if not isinstance(data, Mapping):
+            return
+        for key in ("lidar_sweeps", "radar_sweeps"):
+            then, now = data.get(key), self.config.data[key]
+            if key.partition("_")[0] in self.config.data.sensors and then not in (None, now):
+                status(f"data.{key} is {now}; the bundle was trained with {then!s:.20}")
 
     def export(self) -> None:
         """Write the backbone as a bundle, unless it was frozen as a whole and is the one that it was.

@@ -32,8 +32,11 @@ def test_halved_weights_are_float32_when_they_are_read(small_zoo: str) -> None:
     assert {parameter.dtype for parameter in network.parameters()} == {torch.float32}
 
 
-def test_a_bundle_of_the_zoo_is_a_start(small_zoo: str, tiny: Path, tmp_path: Path) -> None:
-    assert small("finetune", tiny, tmp_path / "f", "--bundle", small_zoo, "--steps", 1) == 0
+def test_a_bundle_of_the_zoo_is_a_start(
+    small_zoo: str, tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert small("finetune", tiny, tmp_path / "f", "--bundle", small_zoo, "--steps", 1, "--data.lidar_sweeps", 3) == 0
+    assert "data.lidar_sweeps is 3; the bundle was trained with" in capsys.readouterr().err
     frozen = ("--model.mode", "frozen", "--features", tmp_path / "maps")
     assert small("finetune", tiny, tmp_path / "g", "--bundle", small_zoo, "--steps", 1, *frozen) == 0
     config = CONFIGS / "finetune" / "fusion_tiny.yaml"
