@@ -32,7 +32,7 @@ FLOORS = [
     {"geometry"},
     {"provenance", "distributed"},
     {"locking", "ranges", "zoo"},
-    {"bounded_yaml", "ending", "errors", "files", "processes"},
+    {"bounded_yaml", "ending", "errors", "files", "processes", "progress"},
 ]
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py" or path.parent != PACKAGE)

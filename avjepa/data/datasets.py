@@ -42,6 +42,11 @@ def open_dataset(
         UserError: there is no such data set, or it lacks something; one line says what.
     """
     root = Path(dataroot)
-    fitting = [layout for layout in LAYOUTS.values() if layout.recognises(root, version)]
-    layout = (fitting or [LAYOUTS["nuscenes"]])[0]  # whose error says what a data set looks like
+    layout = LAYOUTS[layout_of(root, version)]
     return layout.open(root, version, channels or NUSCENES_CHANNELS, taxonomy or load_taxonomy("nuscenes"))
+
+
+def layout_of(dataroot: Path, version: str) -> str:
+    """Name of the layout that a data set has; that of nuScenes, whose errors say what is missing, for none."""
+    fitting = (name for name, layout in LAYOUTS.items() if layout.recognises(dataroot, version))
+    return next(fitting, "nuscenes")

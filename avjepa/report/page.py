@@ -23,6 +23,16 @@ Span = tuple[str, str]
 """``("text", ...)``, ``("bold", ...)`` or ``("code", ...)``."""
 
 
+@dataclass(frozen=True)
+class Picture:
+    """One of a gallery."""
+
+    png: bytes
+    caption: str
+    alt: str
+    """What it shows, for those who cannot see it."""
+
+
 @dataclass
 class _Section:
     """A heading and what stands below it, as ``page.html.jinja`` reads it."""
@@ -93,6 +103,11 @@ class ReportPage:
         """Add a PNG or JPEG picture, re-encoded as small as it gets without visible loss."""
         self._add_image(*smallest_encoding(picture), caption, alt)
 
+    def add_gallery(self, pictures: Sequence[Picture]) -> None:
+        """Add pictures side by side, as many as fit: below each other on a phone."""
+        shown = [_image(*smallest_encoding(one.png), one.caption, one.alt) for one in pictures]
+        self._add("gallery", pictures=shown)
+
     def write(self, path: Path) -> None:
         """Write the page to ``path``; whatever stood there is replaced only by the complete page."""
         write_text(path, self.html())
@@ -109,9 +124,8 @@ class ReportPage:
         self._sections[-1].blocks.append({"kind": kind, **content})
 
     def _add_image(self, media: str, data: bytes, width: int, height: int, caption: str, alt: str) -> None:
-        source = f"data:{media};base64,{base64.b64encode(data).decode()}"
         kind = "chart" if media == "image/svg+xml" else "picture"
-        self._add(kind, source=source, width=width, height=height, caption=_spans(caption), alt=alt)
+        self._add(kind, **_image(media, data, width, height, caption, alt))
 
 
 _TEMPLATE = Environment(
@@ -120,6 +134,18 @@ _TEMPLATE = Environment(
     undefined=StrictUndefined,
     keep_trailing_newline=True,
 ).get_template("page.html.jinja")
+
+
+def _image(media: str, data: bytes, width: int, height: int, caption: str, alt: str) -> dict[str, Any]:
+    """An image as the template reads it.
+
+    Raises:
+        ValueError: nothing is said to those who cannot see it.
+    """
+    if not alt.strip():
+        raise ValueError(f"picture '{caption}': needs a text for those who cannot see it")
+    source = f"data:{media};base64,{base64.b64encode(data).decode()}"
+    return {"source": source, "width": width, "height": height, "caption": _spans(caption), "alt": alt}
 
 
 def _spans(text: str) -> list[Span]:

@@ -58,6 +58,11 @@ th { white-space: normal; font-weight: 600; border-bottom-color: var(--soft); ve
 figure { margin: 1.6rem 0; }
 figure img { display: block; max-width: 100%; height: auto; }
 figure.picture img { border-radius: 8px; width: 100%; }
+.gallery {
+  display: grid; grid-template-columns: repeat(auto-fill, minmax(min(19rem, 100%), 1fr)); gap: 1.2rem; margin: 1.6rem 0;
+}
+.gallery figure { margin: 0; }
+.gallery figure:first-child { grid-row: span 2; }
 figcaption { color: var(--soft); font: 0.88rem/1.5 var(--sans); margin-top: 0.6rem; max-width: 48rem; }
 @media (max-width: 62rem) {
   body { display: block; padding: 2rem 1.2rem 4rem; }

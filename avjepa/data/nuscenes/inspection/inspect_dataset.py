@@ -4,8 +4,6 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from avjepa.data.channels import NUSCENES_CHANNELS, SensorChannels
 from avjepa.data.nuscenes.annotations import AnnotationIndex
@@ -27,6 +25,7 @@ from avjepa.data.nuscenes.splits import shared_scenes
 from avjepa.data.nuscenes.tables import TableProblem, version_folder
 from avjepa.data.taxonomy import load_taxonomy
 from avjepa.errors import UserError, counted
+from avjepa.progress import progress_bar
 
 
 def inspect_dataset(
@@ -128,13 +127,8 @@ def _splits(index: DatasetIndex) -> tuple[dict[str, list[str]], list[Finding]]:
 
 
 def _channels(index: DatasetIndex, opened_per_channel: int | None) -> list[ChannelFiles]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("looking at files", total=len(index.record_timestamp))
-        return [
-            channel_files(index, channel, opened_per_channel, lambda: progress.advance(task))
-            for channel in index.channels
-        ]
+    with progress_bar("looking at files", len(index.record_timestamp)) as advance:
+        return [channel_files(index, channel, opened_per_channel, lambda: advance(1)) for channel in index.channels]
 
 
 def _boxes(annotations: AnnotationIndex, classes: tuple[str, ...]) -> dict[str, int]:

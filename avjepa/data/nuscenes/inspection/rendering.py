@@ -8,6 +8,7 @@ from rich.padding import Padding
 from rich.table import Column, Table
 from rich.text import Text
 
+from avjepa.data.inspection.rendering import rendered_checks
 from avjepa.data.nuscenes.inspection.report import ChannelReport, DatasetReport, Finding, Verdict
 from avjepa.errors import counted
 
@@ -36,6 +37,8 @@ def _parts(report: DatasetReport) -> Iterator[RenderableType]:
         yield boxes
     yield from _findings("problems", report.problems)
     yield from _findings("warnings", report.warnings)
+    if report.checks:
+        yield rendered_checks(report.checks)
     yield _verdicts(report.verdicts)
 
 

@@ -3,6 +3,8 @@
 import json
 from dataclasses import asdict, dataclass, field
 
+from avjepa.data.inspection.check import Check
+
 NOT_USED = "not used"
 """``ChannelReport.sensor`` of a channel that the channel mapping does not name."""
 
@@ -70,6 +72,8 @@ class DatasetReport:
     verdicts: tuple[Verdict, ...]
     blocked: str
     """What is broken and stops a training, in one line; empty if nothing is."""
+    checks: tuple[Check, ...] = ()
+    """What labels and points mean, asked through the protocol."""
 
     @property
     def unused_channels(self) -> tuple[str, ...]:
