@@ -9,3 +9,7 @@ A store is a folder of plain files, for git or any object store to hold::
 What is there is never changed, but for ``aliases.json`` and the evaluations of a release. A folder appears under its
 name when all of it is there; whatever is killed leaves a hidden one, which the next writer takes up or removes.
 """
+
+from avjepa.callable_room import make_callable
+
+make_callable(__name__)
