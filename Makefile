@@ -3,6 +3,7 @@
 #   make test                     the test suite            (ARGS="tests/data -k radar" narrows it)
 #   make demo                     a release cycle on a synthetic world, ending in demo/report.html: a quarter of an hour
 #   make check                    ruff and mypy
+#   make docs                     the documentation as a site in site/, strictly: a broken link is an error
 #   make benchmark                ours beside a peer, row by row, into docs/results/speed.csv: forty minutes, 13 GB
 # PYTHON=/path/to/python3.11 names the interpreter where none is found (3.11 to 3.13).
 
@@ -13,14 +14,14 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3 python;
 	"$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
 	&& command -v "$$python" && break; done)
 
-.PHONY: setup test check demo benchmark clean
+.PHONY: setup test check demo docs benchmark clean
 
 setup: $(READY)
 
 $(READY): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "no Python 3.11 to 3.13 found: name one with PYTHON=/path/to/python" >&2; exit 2; }
 	"$(PYTHON)" -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,docs]'
 	@touch $(READY)
 
 test: $(READY)
@@ -34,6 +35,9 @@ check: $(READY)
 demo: $(READY)
 	$(BIN)/avjepa demo --out demo $(ARGS)
 
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 DISABLE_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --strict
+
 # on a machine that does nothing else; REAL=DIR adds real annotations to the rows of the evaluation
 benchmark: $(READY)
 	$(BIN)/python tools/benchmark/reading.py --csv docs/results/speed.csv
@@ -46,4 +50,4 @@ benchmark: $(READY)
 	$(BIN)/python tools/benchmark/ad_l_jepa.py --csv docs/results/speed.csv
 
 clean:
-	rm -rf $(VENV) demo runs
+	rm -rf $(VENV) demo runs site

@@ -1,8 +1,8 @@
 """The commands as functions: one for each job, equal to the command of its name.
 
-``avjepa.pretrain(config="lidar_tiny", data="DIR", out="RUN")`` does what ``avjepa pretrain lidar_tiny --data DIR --out RUN``
-does, in this process: the same checks, the same files, the same results.
-An option of the command is a keyword argument of the same name; one with dots in its name is given as
+``avjepa.pretrain(config="lidar_tiny", data="DIR", out="RUN")`` does what
+``avjepa pretrain lidar_tiny --data DIR --out RUN`` does, in this process: the same checks, files and results. An
+option of the command is a keyword argument of the same name; one with dots in its name is given as
 ``**{"model.learning_rate": 1e-3}``. What a user can mend is a ``UserError``, whose text is the command's one line.
 """
 

@@ -1,4 +1,4 @@
-"""The walk through four releases of docs/releases.md, command by command, on a world that is small enough."""
+"""The walk through four releases of docs/how-to/release-cycle.md, command by command, on a small world."""
 
 import json
 import re
@@ -46,7 +46,7 @@ GATE = {"confidence": 0.8, "most_loss": MARGINS, "fewest_objects": 20, "fewest_s
 
 
 def commands() -> list[str]:
-    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "docs" / "releases.md").read_text(), re.DOTALL)
+    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "docs" / "how-to" / "release-cycle.md").read_text(), re.DOTALL)
     return [line for block in blocks for line in block.strip().splitlines()]
 
 

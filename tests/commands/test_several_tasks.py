@@ -19,8 +19,8 @@ SEGMENTATION = {
     "class_path": "avjepa.evaluate.segmentation.SegmentationTask",
     "init_args": {"head": {"channels": 4}, "loss_weight": 2.0},
 }
-COUNT = {"class_path": "tests.commands.pedestrian_count.PedestrianCountTask", "init_args": {"loss_weight": 0.01}}
-TRUST = ("--trust", "tests.commands.pedestrian_count")
+COUNT = {"class_path": "docs.examples.pedestrian_count.PedestrianCountTask", "init_args": {"loss_weight": 0.01}}
+TRUST = ("--trust", "docs.examples.pedestrian_count")
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from tests.commands.test_label_efficiency import FINETUNE, PRETRAIN
+from tests.commands.test_label_efficiency import FINETUNE
 from tests.commands.test_training import VERSION, avjepa
 from tests.distributed.processes import free_port
 
@@ -36,12 +36,6 @@ def on_two_nodes(command: str, config: dict[str, Any], data: Path, out: Path) ->
     assert [node.returncode for node in nodes] == [0, 0], "\n".join(said)
     assert json.loads((out / "provenance.json").read_text())["processes"] == 2
     return said
-
-
-def test_pretraining_on_two_nodes_writes_one_bundle(tiny: Path, tmp_path: Path) -> None:
-    said = on_two_nodes("pretrain", PRETRAIN, tiny, tmp_path / "run")
-    assert json.loads((tmp_path / "run" / "backbone" / "config.json").read_text())["tensors"] > 0
-    assert sum("tensors" in text for text in said) == 1, "one process writes the bundle and says so"
 
 
 def test_a_detector_of_two_nodes_is_scored_once_and_as_by_one_process(tiny: Path, tmp_path: Path) -> None:

@@ -1,0 +1,112 @@
+"""The files for clusters do what they say: two nodes by torchrun, and a SLURM job that is killed and requeued."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.commands.test_label_efficiency import PRETRAIN
+from tests.commands.test_training import VERSION
+from tests.distributed.processes import free_port
+
+CLUSTER = Path(__file__).resolve().parents[2] / "tools" / "cluster"
+SRUN = """#!{python}
+# as SLURM starts tasks: every one knows its rank and how many there are
+import os, subprocess, sys
+command = [word for word in sys.argv[1:] if not word.startswith("--kill-on-bad-exit")]
+here = {{**os.environ, "SLURM_LOCALID": "0"}}
+tasks = [
+    subprocess.Popen(command, env={{**here, "SLURM_PROCID": str(rank), "SLURM_NODEID": str(rank)}}) for rank in range(2)
+]
+sys.exit(max(task.wait() for task in tasks))
+"""
+
+
+@pytest.fixture
+def surroundings(tmp_path: Path, tiny: Path) -> dict[str, str]:
+    """The programs that the files call, and what a user sets."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name, text in {
+        "avjepa": f'#!/bin/sh\nexec "{sys.executable}" -m avjepa.cli "$@"\n',
+        "torchrun": f'#!/bin/sh\nexec "{sys.executable}" -m torch.distributed.run "$@"\n',
+        "srun": SRUN.format(python=sys.executable),
+    }.items():
+        (programs / name).write_text(text)
+        (programs / name).chmod(0o755)
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump(PRETRAIN))
+    return {
+        **os.environ, "PATH": f"{programs}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1", "VERSION": VERSION,
+        "CONFIG": str(tmp_path / "small.yaml"), "DATA": str(tiny), "OUT": str(tmp_path / "run"),
+    }  # fmt: skip
+
+
+def provenance(out: Path) -> dict[str, object]:
+    result: dict[str, object] = json.loads((out / "provenance.json").read_text())
+    return result
+
+
+def test_torchrun_on_two_nodes(surroundings: dict[str, str], tmp_path: Path) -> None:
+    where = {"NODES": "2", "GPUS": "1", "HOST": "localhost", "PORT": str(free_port())}
+    command = ["bash", str(CLUSTER / "torchrun.sh"), "--steps", "1"]
+    nodes = [
+        subprocess.Popen(command, env={**surroundings, **where}, stdout=subprocess.PIPE, text=True) for _ in range(2)
+    ]
+    said = [node.communicate(timeout=120)[0] for node in nodes]
+    assert [node.returncode for node in nodes] == [0, 0]
+    assert provenance(tmp_path / "run")["processes"] == 2
+    assert json.loads((tmp_path / "run" / "backbone" / "config.json").read_text())["tensors"] > 0
+    assert sum("tensors" in text for text in said) == 1, "one process writes the bundle and says so"
+
+
+def test_a_slurm_job_on_two_nodes_goes_on_when_it_is_requeued(surroundings: dict[str, str], tmp_path: Path) -> None:
+    slurm = {
+        "SLURM_NTASKS": "2", "SLURM_NTASKS_PER_NODE": "1", "SLURM_NNODES": "2", "SLURM_NODELIST": "localhost",
+        "SLURM_JOB_ID": "1", "SLURM_JOB_NAME": "job", "CHECKPOINT_EVERY": "1",
+        "MASTER_ADDR": "localhost", "MASTER_PORT": str(free_port()),
+    }  # fmt: skip
+
+    def submitted(steps: int) -> str:
+        command = ["bash", str(CLUSTER / "pretrain.sbatch"), "--steps", str(steps)]
+        done = subprocess.run(command, env={**surroundings, **slurm}, capture_output=True, text=True, timeout=180)
+        assert done.returncode == 0, done.stderr
+        return done.stdout + done.stderr
+
+    submitted(1)
+    shutil.rmtree(tmp_path / "run" / "backbone")  # as if it had been killed before its end
+    slurm["MASTER_PORT"] = str(free_port())
+    assert "goes on from step 1" in submitted(2)
+    assert provenance(tmp_path / "run")["processes"] == 2
+    assert (tmp_path / "run" / "backbone" / "config.json").is_file()
+
+
+def test_a_value_that_is_missing_is_asked_for() -> None:
+    for name in ("pretrain.sbatch", "study.sbatch", "torchrun.sh"):
+        surroundings = {name: value for name, value in os.environ.items() if name not in ("CONFIG", "STUDY")}
+        done = subprocess.run(["bash", str(CLUSTER / name)], env=surroundings, capture_output=True, text=True)
+        assert done.returncode != 0 and ": the " in done.stderr.splitlines()[0]
+
+
+@pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck is not installed")
+def test_scripts_pass_shellcheck() -> None:
+    scripts = [*CLUSTER.glob("*.s*"), CLUSTER.parent / "check_docker.sh"]
+    done = subprocess.run(["shellcheck", *map(str, scripts)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_kubernetes_job_is_one(tmp_path: Path) -> None:
+    service, job = yaml.safe_load_all((CLUSTER / "kubernetes.yaml").read_text())
+    pod = job["spec"]["template"]["spec"]
+    assert job["spec"]["completions"] == job["spec"]["parallelism"] == 2
+    assert service["metadata"]["name"] == pod["subdomain"]
+    arguments = pod["containers"][0]["args"]
+    assert f"--nnodes={job['spec']['completions']}" in arguments and "--trainer.num_nodes=2" in arguments
+    gpus = pod["containers"][0]["resources"]["limits"]["nvidia.com/gpu"]
+    assert f"--nproc_per_node={gpus}" in arguments and f"--trainer.devices={gpus}" in arguments
+    mounted = {mount["name"] for mount in pod["containers"][0]["volumeMounts"]}
+    assert mounted == {volume["name"] for volume in pod["volumes"]}
