@@ -50,7 +50,7 @@ def evaluate(
         data: root folder of another dataset; the run's own by default.
         version: name of its folder of tables; the run's own by default.
         channels: a YAML file that says which channels are lidar, cameras and radars; as in the run by default.
-        taxonomy: the classes, which must be those of the run: nuscenes, or a YAML file; as in the run by default.
+        taxonomy: the classes, which must be those of the run: a file, or a name (nuscenes); as in the run by default.
         split: the split to score; the run's eval_split by default.
         sensors: which of lidar, camera and radar the model is shown, as in "lidar,radar"; all of the run's by default.
         checkpoint: another checkpoint than the run's last.

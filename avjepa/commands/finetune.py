@@ -18,6 +18,7 @@ from avjepa.commands.scoring import evaluation_folder, holds_results, score
 from avjepa.commands.sensors import require_read, sensors_of_network
 from avjepa.commands.splits import scenes_of
 from avjepa.commands.training import BUNDLE, TrainingCLI
+from avjepa.data.datasets import layout_at
 from avjepa.data.loading.detection_datamodule import DetectionDataModule
 from avjepa.data.sensor_inputs import Sensor
 from avjepa.encoders.base import BEVBackbone
@@ -77,10 +78,13 @@ class FinetuneCLI(TrainingCLI):
         )
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        """Also the taxonomy's file by its whole path, so that ``config.yaml`` can be used from any folder."""
+        """Also which taxonomy it is, its file by its whole path: ``config.yaml`` can be used from any folder."""
         super().parse_arguments(parser, args)
-        if str(self.config.data.taxonomy).endswith(".yaml"):
-            self.config.data.taxonomy = located(self.config.data.taxonomy, Path.cwd())
+        data = self.config.data
+        if data.taxonomy is None:
+            data.taxonomy = layout_at(data.dataroot, data.version).taxonomy
+        if data.taxonomy.endswith(".yaml"):
+            data.taxonomy = located(data.taxonomy, Path.cwd())
 
     def callbacks(self) -> list[Callback]:
         """The scores of every validation, where they are asked for."""

@@ -11,7 +11,7 @@ def inspect(
     data: Path,
     version: str = "v1.0-trainval",
     channels: Path | None = None,
-    taxonomy: str = "nuscenes",
+    taxonomy: str | None = None,
     json: bool = False,
     html: Path | None = None,
     fast: bool = False,
@@ -26,8 +26,8 @@ def inspect(
     Args:
         data: the dataset's root folder.
         version: name of its folder of tables, or of its part.
-        channels: a YAML file that says which channels are lidar, cameras and radars; those of nuScenes by default.
-        taxonomy: the classes: nuscenes, or a YAML file of its form.
+        channels: a YAML file that says which channels are lidar, cameras and radars; those of the dataset by default.
+        taxonomy: the classes: a YAML file, or the name of one of the package; those of the dataset by default.
         json: print JSON instead of tables.
         html: also write a page with verdicts, tables, and a keyframe from above and in every camera.
         fast: read the tables alone, no sensor file.
@@ -43,8 +43,10 @@ def inspect(
         raise UserError("--fast and --every_file: no file and every file at once; leave one out")
     if html is not None and html.suffix.lower() != ".html":
         raise UserError(f"--html {html}: the page is HTML; give a name that ends in .html")
-    load_taxonomy(taxonomy)
-    found = inspected(data, version, load_channels(channels), taxonomy, fast, every_file)
+    if taxonomy is not None:
+        load_taxonomy(taxonomy)
+    sensors = None if channels is None else load_channels(channels)
+    found = inspected(data, version, sensors, taxonomy, fast, every_file)
     if json:
         print(found.report.to_json())
     else:

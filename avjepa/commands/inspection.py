@@ -9,7 +9,7 @@ from rich.console import RenderableType
 from avjepa.commands.configurations import load_config
 from avjepa.commands.shipped import CONFIGS
 from avjepa.data.channels import SensorChannels
-from avjepa.data.datasets import layout_of, open_dataset
+from avjepa.data.datasets import layout_at, layout_of, open_dataset
 from avjepa.data.files.images import ImageTransform
 from avjepa.data.inspection.check import Check
 from avjepa.data.inspection.inspect_labels import KEYFRAMES, inspect_labels
@@ -48,13 +48,15 @@ class Inspected:
 
 
 def inspected(
-    data: Path, version: str, channels: SensorChannels, taxonomy: str, fast: bool, every_file: bool
+    data: Path, version: str, channels: SensorChannels | None, taxonomy: str | None, fast: bool, every_file: bool
 ) -> Inspected:
     """Inspect tables and files where the layout is that of nuScenes, then labels and points through the protocol.
 
     Raises:
         UserError: there is no such data set.
     """
+    layout = layout_at(data, version)
+    channels, taxonomy = channels or layout.channels, taxonomy or layout.taxonomy
     if layout_of(data, version) != "nuscenes":
         dataset = open_dataset(data, version, channels, load_taxonomy(taxonomy))
         return Inspected(LabelReport.of(dataset, _checks(dataset, fast)), dataset)

@@ -157,7 +157,7 @@ def require_usable(config: Namespace) -> None:
 
 
 _NEEDED = (
-    "dataroot", "version", "taxonomy", "train_split", "eval_split", "sensors", "lidar_sweeps", "radar_sweeps",
+    "dataroot", "version", "train_split", "eval_split", "sensors", "lidar_sweeps", "radar_sweeps",
     "image_size", "batch_size", "workers", "seed", "on_bad_file",
 )  # fmt: skip
 """Options of ``data`` that cannot be null, of those that a data module may have."""

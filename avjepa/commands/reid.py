@@ -15,7 +15,7 @@ def mine(
     data: Path,
     version: str = "v1.0-trainval",
     channels: Path | None = None,
-    taxonomy: str = "nuscenes",
+    taxonomy: str | None = None,
     split: str | None = None,
     k: int = 5,
     out: Path | None = None,
@@ -28,24 +28,22 @@ def mine(
     Args:
         data: the dataset's root folder.
         version: name of its folder of tables.
-        channels: a YAML file that says which channels are lidar, cameras and radars; those of nuScenes by default.
-        taxonomy: the classes: nuscenes, or a YAML file of its form.
+        channels: a YAML file that says which channels are lidar, cameras and radars; those of the dataset by default.
+        taxonomy: the classes: a YAML file, or the name of one of the package; those of the dataset by default.
         split: the split to search; all scenes by default.
         k: LiDAR points that make an object visible.
         out: a JSON file for the list: every event with its gap, and every object that first appears.
     """
     from rich.console import Console
 
+    from avjepa.commands.opening import opened
     from avjepa.commands.splits import scenes_of
-    from avjepa.data.channels import load_channels
-    from avjepa.data.datasets import open_dataset
-    from avjepa.data.taxonomy import load_taxonomy
     from avjepa.evaluate.reidentification.events import mined
     from avjepa.evaluate.reidentification.listing import events_table, listed
     from avjepa.files import write_json
 
     require_number("--k", k, at_least=1)
-    source = open_dataset(data, version, load_channels(channels), load_taxonomy(taxonomy))
+    source = opened(data, version, channels, taxonomy)
     queries = mined(source, scenes_of(source, split, "--split"), k)
     if out is not None:
         about = {

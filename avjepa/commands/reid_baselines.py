@@ -17,7 +17,7 @@ def baselines(
     out: Path,
     version: str = "v1.0-trainval",
     channels: Path | None = None,
-    taxonomy: str = "nuscenes",
+    taxonomy: str | None = None,
     split: str = "val",
     k: int = 5,
     fit_split: str | None = None,
@@ -38,8 +38,8 @@ def baselines(
         data: the dataset's root folder.
         out: folder for the results.
         version: name of its folder of tables.
-        channels: a YAML file that says which channels are lidar, cameras and radars; those of nuScenes by default.
-        taxonomy: the classes: nuscenes, or a YAML file of its form.
+        channels: a YAML file that says which channels are lidar, cameras and radars; those of the dataset by default.
+        taxonomy: the classes: a YAML file, or the name of one of the package; those of the dataset by default.
         split: the split to score.
         k: LiDAR points that make an object visible.
         fit_split: the split that the methods' few parameters are fitted on; "train" by default, where there is one.
@@ -52,10 +52,8 @@ def baselines(
     """
     from rich.console import Console
 
+    from avjepa.commands.opening import opened
     from avjepa.commands.splits import scenes_of
-    from avjepa.data.channels import load_channels
-    from avjepa.data.datasets import open_dataset
-    from avjepa.data.taxonomy import load_taxonomy
     from avjepa.evaluate.reidentification.comparison import NO_EVENTS, compared
     from avjepa.evaluate.reidentification.result_file import read_embeddings
     from avjepa.evaluate.reidentification.results import (
@@ -78,7 +76,7 @@ def baselines(
     table = csv or out / "reid.csv"
     if os.path.lexists(table):
         read_table(table)  # before minutes are spent on what cannot be added to it
-    source = open_dataset(data, version, load_channels(channels), load_taxonomy(taxonomy))
+    source = opened(data, version, channels, taxonomy)
     if not source.has_labels():
         raise UserError(f"{source.name}: has no annotations, which say what was hidden; choose an annotated dataset")
     scenes = scenes_of(source, split, "--split")

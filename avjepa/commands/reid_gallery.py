@@ -14,7 +14,7 @@ def gallery(
     out: Path = Path("gallery"),
     version: str = "v1.0-trainval",
     channels: Path | None = None,
-    taxonomy: str = "nuscenes",
+    taxonomy: str | None = None,
     split: str = "val",
     k: int = 5,
     method: str = "embedding",
@@ -33,8 +33,8 @@ def gallery(
         embeddings: an embeddings.json of the split.
         out: folder for the page.
         version: name of its folder of tables.
-        channels: a YAML file that says which channels are lidar, cameras and radars; those of nuScenes by default.
-        taxonomy: the classes: nuscenes, or a YAML file of its form.
+        channels: a YAML file that says which channels are lidar, cameras and radars; those of the dataset by default.
+        taxonomy: the classes: a YAML file, or the name of one of the package; those of the dataset by default.
         split: the split of the file.
         k: LiDAR points that make an object visible.
         method: what ranks the gallery: "embedding", "motion + embedding" or "motion + time unseen + embedding".
@@ -43,11 +43,9 @@ def gallery(
         events: right ones and wrong ones of each of the four ranges of gaps.
         seed: of the draw.
     """
+    from avjepa.commands.opening import opened
     from avjepa.commands.reid_baselines import fit_scenes
     from avjepa.commands.splits import scenes_of
-    from avjepa.data.channels import load_channels
-    from avjepa.data.datasets import open_dataset
-    from avjepa.data.taxonomy import load_taxonomy
     from avjepa.evaluate.reidentification.comparison import NO_EVENTS, questions
     from avjepa.evaluate.reidentification.gallery_page import GalleryPage
     from avjepa.evaluate.reidentification.methods import WITH_EMBEDDINGS
@@ -59,7 +57,7 @@ def gallery(
     if method not in WITH_EMBEDDINGS:
         known = ", ".join(f"'{name}'" for name in WITH_EMBEDDINGS)
         raise UserError(f"--method {method!r:.80}: is none of {known}")
-    source = open_dataset(data, version, load_channels(channels), load_taxonomy(taxonomy))
+    source = opened(data, version, channels, taxonomy)
     if not source.has_labels():
         raise UserError(f"{source.name}: has no annotations, which say what was hidden; choose an annotated dataset")
     scenes = scenes_of(source, split, "--split")

@@ -19,7 +19,7 @@ def track(
     out: Path,
     version: str = "v1.0-trainval",
     channels: Path | None = None,
-    taxonomy: str = "nuscenes",
+    taxonomy: str | None = None,
     split: str = "val",
     embedding: bool | None = None,
     temperature: float | None = None,
@@ -41,8 +41,8 @@ def track(
         embeddings: an embeddings.json of the split, with detected boxes.
         out: folder for the results.
         version: name of its folder of tables.
-        channels: a YAML file that says which channels are lidar, cameras and radars; those of nuScenes by default.
-        taxonomy: the classes: nuscenes, or a YAML file of its form.
+        channels: a YAML file that says which channels are lidar, cameras and radars; those of the dataset by default.
+        taxonomy: the classes: a YAML file, or the name of one of the package; those of the dataset by default.
         split: the split to track and score.
         embedding: true to track with embeddings alone, false to track without alone; both by default.
         temperature: divides the cosine of two embeddings; by default that of the file, else 0.1.
@@ -57,11 +57,9 @@ def track(
     """
     from rich.console import Console
 
+    from avjepa.commands.opening import opened
     from avjepa.commands.splits import scenes_of
-    from avjepa.data.channels import load_channels
-    from avjepa.data.datasets import open_dataset
     from avjepa.data.sensor_inputs import letters_of
-    from avjepa.data.taxonomy import load_taxonomy
     from avjepa.evaluate.reidentification.methods import MOTION_EMBEDDING
     from avjepa.evaluate.reidentification.result_file import read_embeddings
     from avjepa.evaluate.tracking.fit import TrackedSplit, fitted_options, fitted_temperature
@@ -79,7 +77,7 @@ def track(
     if (fit_split is None) != (fit_embeddings is None):
         raise UserError("--fit_split and --fit_embeddings: belong together; give both, or neither")
     options = TrackerOptions(life=life, birth_score=birth_score)
-    source = open_dataset(data, version, load_channels(channels), load_taxonomy(taxonomy))
+    source = opened(data, version, channels, taxonomy)
     if not source.has_labels():
         raise UserError(f"{source.name}: has no annotations to score tracks with; choose an annotated dataset")
     scored_scenes = scenes_of(source, split, "--split")

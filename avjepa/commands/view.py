@@ -16,7 +16,7 @@ def view(
     out: Path | None = None,
     version: str = "v1.0-trainval",
     channels: Path | None = None,
-    taxonomy: str = "nuscenes",
+    taxonomy: str | None = None,
     split: str | None = None,
     scene: str | None = None,
     index: int = 0,
@@ -40,8 +40,8 @@ def view(
         data: the dataset's root folder.
         out: the picture (PNG); sample.png unless a scene is played.
         version: name of the folder of tables.
-        channels: a YAML file that says which channels are lidar, cameras and radars; those of nuScenes by default.
-        taxonomy: the classes: nuscenes, or a YAML file of its form.
+        channels: a YAML file that says which channels are lidar, cameras and radars; those of the dataset by default.
+        taxonomy: the classes: a YAML file, or the name of one of the package; those of the dataset by default.
         split: count scenes and keyframes within this split; all by default.
         scene: count keyframes within this scene: its name, or its number from 0.
         index: number of the keyframe, if no token is given.
@@ -56,12 +56,10 @@ def view(
         window: also open an open3d window with the point cloud and the boxes.
     """
     from avjepa.commands.drawn_keyframes import DrawnKeyframes
+    from avjepa.commands.opening import opened
     from avjepa.commands.splits import scenes_of
-    from avjepa.data.channels import load_channels
-    from avjepa.data.datasets import open_dataset
     from avjepa.data.files.images import ImageTransform
     from avjepa.data.sensor_inputs import LidarSweeps, RadarSweeps, SensorInputs, recorded_sensors, require_recorded
-    from avjepa.data.taxonomy import load_taxonomy
     from avjepa.evaluate.detection.result_file import read_result_file
     from avjepa.evaluate.segmentation.class_maps import class_maps_of
     from avjepa.evaluate.segmentation.result_file import read_segmentations
@@ -80,7 +78,7 @@ def view(
     ):
         if path is not None and path.suffix.lower() != ending:
             raise UserError(f"{option} {path}: {what}; give a name that ends in {ending}")
-    dataset = open_dataset(data, version, load_channels(channels), load_taxonomy(taxonomy))
+    dataset = opened(data, version, channels, taxonomy)
     classes = dataset.taxonomy
     scenes = scenes_of(dataset, split, "--split")
     if scene is not None:
@@ -104,7 +102,7 @@ def view(
     drawn = DrawnKeyframes(dataset, sensors, file, minimum_score)
     if channels is None and (missing := [name for name in sensors.sensors() if name not in there]):
         names = ", ".join(dataset.recorded_channels)
-        print(f"drawn without {' and '.join(missing)}: nuScenes' channels are not among {names}; see --channels")
+        print(f"drawn without {' and '.join(missing)}: their channels are not among {names}; see --channels")
     if out is not None or window:
         sample = drawn.sample(moment)
         detections, said = drawn.detections(sample)

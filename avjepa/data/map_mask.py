@@ -21,8 +21,8 @@ _ROWS_AT_ONCE = 1024
 class MapMask:
     """A raster of zeros and ones, kept as the places where it changes: a city at 10 cm takes some megabytes.
 
-    Conventions are those of the devkit's ``MapMask``: the origin of the global frame is the lower left corner of the
-    raster, its first row is the largest y, and a coordinate belongs to the pixel that it rounds to.
+    Conventions are those of the devkit's ``MapMask``: the raster's lower left corner is the origin of the global frame,
+    or ``corner``, its first row is the largest y, and a coordinate belongs to the pixel that it rounds to.
     """
 
     rows: int
@@ -31,6 +31,8 @@ class MapMask:
     """Ascending: pixels, counted row by row, whose value differs from that of the one before; before the first is 0."""
     resolution: float = 0.1
     """Side of a pixel, m."""
+    corner: tuple[float, float] = (0.0, 0.0)
+    """Where the lower left corner is in the global frame, m."""
 
     @classmethod
     def of_image(cls, image: Image.Image) -> "MapMask":
@@ -47,7 +49,8 @@ class MapMask:
     def at(self, xy: Float64[Array, "*place 2"]) -> UInt8[Array, "*place"]:
         """1 where places of the global frame (m) lie on the mask, 0 where not, ``UNKNOWN`` outside of the raster."""
         per_metre = 1.0 / self.resolution
-        column, row = np.rint(xy[..., 0] * per_metre), np.rint(self.rows - xy[..., 1] * per_metre)
+        x, y = (xy[..., axis] - self.corner[axis] for axis in (0, 1))
+        column, row = np.rint(x * per_metre), np.rint(self.rows - y * per_metre)
         inside = (column >= 0) & (column < self.columns) & (row >= 0) & (row < self.rows)
         pixel = np.where(inside, row * self.columns + column, 0).astype(np.int64)
         value = np.searchsorted(self.changes, pixel, side="right") % 2

@@ -20,10 +20,10 @@ def test_a_file_names_the_channels_and_what_it_leaves_out_is_not_there(tmp_path:
 def test_a_channel_that_the_data_set_lacks_is_one_line_that_lists_those_it_has() -> None:
     channels = SensorChannels(lidar=("LIDAR_FRONT",))
     with pytest.raises(UserError) as caught:
-        channels.check(["LIDAR_TOP", "CAM_BACK"], "data/v1.0-mini")
+        channels.check(["LIDAR_TOP", "CAM_BACK"], "data/v1.0-mini", NUSCENES_CHANNELS)
     assert str(caught.value) == "channels: data/v1.0-mini has no 'LIDAR_FRONT'; its channels are LIDAR_TOP, CAM_BACK"
-    channels.check(["LIDAR_FRONT", "CAM_BACK"], "data/v1.0-mini")
-    NUSCENES_CHANNELS.check(["CAM_BACK"], "data/v1.0-mini")  # nobody asked for the others
+    channels.check(["LIDAR_FRONT", "CAM_BACK"], "data/v1.0-mini", NUSCENES_CHANNELS)
+    NUSCENES_CHANNELS.check(["CAM_BACK"], "data/v1.0-mini", NUSCENES_CHANNELS)  # nobody asked for the others
 
 
 @pytest.mark.parametrize(

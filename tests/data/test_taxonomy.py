@@ -152,7 +152,7 @@ def test_a_file_that_is_no_such_yaml(tmp_path: Path, content: bytes, message: st
 
 
 def test_an_unknown_name_lists_those_there_are() -> None:
-    with pytest.raises(UserError, match="taxonomy 'kitti': no such file; give a path, or one of nuscenes"):
+    with pytest.raises(UserError, match="taxonomy 'kitti': no such file; give a path, or one of argoverse2, nuscenes"):
         load_taxonomy("kitti")
 
 

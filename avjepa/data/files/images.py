@@ -14,6 +14,8 @@ from torch import Tensor
 from avjepa.data.files.regular import size_of_file
 from avjepa.errors import BadFileError, UserError
 
+HORIZON = 0.3
+"""Height of the horizon in a frame that is cut around it, from the top: as it is in nuScenes' images at 256 x 704."""
 _FORMATS = ("JPEG", "PNG")
 _LARGEST = 1 << 16  # pixels a side, the most that a JPEG holds
 """What is decoded. Pillow knows formats whose decoder starts another program (EPS: Ghostscript)."""
@@ -32,8 +34,9 @@ DECODING_ERRORS = (
 class ImageTransform:
     """Resize an image, keeping its aspect ratio, until it covers a frame; cut off what is left over.
 
-    What is too high is cut from the top (sky), what is too wide from both sides equally. Pixel coordinates are
-    continuous: pixel i covers [i, i + 1), so that resizing scales the camera matrix.
+    What is too high is cut from the top (sky), or where the camera's horizon is known so that it comes to lie at
+    ``HORIZON`` of the frame; what is too wide from both sides equally. Pixel coordinates are continuous: pixel i covers
+    [i, i + 1), so that resizing scales the camera matrix.
 
     Args:
         height: of the result, in pixels.
@@ -48,13 +51,15 @@ class ImageTransform:
             raise UserError(f"image_size: {self.height} x {self.width} is no image; give height and width in pixels")
 
     def read(
-        self, path: str | os.PathLike[str], size: tuple[int, int]
+        self, path: str | os.PathLike[str], size: tuple[int, int], horizon: float | None = None
     ) -> tuple[UInt8[Tensor, "3 height width"], Float64[Tensor, "3 3"]]:
         """Read an image file.
 
         Args:
             path: the file.
             size: (height, width) that the file must have, because its camera matrix belongs to that size.
+            horizon: where the horizon is, as a share of the file's height from its top; ``None`` where the lower part
+                of the image is what is wanted.
 
         Returns:
             The RGB image, and ``here_from_file``: pixels of the result from homogeneous pixels of the file, to multiply
@@ -84,7 +89,9 @@ class ImageTransform:
         except DECODING_ERRORS as error:
             raise BadFileError(path, f"the image cannot be decoded ({error})") from None
         left, top = (wide - self.width) // 2, high - self.height
-        pixels = np.array(resized)[top:, left : left + self.width]
+        if horizon is not None:
+            top = min(max(round(horizon * high - HORIZON * self.height), 0), top)
+        pixels = np.array(resized)[top : top + self.height, left : left + self.width]
         here_from_file = torch.tensor(
             [[wide / size[1], 0.0, -left], [0.0, high / size[0], -top], [0.0, 0.0, 1.0]], dtype=torch.float64
         )

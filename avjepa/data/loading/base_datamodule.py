@@ -34,9 +34,9 @@ class DataModule(pl.LightningDataModule, ABC):
     """What all modules share: common options, opening the data set, the resumable order, the list of bad files.
 
     Args:
-        dataroot: root of a dataset in nuScenes format.
-        version: name of its folder of tables.
-        channels: which channels are which sensor's; ``null`` for those of nuScenes.
+        dataroot: root of a dataset.
+        version: which part of it: name of a folder below the root.
+        channels: which channels are which sensor's; ``null`` for those of the dataset.
         radar_sweeps: sweeps of each radar.
         radar_filter: which radar returns to keep; ``null`` keeps all.
         image_size: height and width of the images.

@@ -12,7 +12,7 @@ from jaxtyping import Int64
 from avjepa.data.arrays import Array
 from avjepa.data.augmentation.augment import BEVAugmentation
 from avjepa.data.augmentation.gt_sampling import GTSampling
-from avjepa.data.datasets import open_dataset
+from avjepa.data.datasets import layout_at, open_dataset
 from avjepa.data.degradation import Degradation, DegradedReader
 from avjepa.data.labels import BoxQueries, BoxQueriesOf
 from avjepa.data.loading.base_datamodule import DataModule
@@ -38,7 +38,8 @@ class DetectionDataModule(DataModule):
     """Keyframes with boxes.
 
     Args:
-        taxonomy: the classes: ``nuscenes``, or a YAML file of its form.
+        taxonomy: the classes: a YAML file, or the name of one of the package (``nuscenes``); ``null`` for those of the
+            dataset.
         train_split: split that is trained on.
         eval_split: split that is predicted and evaluated, after the training.
         validation_split: split whose loss is logged during the training; ``null`` for none.
@@ -71,7 +72,7 @@ class DetectionDataModule(DataModule):
     def __init__(
         self,
         *,
-        taxonomy: str = "nuscenes",
+        taxonomy: str | None = None,
         train_split: str = "train",
         eval_split: str = "val",
         validation_split: str | None = None,
@@ -91,7 +92,7 @@ class DetectionDataModule(DataModule):
         # a split may have fewer batches than there are processes
         self.allow_zero_length_dataloader_with_multiple_devices = True
         self.inputs = self.inputs_of(sensors, LidarSweeps(lidar_sweeps), self.radar)
-        self.taxonomy = load_taxonomy(taxonomy)
+        self.taxonomy = load_taxonomy(taxonomy or layout_at(self.dataroot, self.version).taxonomy)
         self.train_split = train_split
         self.eval_split = eval_split
         self.validation_split = validation_split

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float64, Int64
+from jaxtyping import Bool, Float64, Int64
 from torch import Tensor
 
 from avjepa.data.arrays import Array
@@ -24,17 +24,10 @@ from avjepa.data.nuscenes.map_masks import MapMasks
 from avjepa.data.nuscenes.moment_files import TIME_TOLERANCE, MomentFiles
 from avjepa.data.nuscenes.records import Scene
 from avjepa.data.nuscenes.tables import TableReader, pass_over_problem
+from avjepa.data.point_counts import with_counted_points
 from avjepa.data.protocol import AnnotatedKeyframes, BoxSummary
-from avjepa.data.reading import load_samples
-from avjepa.data.sensor_inputs import (
-    LidarSweeps,
-    RadarSweeps,
-    Sensor,
-    SensorInputs,
-    channels_of,
-)
+from avjepa.data.sensor_inputs import Sensor, SensorInputs, channels_of
 from avjepa.data.taxonomy import Taxonomy
-from avjepa.geometry.boxes import indices_in_boxes
 
 
 class NuScenesDataset:
@@ -192,15 +185,8 @@ class NuScenesDataset:
         else:
             lidar_points = radar_points = torch.full_like(labels.lidar_points, -1)
             count_lidar = count_radar = len(labels) > 0
-        if not count_lidar and not count_radar:
-            return labels
-        inputs = SensorInputs(LidarSweeps() if count_lidar else None, RadarSweeps(1) if count_radar else None)
-        (sample,) = load_samples(self, moment, (inputs,))
-        return replace(
-            labels,
-            lidar_points=_counted(lidar_points, sample.lidar, labels.boxes),
-            radar_points=_counted(radar_points, sample.radar, labels.boxes),
-        )
+        unsure = replace(labels, lidar_points=lidar_points, radar_points=radar_points)
+        return with_counted_points(unsure, self, moment, count_lidar, count_radar)
 
     def boxes(self, moments: Int64[Array, "item"]) -> BoxSummary:
         """See ``DrivingDataset``."""
@@ -246,13 +232,3 @@ class NuScenesDataset:
         result = np.zeros(len(self.scene_names), np.bool_)
         result[self.index.sample_scene[annotations.sample[seen]]] = True
         return result
-
-
-def _counted(
-    points: Int64[Tensor, "box"], cloud: Float[Tensor, "point field"] | None, boxes: Float[Tensor, "box 9"]
-) -> Int64[Tensor, "box"]:
-    """Numbers of points, those that are not known (-1) counted in a cloud if there is one."""
-    if cloud is None:
-        return points
-    inside = torch.tensor([len(rows) for rows in indices_in_boxes(cloud[:, :3], boxes)], dtype=torch.int64)
-    return torch.where(points < 0, inside, points)

@@ -17,10 +17,10 @@ from avjepa.data.channels import NUSCENES_CHANNELS, SensorChannels
 from avjepa.data.nuscenes.cache import Cached, cached
 from avjepa.data.nuscenes.cached_problems import problems_of
 from avjepa.data.nuscenes.index_tables import INDEX_TABLES, build_index, check_index
-from avjepa.data.nuscenes.poses import inverse_pose, level_of, pose_matrices
 from avjepa.data.nuscenes.progress import reading_progress
 from avjepa.data.nuscenes.splits import splits_of
 from avjepa.data.nuscenes.tables import TableProblem, pass_over_problem, stop_at_problem, version_folder
+from avjepa.data.poses import inverse_pose, level_of, pose_matrices
 from avjepa.errors import UserError
 
 
@@ -96,7 +96,7 @@ class DatasetIndex:
         if not keep_broken:
             for problem in index.problems:
                 stop_at_problem(problem)
-        sensors.check(index.channels, folder)
+        sensors.check(index.channels, folder, NUSCENES_CHANNELS)
         return index
 
     def __reduce__(self) -> tuple[Any, ...]:  # a worker process maps the file again instead of receiving a copy

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from avjepa.errors import UserError
-from avjepa.files import read_json
+from avjepa.data.splits import custom_splits
 
 _OFFICIAL = {
     "v1.0-trainval": ("train", "val", "train_detect", "train_track"),
@@ -21,25 +20,6 @@ def official_splits(version: str) -> dict[str, list[str]]:
 
     splits = create_splits_scenes()
     return {name: list(splits[name]) for name in _OFFICIAL[version]}
-
-
-def custom_splits(folder: Path) -> dict[str, list[str]]:
-    """The splits that ``<folder>/splits.json`` defines (the devkit's format since 1.2); none without the file.
-
-    Raises:
-        UserError: the file is no JSON object of lists of scene names.
-    """
-    path = folder / "splits.json"
-    if not path.is_file():
-        return {}
-    try:
-        splits = read_json(path)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{folder.name}/splits.json: cannot be read ({error}); restore it") from None
-    lists = splits.values() if isinstance(splits, dict) else [None]
-    if not all(isinstance(names, list) and all(isinstance(name, str) for name in names) for names in lists):
-        raise UserError(f"{folder.name}/splits.json: expected an object of lists of scene names; mend it")
-    return {str(name): list(scenes) for name, scenes in splits.items()}
 
 
 def splits_of(folder: Path, official: dict[str, list[str]]) -> dict[str, list[str]]:

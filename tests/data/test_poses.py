@@ -4,7 +4,7 @@ import numpy as np
 from nuscenes.utils.geometry_utils import transform_matrix
 from pyquaternion import Quaternion
 
-from avjepa.data.nuscenes.poses import inverse_pose, level_of, pose_matrices
+from avjepa.data.poses import inverse_pose, level_of, pose_matrices
 
 ORIGIN = [3000.0, -4000.0, 0.5]
 

@@ -1,4 +1,4 @@
-"""Rows of the pose tables as 4×4 arrays, named ``dst_from_src``.
+"""Poses as 4×4 arrays, named ``dst_from_src``.
 
 In numpy: a sample needs a dozen operations on a handful of poses, and each of torch's takes several times as long.
 """
