@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from avjepa.bundle.construction import build
@@ -36,7 +35,7 @@ from avjepa.provenance import hardware, package_versions
 from avjepa.release.store import Store, read_record
 from avjepa.report.bev import Detections
 from avjepa.report.curves import Curves, finite
-from avjepa.report.demo_page import GateAnswer, Model, PretrainingCost, Scene, write_demo_report
+from avjepa.report.demo_page import GateAnswer, Model, PretrainingCost, Scene, Sure, write_demo_report
 from avjepa.report.features import FeatureMaps, features_figure
 from avjepa.training.metrics import read_curves
 from avjepa.training.provenance import read_provenance
@@ -62,14 +61,22 @@ def write_report(out: Path, seed: int, backbone: str, size: Size, outcomes: Sequ
     comparison = store_folder(out) / "comparisons" / "_".join(RELEASES)
     record = read_comparison(comparison / FILE)
     last = store_folder(out) / "releases" / RELEASES[-1]
+    sure = sure_from(record)
     path = out / "report.html"
     write_demo_report(
         path,
         facts=facts,
         timings=[(outcome["job"], outcome["seconds"], outcome["peak_mebibytes"]) for outcome in outcomes],
         models=[*(gathered_release(out, name) for name in RELEASES), gathered_scratch(out, dataset)],
-        gate=GateAnswer(verdict(record), notes(record), str((comparison / "comparison.html").relative_to(out))),
-        scenes=[gathered_scene(last, record, dataset, moment) for moment in shown],
+        gate=GateAnswer(
+            record["passed"],
+            verdict(record),
+            notes(record),
+            str((comparison / "comparison.html").relative_to(out)),
+            _changes(record),
+        ),
+        scenes=[gathered_scene(last, sure, dataset, moment) for moment in shown],
+        sure=sure,
         backbone=backbone_facts(backbone),
         pretraining=gathered_pretraining(out, dataset, shown),
         reidentification=_reidentification(last),
@@ -175,7 +182,27 @@ def mean_measured(curves: Curves, metric: str, digits: int, unit: float = 1.0) -
     return round(float(values.mean()) / unit, digits) if len(values) else None
 
 
-def gathered_scene(release: Path, comparison: Mapping[str, Any], dataset: DrivingDataset, moment: int) -> Scene:
+def sure_from(comparison: Mapping[str, Any]) -> list[Sure]:
+    """From which score on the detections of the last release are drawn, by class: where F1 is greatest."""
+    of_class = comparison["details"]["detection"]["thresholds"]
+    return [
+        Sure(name, both[1]["score"], both[1]["precision"], both[1]["recall"])
+        for name, both in of_class.items()
+        if both[1] is not None
+    ]
+
+
+def _changes(comparison: Mapping[str, Any]) -> dict[tuple[str, str], tuple[float, float, float]]:
+    """Of the figures that can be compared, by task and figure."""
+    return {
+        (task, one["figure"].replace("IoU ", "IoU/")): (one["change"], *one["interval"])
+        for task, figures in comparison["figures"].items()
+        for one in figures
+        if one["change"] is not None and None not in one["interval"]
+    }
+
+
+def gathered_scene(release: Path, sure: Sequence[Sure], dataset: DrivingDataset, moment: int) -> Scene:
     """A keyframe with what a release sees in it: boxes from the best score of their class on, and its segmentation."""
     sample = loaded(dataset, moment, ("lidar", "camera", "radar"))
     found = detections_of(
@@ -183,22 +210,13 @@ def gathered_scene(release: Path, comparison: Mapping[str, Any], dataset: Drivin
         sample.token,
         sample.global_from_level,
     )
-    of_class = comparison["details"]["detection"]["thresholds"]
-    least = {name: both[1]["score"] for name, both in of_class.items() if both[1] is not None}
-    classes = dataset.taxonomy.classes
-    sure = torch.from_numpy(
-        np.array(
-            [
-                float(score) >= least.get(classes[int(index)], np.inf)
-                for score, index in zip(found.scores, found.class_index, strict=True)
-            ],
-            dtype=bool,
-        )
-    )
-    detections: Detections = (found.boxes[sure], found.scores[sure], found.class_index[sure])
+    score_of = {one.class_name: one.score for one in sure}
+    least = torch.tensor([score_of.get(name, torch.inf) for name in dataset.taxonomy.classes])
+    drawn = found.scores >= least[found.class_index]
+    detections: Detections = (found.boxes[drawn], found.scores[drawn], found.class_index[drawn])
     file = results_folder(release, "segmentation") / SegmentationWriter.file_name
     class_maps = class_maps_of(read_segmentations(file), dataset, moment)[0] if file.is_file() else ()
-    caption = f"{sample.scene}, {int(sure.sum())} detections of {release.name}"
+    caption = f"{sample.scene}, {int(drawn.sum())} detections of {release.name}"
     return Scene(caption, sample, detections, class_maps)
 
 

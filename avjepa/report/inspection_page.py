@@ -5,7 +5,8 @@ from pathlib import Path
 
 from avjepa.data.inspection.check import Check
 from avjepa.errors import counted
-from avjepa.report.page import Cell, Picture, ReportPage
+from avjepa.report.page import Cell, ReportPage
+from avjepa.report.sample_pictures import SamplePictures
 
 _LISTED = 100
 
@@ -20,7 +21,7 @@ def write_inspection_page(
     findings: Mapping[str, Sequence[tuple[str, str]]] | None = None,
     commands: Sequence[Sequence[Cell]] = (),
     channels: Sequence[Sequence[Cell]] = (),
-    keyframe: tuple[str, Sequence[Picture]] | None = None,
+    keyframe: tuple[str, SamplePictures] | None = None,
 ) -> None:
     """Write the page.
 
@@ -47,7 +48,7 @@ def write_inspection_page(
         name, pictures = keyframe
         page.section("One keyframe")
         page.add_text(f"{name}. Boxes of the labels, as they are taught; colours are classes.")
-        page.add_gallery(pictures)
+        pictures.add_to(page)
     page.section("Checks")
     for check in checks:
         page.add_text(f"**{check.name}**: {check.measured}." + "".join(f"\n\n- {one}" for one in check.verdicts))

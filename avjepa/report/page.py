@@ -103,10 +103,15 @@ class ReportPage:
         """Add a PNG or JPEG picture, re-encoded as small as it gets without visible loss."""
         self._add_image(*smallest_encoding(picture), caption, alt)
 
-    def add_gallery(self, pictures: Sequence[Picture]) -> None:
-        """Add pictures side by side, as many as fit: below each other on a phone."""
+    def add_gallery(self, pictures: Sequence[Picture], least: float = 17.0) -> None:
+        """Add pictures side by side, as many as fit: below each other on a phone.
+
+        Args:
+            pictures: of one shape.
+            least: how wide each is at least, where the screen is: in widths of a capital letter or so (rem).
+        """
         shown = [_image(*smallest_encoding(one.png), one.caption, one.alt) for one in pictures]
-        self._add("gallery", pictures=shown)
+        self._add("gallery", pictures=shown, least=least)
 
     def write(self, path: Path) -> None:
         """Write the page to ``path``; whatever stood there is replaced only by the complete page."""

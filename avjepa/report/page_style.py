@@ -48,7 +48,8 @@ main { grid-area: main; min-width: 0; }
 }
 .scroll { overflow-x: auto; margin: 1.3rem 0; }
 table { border-collapse: collapse; font: 0.9rem/1.4 var(--sans); font-variant-numeric: tabular-nums; }
-caption { text-align: left; color: var(--soft); padding-bottom: 0.5rem; max-width: 44rem; }
+caption { text-align: left; color: var(--soft); padding-bottom: 0.5rem; }
+caption span { display: block; max-width: min(44rem, calc(100vw - 2.5rem)); }
 th, td {
   padding: 0.34rem 0.9rem 0.34rem 0; text-align: left; white-space: nowrap; border-bottom: 1px solid var(--rule);
 }
@@ -59,13 +60,17 @@ figure { margin: 1.6rem 0; }
 figure img { display: block; max-width: 100%; height: auto; }
 figure.picture img { border-radius: 8px; width: 100%; }
 .gallery {
-  display: grid; grid-template-columns: repeat(auto-fill, minmax(min(19rem, 100%), 1fr)); gap: 1.2rem; margin: 1.6rem 0;
+  display: grid; grid-template-columns: repeat(auto-fit, minmax(min(var(--least), 100%), 1fr)); gap: 1.2rem;
+  margin: 1.2rem 0;
 }
-.gallery figure { margin: 0; }
-.gallery figure:first-child { grid-row: span 2; }
+.gallery figure { margin: 0; max-width: 44rem; }
 figcaption { color: var(--soft); font: 0.88rem/1.5 var(--sans); margin-top: 0.6rem; max-width: 48rem; }
 @media (max-width: 62rem) {
   body { display: block; padding: 2rem 1.2rem 4rem; }
+  figure { overflow-x: auto; }
+  figure img { min-width: min(var(--natural), 36rem); }
+  .gallery figure { overflow-x: visible; }
+  .gallery figure img { min-width: 0; }
   nav ol { position: static; display: flex; flex-wrap: wrap; gap: 0.2rem 1.2rem; margin-bottom: 2rem; }
 }
 @media print {
