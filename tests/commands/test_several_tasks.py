@@ -71,7 +71,7 @@ def test_three_tasks_are_trained_validated_predicted_and_scored_beside_each_othe
     # what a run's folder names is no word of the user's
     capfd.readouterr()
     assert avjepa("evaluate", "--run", tmp_path / "run") == 2
-    assert "--trust tests" in capfd.readouterr().err
+    assert "--trust docs" in capfd.readouterr().err
     assert avjepa("evaluate", "--run", tmp_path / "run", *TRUST) == 0
     again = {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     assert all(again[name] == files[name] for name in own | {"segmentation/metrics.json", "pedestrians/metrics.json"})
