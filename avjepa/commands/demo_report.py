@@ -55,7 +55,9 @@ def write_report(out: Path, seed: int, backbone: str, size: Size, outcomes: Sequ
         "data": f"{size.scenes} synthetic scenes of {size.keyframes} keyframes, seed {seed}; {len(keyframes)} scored",
         "machine": f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB, "
         + (", ".join(machine["cuda_devices"]) or "no GPU"),
-        "versions": ", ".join(f"{name} {versions[name]}" for name in ("torch", "lightning", "nuscenes-devkit")),
+        "versions": ", ".join(
+            f"{name} {versions[name]}" for name in ("torch", "lightning", "nuscenes-devkit") if name in versions
+        ),
         "seeds": f"one: {seed}. A difference between two runs of one seed may be chance",
     }
     comparison = store_folder(out) / "comparisons" / "_".join(RELEASES)

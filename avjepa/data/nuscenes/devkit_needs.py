@@ -1,8 +1,11 @@
 """What the devkit needs of a dataset to run its own evaluation."""
 
+import importlib.util
+
 import numpy as np
 
 from avjepa.data.nuscenes.index import DatasetIndex
+from avjepa.data.nuscenes.splits import NO_DEVKIT
 from avjepa.data.taxonomy import Taxonomy, load_taxonomy
 
 _TABLES = (
@@ -14,6 +17,8 @@ _REFERENCE = "LIDAR_TOP"
 
 def unfit_for_devkit(index: DatasetIndex, taxonomy: Taxonomy, split: str) -> str:
     """Why the devkit cannot score a split; empty if nothing is known against it."""
+    if importlib.util.find_spec("nuscenes") is None:
+        return f"nuscenes-devkit is not installed: {NO_DEVKIT}"
     if taxonomy != load_taxonomy("nuscenes"):
         return "the devkit knows nuScenes' classes alone"
     if missing := [name for name in _TABLES if not (index.folder / f"{name}.json").is_file()]:

@@ -79,7 +79,7 @@ def build_index(
         "channels": channels,
         "scenes": [{"token": scene.token, "name": scene.name, "location": place} for scene, place in scenes],
         "splits": {
-            split: [name for name in names if name in present] for split, names in official_splits(folder.name).items()
+            split: [name for name in names if name in present] for split, names in official_splits(folder).items()
         },
     }
     return Cached(arrays, info, remarks_of(reader.problems))

@@ -1,9 +1,13 @@
 """Which scenes belong to which split."""
 
+import importlib.util
 from pathlib import Path
 
 from avjepa.data.splits import custom_splits
+from avjepa.errors import UserError
 
+NO_DEVKIT = "it wants NumPy below 2, which newer Pythons have not"
+"""Why the devkit may be missing."""
 _OFFICIAL = {
     "v1.0-trainval": ("train", "val", "train_detect", "train_track"),
     "v1.0-mini": ("mini_train", "mini_val"),
@@ -11,10 +15,22 @@ _OFFICIAL = {
 }
 
 
-def official_splits(version: str) -> dict[str, list[str]]:
-    """The splits that the devkit defines for a version of nuScenes; none for any other version."""
+def official_splits(folder: Path) -> dict[str, list[str]]:
+    """The splits that the devkit defines for a version of nuScenes; none for any other version.
+
+    Raises:
+        UserError: it takes the devkit to know them, and it is not installed.
+    """
+    version = folder.name
     if version not in _OFFICIAL:
         return {}
+    if importlib.util.find_spec("nuscenes") is None:
+        if custom_splits(folder):
+            return {}
+        raise UserError(
+            f"{version}: nuscenes-devkit, which names its splits, is not installed ({NO_DEVKIT}); use Python 3.11 or "
+            f"3.12, or list the scenes in {version}/splits.json"
+        )
     # Imported here because the devkit's package loads matplotlib and OpenCV, which takes seconds.
     from nuscenes.utils.splits import create_splits_scenes
 

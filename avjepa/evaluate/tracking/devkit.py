@@ -1,7 +1,6 @@
 """The devkit's own nuScenes tracking scores, on any split of a dataset whose tables it can load."""
 
 import contextlib
-import importlib.util
 import io
 import json
 import tempfile
@@ -14,13 +13,6 @@ from avjepa.evaluate.detection.devkit import DevkitError, filtered
 
 CONFIG = "tracking_nips_2019"
 """The devkit's configuration of the tracking task, the one of the leaderboard."""
-NEEDED = "motmetrics"
-"""The package that it counts with."""
-
-
-def has_what_it_needs() -> bool:
-    """Whether the devkit can track at all."""
-    return importlib.util.find_spec(NEEDED) is not None
 
 
 def devkit_tracking_scores(

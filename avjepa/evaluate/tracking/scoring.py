@@ -1,5 +1,6 @@
 """Scoring official files of the tracking task side by side: HOTA, and the devkit's scores where its tables allow."""
 
+import importlib.util
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ HOTA_FIGURES = ("HOTA", "AssA", "DetA")
 DEVKIT_FIGURES = ("AMOTA", "AMOTP", "IDS", "FRAG", "LGD", "TID", "MOTA")
 """By the devkit: AMOTA and MOTA from 0 to 1, AMOTP (m), TID and LGD (s), means over classes; IDS and FRAG,
 sums of switches and of breaks."""
+NEEDED = "motmetrics"
+"""The package that the devkit counts tracks with."""
 ALL = "all"
 
 
@@ -93,15 +96,15 @@ def _official(
     files: Mapping[str, Path], source: DrivingDataset, split: str, truth: Truth, fast: bool
 ) -> tuple[Mapping[str, Mapping[str, Mapping[str, float]]], str]:
     """The devkit's scores, none where it cannot, and by what or why not."""
-    from avjepa.evaluate.detection.devkit import DevkitError  # takes seconds to load
-    from avjepa.evaluate.tracking import devkit
-
     theirs = f"{', '.join(DEVKIT_FIGURES[:-1])} and {DEVKIT_FIGURES[-1]}"
     if fast:
         reason = "as was asked"
-    elif not devkit.has_what_it_needs():
-        reason = f"the devkit needs {devkit.NEEDED}: pip install 'avjepa[tracking]'"
+    elif importlib.util.find_spec(NEEDED) is None:
+        reason = f"the devkit needs {NEEDED}: pip install 'avjepa[tracking]'"
     elif not (reason := source.unfit_for_devkit(split)):
+        from avjepa.evaluate.detection.devkit import DevkitError  # takes seconds to load
+        from avjepa.evaluate.tracking import devkit
+
         try:
             scenes = source.scenes_of(split)
             found = devkit.devkit_tracking_scores(files, source.dataroot, source.version, truth.tokens, scenes)

@@ -1,6 +1,7 @@
 """Tracks are scored on annotated scenes: by hand, and by the devkit; ``avjepa reid track`` from end to end."""
 
 import csv
+import importlib.util
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -12,14 +13,14 @@ import pytest
 from avjepa import cli
 from avjepa.data.datasets import open_dataset
 from avjepa.evaluate.reidentification.result_file import entry, write_embeddings
-from avjepa.evaluate.tracking import devkit, fit
+from avjepa.evaluate.tracking import fit, scoring
 from avjepa.evaluate.tracking.result_file import read_tracks
 from avjepa.evaluate.tracking.results import COLUMNS
 from avjepa.evaluate.tracking.scoring import TrackingScores, tracking_scores, truth_of
 
 VERSION = "v1.0-synth"
 needs_motmetrics = pytest.mark.skipif(
-    not devkit.has_what_it_needs(), reason="motmetrics is not installed (see the extra 'tracking')"
+    importlib.util.find_spec(scoring.NEEDED) is None, reason="motmetrics is not installed (see the extra 'tracking')"
 )
 
 
@@ -127,7 +128,7 @@ def test_an_exchange_of_two_cars_is_counted_by_both(root: Path, perfect: Path, t
 def test_without_motmetrics_one_line_names_the_extra(
     root: Path, perfect: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(devkit, "NEEDED", "no_such_package")
+    monkeypatch.setattr(scoring, "NEEDED", "no_such_package")
     assert track(root, perfect, tmp_path / "out", "--embedding", "false") == 0
     assert "pip install 'avjepa[tracking]'" in capsys.readouterr().out
     (row,) = rows_of(tmp_path / "out").values()
