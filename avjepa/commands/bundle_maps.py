@@ -20,7 +20,7 @@ from avjepa.encoders.base import BEVBackbone, SensorEncoder
 from avjepa.encoders.bundled import load_backbone, read_backbone_manifest
 from avjepa.errors import UserError
 from avjepa.pretrain.masking.generators import MaskGenerator
-from avjepa.progress import tracked
+from avjepa.progress import with_bar
 from avjepa.report.features import PCABasis
 from avjepa.report.recording import MapOfFrame
 from avjepa.zoo import located
@@ -48,7 +48,7 @@ def maps_of(bundle: str, dataset: DrivingDataset, moments: Sequence[int]) -> lis
     if not isinstance(configuration, Mapping):
         raise UserError(f"--bundle {bundle}: does not say what its backbone was shown; take one of avjepa pretrain")
     inputs, masks = _inputs(configuration, bundle), _masks(configuration, bundle)
-    encoded = [_encoded(backbone, masks, dataset, moment, inputs) for moment in tracked(moments, f"maps of {bundle}")]
+    encoded = [_encoded(backbone, masks, dataset, moment, inputs) for moment in with_bar(moments, f"maps of {bundle}")]
     basis = PCABasis.fit([one.features for one in encoded], [one.observed for one in encoded])
     return [
         MapOfFrame(backbone.token_grid, basis.rgb(one.features, one.observed), one.observed, one.masked)

@@ -75,7 +75,6 @@ class SynthTask(DemoTask):
 
         synthesise(
             Path(self.out), self.scenes, self.seed, keyframes=self.keyframes, val_fraction=self.val_fraction,
-            show_progress=False,
         )  # fmt: skip
 
 

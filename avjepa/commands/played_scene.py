@@ -5,7 +5,7 @@ from pathlib import Path
 
 from avjepa.commands.drawn_keyframes import DrawnKeyframes
 from avjepa.data.sample import Sample
-from avjepa.progress import tracked
+from avjepa.progress import with_bar
 from avjepa.report.animation import write_animation
 from avjepa.report.bev import Detections
 from avjepa.report.recording import MapOfFrame, RecordedFrame, require_rerun, write_recording
@@ -31,7 +31,7 @@ def play(drawn: DrawnKeyframes, scene: str, gif: Path | None, rerun: Path | None
     classes = drawn.dataset.taxonomy.classes
 
     def keyframes(title: str) -> Iterator[tuple[Sample, Detections | None]]:
-        for moment in tracked(moments, title):
+        for moment in with_bar(moments, title):
             sample = drawn.sample(moment)
             yield sample, drawn.detections(sample)[0]
 

@@ -20,6 +20,7 @@ from avjepa.pretrain.export import encoder_architectures, export_backbone
 from avjepa.pretrain.lightning_model import PretrainModule
 from avjepa.pretrain.monitoring.collapse_monitor import CollapseMonitor
 from avjepa.pretrain.objectives.targets import TargetEncoder
+from avjepa.progress import with_bar
 from avjepa.training.checkpoints import LAST
 from avjepa.training.defaults import CHECKPOINTS
 
@@ -102,6 +103,7 @@ class PretrainCLI(TrainingCLI):
         def finish(encoder: SensorEncoder) -> None:
             encoder.to(self.trainer.strategy.root_device)
             batches = self.datamodule.context_loader(CALIBRATION_BATCHES)
+            batches = with_bar(batches, "statistics of whole inputs")
             recompute_batchnorm(encoder, batches, self.trainer.precision_plugin.forward_context)
 
         checkpoint = self.out / CHECKPOINTS / LAST

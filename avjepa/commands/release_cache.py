@@ -3,14 +3,18 @@
 import concurrent.futures
 import multiprocessing
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from avjepa.commands.frozen_data import data_shown
 from avjepa.commands.parsing import run_function
 from avjepa.errors import UserError, counted
+from avjepa.progress import progress_bar
 from avjepa.ranges import require_number
+
+_SECONDS = 2.0
+"""Between two looks at what other processes have computed."""
 
 if TYPE_CHECKING:
     from avjepa.data.loading.detection_datamodule import DetectionDataModule
@@ -67,13 +71,21 @@ def cache(
     print(f"{folder}: about {counted(most, 'map')} to compute, {size / 2**20:,.0f} MiB", flush=True)
     shares = [jobs[first::processes] for first in range(processes) if jobs[first::processes]]
     work = [(str(place), str(folder), options, augmentation, share, device, processes) for share in shares]
-    if processes == 1:
-        _fill(*work[0])
-    else:
-        context = multiprocessing.get_context("spawn")
-        with concurrent.futures.ProcessPoolExecutor(len(work), mp_context=context) as pool:
-            for done in [pool.submit(_fill, *share) for share in work]:
-                done.result()
+    there = len(kept)
+    with progress_bar("computing maps", most) as advance:
+        if processes == 1:
+            _fill(*work[0], done=advance)
+        else:
+            context = multiprocessing.get_context("spawn")
+            with concurrent.futures.ProcessPoolExecutor(len(work), mp_context=context) as pool:
+                waiting = {pool.submit(_fill, *share) for share in work}
+                while waiting:  # what a process has done shows in the folder
+                    ended, waiting = concurrent.futures.wait(waiting, _SECONDS, concurrent.futures.FIRST_COMPLETED)
+                    for share in ended:
+                        share.result()
+                    kept.refresh()
+                    advance(len(kept) - there)
+                    there = len(kept)
     kept.refresh()
     print(f"{folder}: {counted(len(kept), 'map')}")
 
@@ -86,6 +98,7 @@ def _fill(
     jobs: Sequence[tuple[str, bool]],
     device: str,
     processes: int,
+    done: Callable[[int], object] = lambda maps: None,
 ) -> None:
     """One process's share, scene by scene."""
     import torch
@@ -105,7 +118,7 @@ def _fill(
     for bend in (False, True):
         scenes = [scene for scene, augmented in jobs if augmented == bend]
         if scenes:
-            store.fill(network, _missing(module, scenes, bend, store))
+            store.fill(network, _missing(module, scenes, bend, store), done)
 
 
 def _missing(module: "DetectionDataModule", scenes: Sequence[str], augmented: bool, store: Any) -> Any:

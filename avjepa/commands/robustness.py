@@ -17,6 +17,7 @@ from avjepa.evaluate.robustness.conditions import Condition, beams_of, condition
 from avjepa.evaluate.robustness.results import TABLE, merged, read_table, rows_of, write_results, write_table
 from avjepa.files import read_json, write_json
 from avjepa.heads.task import ScoredSplit
+from avjepa.progress import with_bar
 from avjepa.ranges import require_number
 from avjepa.training.console import status
 
@@ -74,9 +75,10 @@ def robustness(
         publish.mkdir(parents=True, exist_ok=True)  # one that cannot be is an error now
     with cli.folder_held():
         made_with = {**cli.provenance(), WEIGHTS: state_hash(cli.model), "seed": seed}
-        for condition in conditions(sensors, source.channels, beams_of(source) if "lidar" in sensors else 0):
-            if subsets_only and condition.degradation is not None:
-                continue
+        measured = conditions(sensors, source.channels, beams_of(source) if "lidar" in sensors else 0)
+        if subsets_only:
+            measured = [condition for condition in measured if condition.degradation is None]
+        for condition in with_bar(measured, "conditions") if cli.trainer.is_global_zero else measured:
             if reason := unmeasurable(condition, source):
                 skipped.append(f"{condition.name} ({reason})")
                 status(f"{condition.name}: {reason}")

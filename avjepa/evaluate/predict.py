@@ -1,18 +1,18 @@
 """Running a model over a split, on the devices and processes of a trainer."""
 
+import contextlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
-from rich.console import Console
-from rich.progress import Progress
 
 from avjepa.data.loading.detection_datamodule import DetectionDataModule
 from avjepa.data.sample import Batch
 from avjepa.evaluate.spool import Spool
 from avjepa.finetune.lightning_model import FinetuneModule
+from avjepa.progress import Advance, progress_bar
 
 
 @dataclass(frozen=True)
@@ -78,13 +78,14 @@ class KeepPredictions(Callback):
 
     def __init__(self, spool: Spool) -> None:
         self._spool = spool
-        self._progress = Progress(console=Console(stderr=True), transient=True)
+        self._bar = contextlib.ExitStack()
+        self._advance: Advance = lambda count: None
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Open the progress bar."""
-        self._task = self._progress.add_task("predicting", total=sum(trainer.num_predict_batches))
         if trainer.is_global_zero:
-            self._progress.start()
+            batches = int(sum(trainer.num_predict_batches))
+            self._advance = self._bar.enter_context(progress_bar("predicting", batches))
 
     def on_predict_batch_end(
         self,
@@ -98,12 +99,12 @@ class KeepPredictions(Callback):
         """Keep the predictions of a batch."""
         assert isinstance(pl_module, FinetuneModule)
         self._spool.add(batch, outputs, pl_module.model.maps)
-        self._progress.advance(self._task)
+        self._advance(1)
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Free the line of the progress bar."""
-        self._progress.stop()
+        self._bar.close()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """See ``on_predict_end``."""
-        self._progress.stop()
+        self._bar.close()

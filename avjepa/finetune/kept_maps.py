@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lightning import Trainer
-from rich.console import Console
-from rich.progress import Progress
 
 from avjepa.bundle.files import load_bundled_weights
 from avjepa.data.augmentation.augment import BEVAugmentation
@@ -14,6 +12,7 @@ from avjepa.errors import UserError, counted
 from avjepa.features.keyframes import keyframe_loader, with_few_draws
 from avjepa.features.store import FeatureKey, FeatureStore, require_space
 from avjepa.finetune.lightning_model import FinetuneModule
+from avjepa.progress import progress_bar
 from avjepa.training.console import status
 
 
@@ -87,10 +86,8 @@ class KeptMaps:
             most = len(missing) * self.data.batch_size  # the last batch may be smaller
             require_space(self.folder, most, store.shape)
             status(f"{self.folder}: computing about {counted(most, 'map')} of the frozen backbone")
-            with Progress(console=Console(stderr=True), transient=True) as progress:
-                task = progress.add_task("computing maps", total=len(missing))
-                with self.module.full_precision():
-                    store.fill(backbone, missing, lambda maps: progress.advance(task))
+            with progress_bar("computing maps", most) as advance, self.module.full_precision():
+                store.fill(backbone, missing, advance)
         self.module.model.maps, self.data.reads_maps = store, True
 
     def _store(self) -> FeatureStore:

@@ -15,7 +15,7 @@ WIDTH = 160
 @pytest.fixture(scope="session")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("synth") / "three"
-    synthesise(root, 3, SEED, keyframes=KEYFRAMES, image_width=WIDTH, workers=1, show_progress=False)
+    synthesise(root, 3, SEED, keyframes=KEYFRAMES, image_width=WIDTH, workers=1)
     return root
 
 

@@ -29,7 +29,7 @@ def _tables(root: Path) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("pair") / "two"
-    synthesise(root, 2, SEED, keyframes=KEYFRAMES, image_width=WIDTH, workers=2, show_progress=False)
+    synthesise(root, 2, SEED, keyframes=KEYFRAMES, image_width=WIDTH, workers=2)
     return root
 
 
@@ -45,7 +45,7 @@ def test_bytes_depend_neither_on_processes_nor_on_the_number_of_scenes(dataset: 
 
 def test_a_killed_run_leaves_no_dataset_and_goes_on_to_the_same_bytes(pair: Path, tmp_path: Path) -> None:
     root = tmp_path / "killed"
-    arguments = f"2, {SEED}, keyframes={KEYFRAMES}, image_width={WIDTH}, workers=1, show_progress=False"
+    arguments = f"2, {SEED}, keyframes={KEYFRAMES}, image_width={WIDTH}, workers=1"
     code = (
         "from pathlib import Path; from avjepa.synth.dataset.generate import synthesise; "
         f"synthesise(Path({str(root)!r}), {arguments})"
@@ -62,7 +62,7 @@ def test_a_killed_run_leaves_no_dataset_and_goes_on_to_the_same_bytes(pair: Path
     half = root / ".synth" / "synth-0001.part" / "samples" / "LIDAR_TOP"
     half.mkdir(parents=True, exist_ok=True)
     (half / "synth-0001__half-written.pcd.bin").write_bytes(b"half")
-    synthesise(root, 2, SEED, keyframes=KEYFRAMES, image_width=WIDTH, workers=1, show_progress=False)
+    synthesise(root, 2, SEED, keyframes=KEYFRAMES, image_width=WIDTH, workers=1)
     assert kept > 0 and not (root / ".synth").exists()
     assert _tables(root) == _tables(pair)
     for scene in ("synth-0000", "synth-0001"):
@@ -73,7 +73,7 @@ def test_a_killed_run_leaves_no_dataset_and_goes_on_to_the_same_bytes(pair: Path
 def test_no_worker_outlives_a_killed_command(tmp_path: Path, number: signal.Signals) -> None:
     marked = Marked(
         "from pathlib import Path; from avjepa.synth.dataset.generate import synthesise\n"
-        f"if __name__ == '__main__': synthesise(Path({str(tmp_path / 'out')!r}), 40, workers=2, show_progress=False)"
+        f"if __name__ == '__main__': synthesise(Path({str(tmp_path / 'out')!r}), 40, workers=2)"
     )
     assert wait_until(lambda: len(list((tmp_path / "out" / ".synth").glob("*.part"))) == 2), "both workers record"
     assert len(marked.living()) >= 3
@@ -83,18 +83,18 @@ def test_no_worker_outlives_a_killed_command(tmp_path: Path, number: signal.Sign
 
 def test_a_finished_dataset_is_left_alone_and_other_arguments_are_refused(pair: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in pair.rglob("*")}
-    synthesise(pair, 2, SEED, keyframes=KEYFRAMES, image_width=WIDTH, workers=1, show_progress=False)
+    synthesise(pair, 2, SEED, keyframes=KEYFRAMES, image_width=WIDTH, workers=1)
     assert {path: path.stat().st_mtime_ns for path in pair.rglob("*")} == before
     with pytest.raises(UserError, match=r"seed 11 instead of 12.*another --out"):
-        synthesise(pair, 2, SEED + 1, keyframes=KEYFRAMES, image_width=WIDTH, workers=1, show_progress=False)
+        synthesise(pair, 2, SEED + 1, keyframes=KEYFRAMES, image_width=WIDTH, workers=1)
 
 
 def test_a_folder_with_something_else_in_it_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(UserError, match="not empty"):
-        synthesise(tmp_path, 1, workers=1, show_progress=False)
+        synthesise(tmp_path, 1, workers=1)
     with pytest.raises(UserError, match="is a file"):
-        synthesise(tmp_path / "thesis.txt", 1, workers=1, show_progress=False)
+        synthesise(tmp_path / "thesis.txt", 1, workers=1)
 
 
 def test_a_full_disk_is_one_clear_line_and_no_dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,7 +103,7 @@ def test_a_full_disk_is_one_clear_line_and_no_dataset(tmp_path: Path, monkeypatc
 
     monkeypatch.setattr(Path, "write_bytes", no_space)
     with pytest.raises(UserError, match=r"No space left on device.*free some space") as caught:
-        synthesise(tmp_path / "full", 1, keyframes=1, image_width=16, workers=1, show_progress=False)
+        synthesise(tmp_path / "full", 1, keyframes=1, image_width=16, workers=1)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "full" / VERSION).exists()
 
@@ -118,7 +118,7 @@ def test_failing_to_write_the_tables_leaves_no_table_folder(tmp_path: Path, monk
 
     monkeypatch.setattr(generate.os, "replace", refuse)
     with pytest.raises(UserError, match="Read-only"):
-        synthesise(tmp_path / "out", 1, workers=1, show_progress=False)
+        synthesise(tmp_path / "out", 1, workers=1)
     assert not (tmp_path / "out" / VERSION).exists()
 
 
@@ -133,7 +133,7 @@ def test_failing_to_write_the_tables_leaves_no_table_folder(tmp_path: Path, monk
 )  # fmt: skip
 def test_an_impossible_argument_is_named(tmp_path: Path, options: dict[str, float], word: str) -> None:
     with pytest.raises(UserError, match=word):
-        synthesise(**{"out": tmp_path / "none", "scenes": 1, "show_progress": False, **options})  # type: ignore[arg-type]
+        synthesise(**{"out": tmp_path / "none", "scenes": 1, **options})  # type: ignore[arg-type]
     assert not (tmp_path / "none").exists()
 
 
@@ -149,9 +149,7 @@ def test_splits_are_disjoint_near_their_fractions_and_stable() -> None:
 
 
 def test_another_seed_is_another_street_and_sweeps_are_optional(dataset: Path, tmp_path: Path) -> None:
-    synthesise(
-        tmp_path / "other", 1, SEED + 1, keyframes=2, image_width=16, sweep_rate=0.0, workers=1, show_progress=False
-    )
+    synthesise(tmp_path / "other", 1, SEED + 1, keyframes=2, image_width=16, sweep_rate=0.0, workers=1)
     assert not (tmp_path / "other" / "sweeps").exists()
     poses = [json.loads((root / VERSION / "ego_pose.json").read_text()) for root in (dataset, tmp_path / "other")]
     assert poses[0][0]["translation"] != poses[1][0]["translation"]
@@ -159,6 +157,6 @@ def test_another_seed_is_another_street_and_sweeps_are_optional(dataset: Path, t
 
 def test_cameras_record_between_the_keyframes_when_asked_to(tmp_path: Path) -> None:
     root = tmp_path / "all"
-    synthesise(root, 1, keyframes=2, image_width=16, sweep_rate=4.0, camera_sweeps=True, workers=1, show_progress=False)
+    synthesise(root, 1, keyframes=2, image_width=16, sweep_rate=4.0, camera_sweeps=True, workers=1)
     for channel in ("CAM_BACK", "LIDAR_TOP", "RADAR_FRONT"):
         assert len(list((root / "sweeps" / channel).iterdir())) == 1

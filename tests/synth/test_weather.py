@@ -108,7 +108,6 @@ def test_a_world_in_the_rain_has_the_same_street_and_is_written_alike_twice(tmp_
     for name, rain in (("dry", 0), ("wet", 3), ("again", 3)):
         synthesise(
             tmp_path / name, 1, 5, keyframes=2, image_width=64, sweep_rate=0.0, val_fraction=0.0, rain=rain, workers=1,
-            show_progress=False,
         )  # fmt: skip
     files = {
         name: {p.relative_to(tmp_path / name): p for p in (tmp_path / name).rglob("*.*")}
@@ -136,7 +135,6 @@ def test_radars_receive_more_that_is_not_there(tmp_path: Path) -> None:
         out = tmp_path / str(level)
         synthesise(
             out, 1, 5, keyframes=2, image_width=16, sweep_rate=20.0, val_fraction=0.0, rain=level, workers=1,
-            show_progress=False,
         )  # fmt: skip
         sizes = [path.stat().st_size for path in out.rglob("*.pcd")]
         counts[level] = sum(sizes) / len(sizes)

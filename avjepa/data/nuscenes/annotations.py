@@ -13,11 +13,11 @@ from avjepa.data.nuscenes.annotation_tables import ANNOTATION_TABLES, build_anno
 from avjepa.data.nuscenes.cache import Cached, cached
 from avjepa.data.nuscenes.cached_problems import problems_of
 from avjepa.data.nuscenes.index import DatasetIndex
-from avjepa.data.nuscenes.progress import reading_progress
 from avjepa.data.nuscenes.tables import TableProblem, pass_over_problem, stop_at_problem
 from avjepa.data.taxonomy import Taxonomy
 from avjepa.geometry.boxes import transform_boxes
 from avjepa.geometry.transforms import inverse
+from avjepa.progress import reading_bar
 
 
 class AnnotationIndex:
@@ -74,7 +74,7 @@ class AnnotationIndex:
         sources = [index.folder / f"{table}.json" for table in ANNOTATION_TABLES]
 
         def build() -> Cached:
-            with reading_progress("reading annotations", sources) as on_bytes:
+            with reading_bar("reading annotations", sources) as on_bytes:
                 on_problem = pass_over_problem if keep_broken else stop_at_problem
                 return build_annotations(index.folder, index, on_problem, on_bytes)
 

@@ -17,11 +17,11 @@ from avjepa.data.channels import NUSCENES_CHANNELS, SensorChannels
 from avjepa.data.nuscenes.cache import Cached, cached
 from avjepa.data.nuscenes.cached_problems import problems_of
 from avjepa.data.nuscenes.index_tables import INDEX_TABLES, build_index, check_index
-from avjepa.data.nuscenes.progress import reading_progress
 from avjepa.data.nuscenes.splits import splits_of
 from avjepa.data.nuscenes.tables import TableProblem, pass_over_problem, stop_at_problem, version_folder
 from avjepa.data.poses import inverse_pose, level_of, pose_matrices
 from avjepa.errors import UserError
+from avjepa.progress import reading_bar
 
 
 class DatasetIndex:
@@ -88,7 +88,7 @@ class DatasetIndex:
         sources = [folder / f"{table}.json" for table in INDEX_TABLES]
 
         def build() -> Cached:
-            with reading_progress("reading tables", sources) as on_bytes:
+            with reading_bar("reading tables", sources) as on_bytes:
                 return build_index(folder, sensors, pass_over_problem if keep_broken else stop_at_problem, on_bytes)
 
         name = "index" if sensors == NUSCENES_CHANNELS else f"index-{sensors.digest()}"

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Int64
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from avjepa.data.arrays import Array
 from avjepa.data.moment import Moment, SweepStack
@@ -25,6 +24,7 @@ from avjepa.errors import UserError
 from avjepa.files import remove_leftovers
 from avjepa.locking import locked
 from avjepa.processes import end_with_parent
+from avjepa.progress import with_bar
 
 SHARD_BYTES = 256 * 2**20
 """Size of a file, roughly: a killed process loses at most what one holds."""
@@ -93,10 +93,8 @@ def pack(
         remove_leftovers(folder)
         manifest = _claimed(folder, source, inputs, moments)
         packing = _Packing(folder, source, tuple(inputs), manifest, skip_bad_files)
-        columns = (TextColumn("shards"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-        with Progress(*columns) as progress:
-            for _ in progress.track(_written(packing, workers), total=manifest.shards()):
-                pass
+        for _ in with_bar(_written(packing, workers), "packing shards", manifest.shards()):
+            pass
     return manifest
 
 

@@ -17,6 +17,7 @@ from avjepa.evaluate.comparing.tables import points
 from avjepa.evaluate.comparing.thresholds import Threshold
 from avjepa.evaluate.detection.result_file import ResultFile
 from avjepa.evaluate.detection.sample_detections import detections_of
+from avjepa.progress import with_bar
 from avjepa.report.bev import Detections
 from avjepa.report.images import png_of
 from avjepa.report.release_changes import ReleaseBoxes, two_releases_figure
@@ -36,7 +37,7 @@ def examples(source: DrivingDataset, split: str, comparison: Comparison) -> list
     result = []
     for task, details in comparison.details.items():
         files = [one.results[task] for one in (comparison.old, comparison.new)]
-        for kind, place in _chosen(details):
+        for kind, place in with_bar(_chosen(details), f"drawing keyframes, {task}"):
             if place.name not in moment_of:
                 continue
             sample = _sample(source, moment_of[place.name])

@@ -9,6 +9,7 @@ from jaxtyping import Float32, Float64
 from scipy import stats
 
 from avjepa.data.arrays import Array
+from avjepa.progress import progress_bar
 
 _BATCH = 250
 """Draws at a time."""
@@ -65,9 +66,10 @@ def resampled(measure: Measure, draws: int, seed: int) -> Float64[Array, "draw i
         rows = drawn.reshape(-1, measure.scenes).astype(np.int64)
         cells = np.arange(len(rows))[:, None] * measure.scenes + rows
         weights = np.bincount(cells.ravel(), minlength=rows.size).reshape(rows.shape)
+        advance(len(rows))
         return measure.weighted(weights.astype(np.float32)).T
 
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), progress_bar("drawing scenes anew", draws) as advance:
         warnings.simplefilter("ignore", stats.DegenerateDataWarning)  # a figure that is the same in all draws
         result = stats.bootstrap(
             (np.arange(measure.scenes),), statistic, n_resamples=draws, batch=_BATCH, vectorized=True, axis=-1,

@@ -20,6 +20,7 @@ import numpy as np
 from avjepa.data.packed_numbers import PackedNumbers
 from avjepa.evaluate.detection.result_content import NUMBERS, VECTORS, ResultContent, Vocabulary
 from avjepa.files import no_garbage_collection
+from avjepa.progress import reading_bar
 
 _PIECE = 1 << 19  # bytes, so that a processor's cache holds what is parsed
 _LARGEST_SAMPLE = 1 << 25  # bytes
@@ -62,8 +63,13 @@ def usual_result(path: Path, vocabulary: Vocabulary) -> ResultContent | None:
     counts: list[int] = []
     names, numbers = array("q"), array("d")  # which grow in place
     try:
-        with path.open("rb") as file, no_garbage_collection():
+        with (
+            path.open("rb") as file,
+            reading_bar(f"reading {path.name}", [path]) as advance,
+            no_garbage_collection(),
+        ):
             for piece in _pieces(file, meta):
+                advance(len(piece))
                 samples = decoder.decode(piece)
                 boxes = list(chain.from_iterable(samples.values()))
                 _require_distinct_keys(piece, len(samples) + _FIELDS * len(boxes))

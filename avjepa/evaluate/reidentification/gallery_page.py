@@ -21,6 +21,7 @@ from avjepa.evaluate.reidentification.shown_events import Candidate, Draw, Shown
 from avjepa.files import replacing
 from avjepa.geometry.boxes import transform_boxes
 from avjepa.geometry.transforms import inverse
+from avjepa.progress import with_bar
 from avjepa.report.event_figure import CandidateView, EventView, event_figure
 from avjepa.report.images import png_of
 from avjepa.report.object_view import ObjectView, object_view
@@ -69,7 +70,7 @@ class GalleryPage:
         page.add_text(self._introduction(draw))
         pictures: dict[str, bytes] = {}
         section = ""
-        for event in draw.events:
+        for event in with_bar(draw.events, "drawing events"):
             if event.gap != section:
                 section = event.gap
                 right, wrong = draw.found[section]

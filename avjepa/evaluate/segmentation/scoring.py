@@ -15,6 +15,7 @@ from avjepa.evaluate.segmentation.truth import SegmentationTruth
 from avjepa.files import write_json
 from avjepa.heads.segmentation.classes import SegmentedClasses
 from avjepa.heads.task import METRICS, ScoredSplit
+from avjepa.progress import with_bar
 
 
 def evaluate_segmentation(
@@ -106,7 +107,7 @@ def counts_by_scene(
     rows = [said.index(name) for name in names]
     counters = {scene: IoUCounter(len(names)) for scene in scenes}
     maps = zip(truth.scenes, file.maps(truth.tokens), truth.maps(file.grid), strict=True)
-    for scene, found, target in maps:
+    for scene, found, target in with_bar(maps, "counting cells", len(truth.tokens)):
         probability = None if found is None else found.probability[rows]
         counters[scene].add(probability, target.present[0], target.known[0])
     return counters

@@ -12,6 +12,7 @@ from avjepa.evaluate.tracking.scoring import truth_of
 from avjepa.evaluate.tracking.tracker import TrackerOptions
 from avjepa.evaluate.tracking.tracks import Keyframes, Tracks, tracked
 from avjepa.evaluate.tracking.truth import Truth
+from avjepa.progress import progress_bar, with_bar
 
 _OPTIONS: dict[str, tuple[float, ...]] = {
     "birth_score": (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7),
@@ -74,15 +75,18 @@ def fitted_options(split: TrackedSplit, start: TrackerOptions) -> TrackerOptions
     Embeddings have no part in it: trackers with them and without are compared with the same options.
     """
     best, options = split.hota(start), start
-    for _ in range(_ROUNDS):
-        for name, values in _OPTIONS.items():
-            allowed = (value for value in values if _allowed(options, name, value))
-            changes: list[dict[str, Any]] = [{name: value} for value in allowed]
-            choices = [replace(options, **change) for change in changes]
-            best, options = _better(split.hota, choices, (best, options))
-        for name, values in _MOTION.items():
-            choices = [replace(options, motion=replace(options.motion, **{name: value})) for value in values]
-            best, options = _better(split.hota, choices, (best, options))
+    with progress_bar("fitting the tracker", _ROUNDS * (len(_OPTIONS) + len(_MOTION))) as advance:
+        for _ in range(_ROUNDS):
+            for name, values in _OPTIONS.items():
+                allowed = (value for value in values if _allowed(options, name, value))
+                changes: list[dict[str, Any]] = [{name: value} for value in allowed]
+                choices = [replace(options, **change) for change in changes]
+                best, options = _better(split.hota, choices, (best, options))
+                advance(1)
+            for name, values in _MOTION.items():
+                choices = [replace(options, motion=replace(options.motion, **{name: value})) for value in values]
+                best, options = _better(split.hota, choices, (best, options))
+                advance(1)
     return options
 
 
@@ -98,7 +102,7 @@ def fitted_temperature(split: TrackedSplit, options: TrackerOptions, start: floa
 def _better(
     score: Callable[[_Choice], float], choices: Sequence[_Choice], so_far: tuple[float, _Choice]
 ) -> tuple[float, _Choice]:
-    for choice in choices:
+    for choice in with_bar(choices, "fitting"):
         if choice != so_far[1] and (found := score(choice)) > so_far[0] + _LEAST_GAIN:
             so_far = found, choice
     return so_far

@@ -10,6 +10,7 @@ from jaxtyping import Float32, Float64, Int64
 from avjepa.data.arrays import Array
 from avjepa.evaluate.reidentification.result_file import EmbeddingFile
 from avjepa.evaluate.tracking.tracker import Moment, Tracker, TrackerOptions
+from avjepa.progress import with_bar
 
 _DOUBLE = 2.0
 """Metres within which two boxes of a class may be two detections of one object."""
@@ -77,7 +78,7 @@ def tracked(
     unlike = _unlike(keyframes, keyframe, class_index, boxes, looks, temperature)
     number, mean_score, velocity = np.full(len(used), -1), np.zeros(len(used)), np.zeros((len(used), 2))
     following = 0
-    for scene in np.unique(keyframes.scene):
+    for scene in with_bar(np.unique(keyframes.scene), "tracking scenes"):
         of_scene = np.flatnonzero(keyframes.scene == scene)
         for kind in np.unique(class_index[np.isin(keyframe, of_scene)]):
             tracker = Tracker(options, temperature, following)

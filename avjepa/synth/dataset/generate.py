@@ -11,11 +11,10 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict
 from pathlib import Path
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
 from avjepa.errors import UserError
 from avjepa.files import write_json
 from avjepa.processes import end_with_parent
+from avjepa.progress import progress_bar
 from avjepa.synth.dataset.settings import KEYFRAME_INTERVAL, Settings, scene_name
 from avjepa.synth.dataset.tables import TABLE_NAMES, Tables, shared_tables
 from avjepa.synth.weather.rain import LEVELS
@@ -39,7 +38,6 @@ def synthesise(
     test_fraction: float = 0.0,
     rain: int = 0,
     workers: int = 2,
-    show_progress: bool = True,
 ) -> None:
     """Write a synthetic street world as a nuScenes dataset of version ``v1.0-synth``.
 
@@ -58,7 +56,6 @@ def synthesise(
         test_fraction: share of the scenes in the split ``test``; without any, the split is left out.
         rain: from 0, dry, to 3, heavy: points that are lost or false, wet lenses; the street and its traffic stay.
         workers: processes; 1 records in the calling process.
-        show_progress: draw a progress bar on the terminal.
 
     Raises:
         UserError: an argument is out of range, ``out`` holds something else, or it cannot be written to.
@@ -72,7 +69,7 @@ def synthesise(
         if (out / VERSION).is_dir():
             return
         missing = [index for index in range(scenes) if not _fragment(out, index).is_file()]
-        _record_all(out, settings, missing, workers, show_progress)
+        _record_all(out, settings, missing, workers)
         _finish(out, settings)
     except OSError as error:
         where = error.filename or out
@@ -170,14 +167,12 @@ def record_scene(out: Path, settings: Settings, index: int) -> None:
     write_json(_fragment(out, index), tables, indent=None)
 
 
-def _record_all(out: Path, settings: Settings, missing: list[int], workers: int, show_progress: bool) -> None:
-    columns = (TextColumn("scenes"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, disable=not show_progress) as progress:
-        task = progress.add_task("scenes", total=settings.scenes, completed=settings.scenes - len(missing))
+def _record_all(out: Path, settings: Settings, missing: list[int], workers: int) -> None:
+    with progress_bar("scenes", settings.scenes, done=settings.scenes - len(missing)) as advance:
         if workers == 1:
             for index in missing:
                 record_scene(out, settings, index)
-                progress.advance(task)
+                advance(1)
             return
         # spawned, not forked: ray casting keeps threads, which a fork would leave behind half-alive
         pool = ProcessPoolExecutor(
@@ -186,7 +181,7 @@ def _record_all(out: Path, settings: Settings, missing: list[int], workers: int,
         try:
             for future in as_completed([pool.submit(record_scene, out, settings, index) for index in missing]):
                 future.result()
-                progress.advance(task)
+                advance(1)
         except BrokenProcessPool as error:
             raise UserError(
                 f"{out}: a worker process died, perhaps for lack of memory; run the same command with fewer workers"
