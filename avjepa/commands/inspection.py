@@ -57,7 +57,7 @@ def inspected(
     """
     layout = layout_at(data, version)
     channels, taxonomy = channels or layout.channels, taxonomy or layout.taxonomy
-    if layout_of(data, version) != "nuscenes":
+    if layout_of(data, version) not in ("nuscenes", "truckscenes"):
         dataset = open_dataset(data, version, channels, load_taxonomy(taxonomy))
         return Inspected(LabelReport.of(dataset, _checks(dataset, fast)), dataset)
     report = inspect_dataset(

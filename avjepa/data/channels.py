@@ -42,14 +42,14 @@ class SensorChannels:
         """The channels of a data set that are not read."""
         return tuple(name for name in recorded if name not in self.names())
 
-    def check(self, recorded: Sequence[str], where: object, usual: "SensorChannels") -> None:
+    def check(self, recorded: Sequence[str], where: object, *usual: "SensorChannels") -> None:
         """Hold the mapping to what a data set has.
 
         Raises:
             UserError: ``where`` lacks one of the channels. The usual ones, which nobody had to name, may be absent.
         """
         missing = [name for name in self.names() if name not in recorded]
-        if missing and self != usual:
+        if missing and self not in usual:
             raise UserError(
                 f"channels: {where} has no {missing[0]!r}; its channels are {', '.join(recorded) or 'none'}"
             )

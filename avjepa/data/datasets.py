@@ -8,6 +8,8 @@ from avjepa.data.argoverse2.dataset import CHANNELS as ARGOVERSE2_CHANNELS
 from avjepa.data.argoverse2.dataset import Argoverse2Dataset
 from avjepa.data.channels import NUSCENES_CHANNELS, SensorChannels
 from avjepa.data.nuscenes.dataset import NuScenesDataset
+from avjepa.data.nuscenes.truckscenes import CHANNELS as TRUCKSCENES_CHANNELS
+from avjepa.data.nuscenes.truckscenes import is_truckscenes
 from avjepa.data.protocol import DrivingDataset
 from avjepa.data.taxonomy import Taxonomy, load_taxonomy
 
@@ -30,6 +32,7 @@ class Layout:
 
 
 LAYOUTS = {
+    "truckscenes": Layout(is_truckscenes, NuScenesDataset.open, TRUCKSCENES_CHANNELS, "truckscenes"),
     "nuscenes": Layout(NuScenesDataset.recognises, NuScenesDataset.open),
     "argoverse2": Layout(Argoverse2Dataset.recognises, Argoverse2Dataset.open, ARGOVERSE2_CHANNELS, "argoverse2"),
 }

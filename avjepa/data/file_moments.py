@@ -17,6 +17,7 @@ from avjepa.data.files.images import ImageTransform
 from avjepa.data.files.lidar import bev_from_lidar_file
 from avjepa.data.files.point_fields import FIELDS
 from avjepa.data.files.radar import RadarFilter, bev_from_radar_file
+from avjepa.data.files.relative_radar import Motion, at_rest
 from avjepa.data.moment import BadInput, Moment, SweepKey, SweepStack, all_offsets
 from avjepa.data.sample import CameraImages
 from avjepa.data.sensor_inputs import SensorInputs
@@ -32,12 +33,14 @@ class SensorFile:
         level_from_sensor: pose of the sensor, at the time of the file, in the level frame of the moment.
         lag: age of the file at the moment (s); negative for one after it.
         camera: of an image, and ``None`` for others.
+        motion: velocity of a radar at the time of the file; only asked for where the file does not compensate for it.
     """
 
     path: Path
     level_from_sensor: Float64[Array, "4 4"]
     lag: float
     camera: "CameraOfFile | None" = None
+    motion: Motion = at_rest
 
 
 @dataclass(frozen=True)

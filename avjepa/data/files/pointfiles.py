@@ -1,17 +1,19 @@
-"""Point files as nuScenes stores them: LiDAR ``.pcd.bin`` and radar ``.pcd``, read and written."""
+"""Point files as nuScenes and its kin store them: LiDAR ``.pcd.bin`` and ``.pcd``, radar ``.pcd``; read and written."""
 
 import os
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, UInt8
 
 from avjepa.data.arrays import Array
+from avjepa.data.files.pcd import is_pcd, read_header, read_points
+from avjepa.data.files.radar_fields import RADAR_FILE_FIELDS
 from avjepa.data.files.regular import Memory, content_of_file
+from avjepa.data.files.relative_radar import Motion, at_rest, is_relative, with_compensated_velocity
 from avjepa.errors import BadFileError
 
 PathLike: TypeAlias = str | os.PathLike[str]
@@ -19,25 +21,19 @@ PathLike: TypeAlias = str | os.PathLike[str]
 LIDAR_FILE_FIELDS = ("x", "y", "z", "intensity", "ring")
 """Columns of a LiDAR file: position in the sensor frame (m), intensity 0-255, beam index."""
 
-RADAR_FILE_FIELDS = (
-    "x", "y", "z", "dyn_prop", "id", "rcs", "vx", "vy", "vx_comp", "vy_comp", "is_quality_valid", "ambig_state",
-    "x_rms", "y_rms", "invalid_state", "pdh0", "vx_rms", "vy_rms",
-)  # fmt: skip
-"""Columns of a radar file: position (m, x front, y left) and velocities (m/s) in the sensor frame, states as codes."""
-
 LARGEST_FILE = 1 << 30
 """Bytes of a point file at most: some 50 million points."""
 _LARGEST_VALUE = 1e9
 """No sensor measures more in any unit; sums and squares of larger values overflow."""
-_LAST_LINE = b"\nDATA "
-"""Where the last line of a radar file's header begins."""
-_LONGEST_HEADER = 4096  # bytes
 _RADAR_SIZES = "4 4 4 1 2 4 4 4 4 4 1 1 1 1 1 1 1 1"
 _RADAR_TYPES = "F F F I I F F F F F I I I I I I I I"
 
 
 def read_lidar(path: PathLike, memory: Memory | None = None) -> Float32[Array, "point 5"]:
-    """Points of a ``.pcd.bin`` file.
+    """Points of a file of nuScenes (``.pcd.bin``) or of the PCD format; its content says which.
+
+    Of a PCD file, fields x, y and z are needed, intensity and ring are 0 where there are none, and points without
+    a place (NaN) are left out.
 
     Args:
         path: the file.
@@ -52,11 +48,27 @@ def read_lidar(path: PathLike, memory: Memory | None = None) -> Float32[Array, "
     """
     content = content_of_file(path, LARGEST_FILE, memory)
     record = 4 * len(LIDAR_FILE_FIELDS)
-    if len(content) % record:
+    if is_pcd(content):
+        points = _lidar_of_pcd(path, content)
+    elif len(content) % record:
         raise BadFileError(path, f"truncated: {len(content)} bytes are no whole number of {record}-byte points")
-    points = content.view("<f4").reshape(-1, len(LIDAR_FILE_FIELDS))
+    else:
+        points = content.view("<f4").reshape(-1, len(LIDAR_FILE_FIELDS))
     _refuse_non_finite(path, points)
     return points
+
+
+def _lidar_of_pcd(path: PathLike, content: UInt8[Array, "byte"]) -> Float32[Array, "point 5"]:
+    header = read_header(path, content)
+    if missing := [name for name in "xyz" if name not in header.names]:
+        raise BadFileError(path, f"the header lists no field {missing[0]}")
+    records = read_points(path, content, header)
+    points = np.zeros((header.count, len(LIDAR_FILE_FIELDS)), np.float32)
+    for column, name in enumerate(LIDAR_FILE_FIELDS):
+        if name in header.names:
+            points[:, column] = records[name]
+    placed: Array = points[~np.isnan(points[:, :3]).any(1)]
+    return placed
 
 
 def write_lidar(path: PathLike, points: Float32[Array, "point 5"]) -> None:
@@ -64,39 +76,36 @@ def write_lidar(path: PathLike, points: Float32[Array, "point 5"]) -> None:
     _write(path, np.ascontiguousarray(points, dtype="<f4").tobytes())
 
 
-def read_radar(path: PathLike) -> Float32[Array, "point 18"]:
-    """Returns of a binary radar ``.pcd`` file, none filtered out.
+def read_radar(path: PathLike, motion: Motion = at_rest) -> Float32[Array, "point 18"]:
+    """Returns of a radar ``.pcd`` file, none filtered out.
 
     The header is parsed, so fields may have any order and any of the format's types. Bytes after the last point are
     ignored. A NaN in the first point marks an empty cloud (the recorder could not write zero points).
+
+    Args:
+        path: the file.
+        motion: velocity of the sensor over ground, asked for where the file's velocities are relative to it.
 
     Returns:
         Columns ``RADAR_FILE_FIELDS``, in the sensor frame.
 
     Raises:
-        BadFileError: the file is missing, no regular file, too large, truncated, no binary radar point cloud, or holds
-            a value that is not finite.
+        BadFileError: the file is missing, no regular file, too large, truncated, no radar point cloud, or holds a value
+            that is not finite.
     """
     content = content_of_file(path, LARGEST_FILE)
-    head = content[:_LONGEST_HEADER].tobytes()
-    start = head.find(_LAST_LINE)
-    end = head.find(b"\n", start + len(_LAST_LINE)) + 1
-    if start < 0 or end == 0:
-        raise BadFileError(path, "the header of a point cloud file (a line 'DATA binary') is not there")
-    try:
-        layout = _layout(head[:end])
-    except ValueError as error:
-        raise BadFileError(path, str(error)) from None
-    needed = layout.count * layout.record.itemsize
-    if len(content) - end < needed:
-        raise BadFileError(
-            path, f"truncated: {len(content) - end} bytes after the header, {layout.count} points need {needed}"
-        )
-    records = np.frombuffer(content, layout.record, layout.count, end)
-    points = np.empty((layout.count, len(RADAR_FILE_FIELDS)), np.float32)
-    for run, columns in layout.runs:
-        points[:, columns] = records[run]
-    if layout.count and np.isnan(points[0]).any():
+    header = read_header(path, content)
+    if is_relative(header.names):
+        points = with_compensated_velocity(read_points(path, content, header), motion)
+    elif missing := [name for name in RADAR_FILE_FIELDS if name not in header.names]:
+        raise BadFileError(path, f"the header lists no radar field {missing[0]}")
+    else:
+        records = read_points(path, content, header)
+        points = np.empty((header.count, len(RADAR_FILE_FIELDS)), np.float32)
+        merged, runs = _runs(header.record)
+        for run, columns in runs:
+            points[:, columns] = records.view(merged)[run]
+    if len(points) and np.isnan(points[0]).any():
         return points[:0]
     _refuse_non_finite(path, points)
     return points
@@ -123,7 +132,8 @@ def write_radar(path: PathLike, points: Float32[Array, "point 18"]) -> None:
 
 def radar_record() -> "np.dtype[Any]":
     """One return in a nuScenes radar file: 43 bytes, fields ``RADAR_FILE_FIELDS``."""
-    return _record(RADAR_FILE_FIELDS, _RADAR_TYPES.split(), _RADAR_SIZES.split())
+    kinds = zip(RADAR_FILE_FIELDS, _RADAR_TYPES.split(), _RADAR_SIZES.split(), strict=True)
+    return np.dtype([(name, f"<{kind.lower()}{size}") for name, kind, size in kinds])
 
 
 def radar_header(count: int) -> bytes:
@@ -147,45 +157,15 @@ def _refuse_non_finite(path: PathLike, points: Float32[Array, "point field"]) ->
         raise BadFileError(path, f"{broken} of {len(points)} points hold NaN, infinite or absurdly large values")
 
 
-def _record(names: tuple[str, ...] | list[str], types: list[str], sizes: list[str]) -> "np.dtype[Any]":
-    kinds = {"F": "f", "I": "i", "U": "u"}
-    return np.dtype([(n, f"<{kinds[t]}{s}") for n, t, s in zip(names, types, sizes, strict=True)])
+@lru_cache(maxsize=64)
+def _runs(record: "np.dtype[Any]") -> tuple["np.dtype[Any]", tuple[tuple[str, slice], ...]]:
+    """How the fields of a radar file are read at once that lie one after the other, in the order of our columns.
 
-
-@dataclass(frozen=True)
-class _Layout:
-    """What the header of a radar file says.
-
-    Attributes:
-        record: type of a point. Fields of one type that lie one after the other, in the order of
-            ``RADAR_FILE_FIELDS``, are one field of it, so that they are read at once.
-        runs: names of these fields, and the columns of ``RADAR_FILE_FIELDS`` that they hold.
-        count: number of points.
+    Returns:
+        The type of a point in which fields of one type that do so are one field, and the names of these fields with
+        the columns of ``RADAR_FILE_FIELDS`` that they hold.
     """
-
-    record: "np.dtype[Any]"
-    runs: tuple[tuple[str, slice], ...]
-    count: int
-
-
-@lru_cache(maxsize=1024)
-def _layout(header: bytes) -> _Layout:
-    """The layout that a header describes. Raises ``ValueError`` that says what is wrong with it."""
-    lines = (line.split() for line in header.decode("latin-1").splitlines())
-    entries = {line[0]: line[1:] for line in lines if line}
-    try:
-        names, types, sizes = entries["FIELDS"], entries["TYPE"], entries["SIZE"]
-        width, height = int(entries["WIDTH"][0]), int(entries["HEIGHT"][0])
-        if entries["DATA"] != ["binary"] or set(entries["COUNT"]) != {"1"}:
-            raise ValueError("DATA is not 'binary' or a COUNT is not 1")
-        record = _record(names, types, sizes)
-    except (KeyError, IndexError, TypeError, ValueError) as error:
-        raise ValueError(f"the header cannot be understood ({error})") from None
-    missing = [name for name in RADAR_FILE_FIELDS if name not in names]
-    if missing:
-        raise ValueError(f"the header lists no radar field {missing[0]}")
-    if width < 0 or height < 0:
-        raise ValueError(f"the header says {width} x {height} points")
+    names = record.names or ()
     runs = [[0]]
     for column, (before, name) in enumerate(pairwise(RADAR_FILE_FIELDS), 1):
         follows = names.index(name) == names.index(before) + 1 and record[name] == record[before]
@@ -199,7 +179,7 @@ def _layout(header: bytes) -> _Layout:
             "itemsize": record.itemsize,
         }
     )
-    return _Layout(merged, tuple(columns.items()), width * height)
+    return merged, tuple(columns.items())
 
 
 def _write(path: PathLike, content: bytes) -> None:

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float32, Float64
 from avjepa.data.arrays import Array
 from avjepa.data.files.affine import Affine
 from avjepa.data.files.point_fields import RADAR_FIELDS
-from avjepa.data.files.pointfiles import RADAR_FILE_FIELDS
+from avjepa.data.files.radar_fields import RADAR_FILE_FIELDS
 
 _COLUMN = {name: column for column, name in enumerate(RADAR_FILE_FIELDS)}
 _VELOCITY = slice(_COLUMN["vx_comp"], _COLUMN["vy_comp"] + 1)

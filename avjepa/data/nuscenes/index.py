@@ -19,6 +19,7 @@ from avjepa.data.nuscenes.cached_problems import problems_of
 from avjepa.data.nuscenes.index_tables import INDEX_TABLES, build_index, check_index
 from avjepa.data.nuscenes.splits import splits_of
 from avjepa.data.nuscenes.tables import TableProblem, pass_over_problem, stop_at_problem, version_folder
+from avjepa.data.nuscenes.truckscenes import CHANNELS as TRUCKSCENES_CHANNELS
 from avjepa.data.poses import inverse_pose, level_of, pose_matrices
 from avjepa.errors import UserError
 from avjepa.progress import reading_bar
@@ -96,7 +97,7 @@ class DatasetIndex:
         if not keep_broken:
             for problem in index.problems:
                 stop_at_problem(problem)
-        sensors.check(index.channels, folder, NUSCENES_CHANNELS)
+        sensors.check(index.channels, folder, NUSCENES_CHANNELS, TRUCKSCENES_CHANNELS)
         return index
 
     def __reduce__(self) -> tuple[Any, ...]:  # a worker process maps the file again instead of receiving a copy
@@ -129,7 +130,7 @@ class DatasetIndex:
     @cached_property
     def splits(self) -> dict[str, list[str]]:
         """Scene names by split: those of the version's ``splits.json``; without one those of the devkit."""
-        splits = splits_of(self.folder, self._official_splits)
+        splits = splits_of(self.folder, self._official_splits, set(self.scene_names))
         for split, names in splits.items():
             unknown = sorted(set(names) - set(self.scene_names))
             if unknown:

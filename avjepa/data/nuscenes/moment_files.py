@@ -1,6 +1,7 @@
 """Which files of the tables make up a moment, and how the points in them are read."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from jaxtyping import Float32, Float64
@@ -67,20 +68,35 @@ class MomentFiles(FileMoments):
         poses = index.level_from_sensor(records, reference)
         lags = (index.record_timestamp[reference] - index.record_timestamp[records]) * 1e-6
         return {
-            key: SensorFile(index.file(record), pose, lag, self._camera(record))
+            key: SensorFile(
+                index.file(record), pose, lag, self._camera(record), partial(sensor_velocity, index, record)
+            )
             for (key, record), pose, lag in zip(found.items(), poses, lags.tolist(), strict=True)
         }
 
     def lidar_points(self, file: SensorFile) -> Float32[Array, "point 5"]:
-        """Points of a ``.pcd.bin`` file, without those on the vehicle itself."""
+        """Points of a ``.pcd.bin`` or ``.pcd`` file, without those on the vehicle itself."""
         return without_vehicle(read_lidar(file.path, self._memory))
 
     def radar_points(self, file: SensorFile) -> Float32[Array, "point 18"]:
         """Returns of a radar ``.pcd`` file."""
-        return read_radar(file.path)
+        return read_radar(file.path, file.motion)
 
     def _camera(self, record: int) -> CameraOfFile | None:
         if self.index.channel_of(record) not in self.channels.cameras:
             return None
         height, width = self.index.record_size[record].tolist()
         return CameraOfFile(self.index.intrinsic(record), (height, width))
+
+
+def sensor_velocity(index: DatasetIndex, record: int) -> Float64[Array, "3"]:
+    """Velocity of a record's sensor over ground, in its own frame (m/s): from the record before to the one after."""
+    channel = index.records(index.channel_of(record), index.scene_of(record))
+    first, last = max(record - 1, channel.start), min(record + 1, channel.stop - 1)
+    duration = int(index.record_timestamp[last] - index.record_timestamp[first]) * 1e-6
+    if duration <= 0:
+        return np.zeros(3)
+    records = np.array([first, record, last], np.int64)
+    pose = (index.global_from_ego(records) @ index.ego_from_sensor(records)).numpy()
+    velocity: Array = pose[1, :3, :3].T @ (pose[2, :3, 3] - pose[0, :3, 3]) / duration
+    return velocity

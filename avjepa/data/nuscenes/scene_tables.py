@@ -21,10 +21,12 @@ R = TypeVar("R", bound=Record)
 
 
 def read_scenes(reader: TableReader) -> list[tuple[Scene, str]]:
-    """Every scene, and the place where it was recorded."""
-    locations = {log.token: log.location for log in unrepeated(reader, Log)}
+    """Every scene, and the place where it was recorded: empty where no scene names a log, as in MAN TruckScenes."""
     scenes: dict[str, tuple[Scene, str]] = {}
-    for scene in unrepeated(reader, Scene):
+    records = unrepeated(reader, Scene)
+    named = any(scene.log_token for scene in records)
+    locations = {log.token: log.location for log in unrepeated(reader, Log)} if named else {"": ""}
+    for scene in records:
         if scene.log_token not in locations:
             reader.report("scene", scene.token, f"log_token {scene.log_token!r} points to no record")
         elif scene.name in scenes:

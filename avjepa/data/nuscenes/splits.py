@@ -1,8 +1,10 @@
 """Which scenes belong to which split."""
 
 import importlib.util
+from collections.abc import Collection
 from pathlib import Path
 
+from avjepa.data.nuscenes.truckscenes import is_truckscenes, truckscenes_splits
 from avjepa.data.splits import custom_splits
 from avjepa.errors import UserError
 
@@ -22,7 +24,7 @@ def official_splits(folder: Path) -> dict[str, list[str]]:
         UserError: it takes the devkit to know them, and it is not installed.
     """
     version = folder.name
-    if version not in _OFFICIAL:
+    if version not in _OFFICIAL or is_truckscenes(folder):
         return {}
     if importlib.util.find_spec("nuscenes") is None:
         if custom_splits(folder):
@@ -38,9 +40,19 @@ def official_splits(folder: Path) -> dict[str, list[str]]:
     return {name: list(splits[name]) for name in _OFFICIAL[version]}
 
 
-def splits_of(folder: Path, official: dict[str, list[str]]) -> dict[str, list[str]]:
-    """The splits of a version: those of its own ``splits.json``; without the file those of the devkit."""
-    return custom_splits(folder) or official
+def splits_of(folder: Path, official: dict[str, list[str]], scenes: Collection[str]) -> dict[str, list[str]]:
+    """The splits of a version: those of its own ``splits.json``; without the file those of the devkit.
+
+    Args:
+        folder: of the tables.
+        official: what ``official_splits`` said of them.
+        scenes: that the tables hold.
+    """
+    if own := custom_splits(folder):
+        return own
+    if is_truckscenes(folder):  # asked again each time: its devkit may be installed later than the tables are indexed
+        official = truckscenes_splits(folder.name)
+    return {split: [name for name in names if name in scenes] for split, names in official.items()}
 
 
 def shared_scenes(splits: dict[str, list[str]]) -> dict[str, list[str]]:

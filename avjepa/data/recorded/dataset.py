@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -86,12 +86,12 @@ class RecordedDataset(FileMoments):
         """What is annotated in a scene, ``None`` for nothing. Raises ``UserError`` where that is broken."""
 
     def lidar_points(self, file: SensorFile) -> Float32[Array, "point 5"]:
-        """See ``FileMoments``: nuScenes' ``.pcd.bin`` unless the adapter says otherwise."""
+        """See ``FileMoments``: ``.pcd.bin`` or ``.pcd`` unless the adapter says otherwise."""
         return read_lidar(file.path)
 
     def radar_points(self, file: SensorFile) -> Float32[Array, "point 18"]:
-        """See ``FileMoments``: nuScenes' radar ``.pcd`` unless the adapter says otherwise."""
-        return read_radar(file.path)
+        """See ``FileMoments``: a radar ``.pcd`` unless the adapter says otherwise."""
+        return read_radar(file.path, file.motion)
 
     def map_mask(self, scene: str) -> MapMask:
         """See ``DrivingDataset``: no map, unless the adapter says otherwise."""
@@ -201,7 +201,8 @@ class RecordedDataset(FileMoments):
                 if 0 <= row < len(own.time):
                     pose = level_from_global @ own.global_from_sensor[row]
                     lag = (time - int(own.time[row])) * 1e-6
-                    found[channel, row - reference] = SensorFile(own.files[row], pose, lag, camera)
+                    motion = partial(own.sensor_velocity, row)
+                    found[channel, row - reference] = SensorFile(own.files[row], pose, lag, camera, motion)
         return found
 
     def _place(self, moment: int) -> tuple[str, int]:

@@ -39,6 +39,16 @@ class ChannelRecords:
         place = min((max(after - 1, 0), after), key=lambda one: abs(int(self.time[one]) - time))
         return place if abs(int(self.time[place]) - time) <= tolerance * 1e6 else None
 
+    def sensor_velocity(self, record: int) -> Float64[Array, "3"]:
+        """Velocity of the sensor over ground, in its own frame (m/s): from the record before to the one after."""
+        first, last = max(record - 1, 0), min(record + 1, len(self.time) - 1)
+        duration = int(self.time[last] - self.time[first]) * 1e-6
+        if duration <= 0:
+            return np.zeros(3)
+        moved = self.global_from_sensor[last, :3, 3] - self.global_from_sensor[first, :3, 3]
+        velocity: Array = self.global_from_sensor[record, :3, :3].T @ moved / duration
+        return velocity
+
     def near(self, times: Int64[Array, "moment"], tolerance: float) -> Bool[Array, "moment"]:
         """At which of some times ``nearest`` finds a record."""
         if not len(self.time):
