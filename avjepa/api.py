@@ -75,12 +75,15 @@ def run(command: str, *words: object, **options: object) -> None:
 
 
 def trust(*modules: str) -> None:
-    """Let bundles and finished runs name classes of these modules, as ``--trust MODULE`` does.
+    """Import these modules and let bundles and finished runs name their classes, as ``--trust MODULE`` does.
 
     Args:
         modules: importable names. Without any, avjepa's own classes alone are trusted again.
     """
+    from avjepa.bundle.construction import import_trusted  # takes seconds
+
     os.environ[TRUSTED] = ",".join(modules)
+    import_trusted()
 
 
 def _text(value: object) -> str:

@@ -44,7 +44,10 @@ def overview() -> str:
     lines = ["usage: avjepa COMMAND [OPTIONS] [--debug] [--trust MODULE]", ""]
     lines += [f"  {name:<18}{summary}" for name, summary in COMMANDS.items()]
     lines += ["", "avjepa COMMAND --help lists the options of a command."]
-    lines += ["--trust MODULE: bundles and finished runs may name classes of that module too, beside avjepa's own."]
+    lines += [
+        "--trust MODULE: import it, as it may bring a layout of data; bundles and finished runs may name classes of"
+    ]
+    lines += ["that module too, beside avjepa's own."]
     return "\n".join(lines)
 
 
@@ -104,11 +107,11 @@ def outcome(arguments: list[str], debug: bool) -> tuple[int, str]:
         if trusted:
             os.environ[TRUSTED] = ",".join(trusted)
         if os.environ.get(TRUSTED):
-            from avjepa.bundle.construction import require_importable  # takes seconds
+            from avjepa.bundle.construction import import_trusted  # takes seconds
 
             if os.getcwd() not in sys.path:  # as "python -m" has it, but behind all that is installed
                 sys.path.append(os.getcwd())
-            require_importable()
+            import_trusted()
         run_command(arguments[0], arguments[1:])
     except KeyboardInterrupt:
         return 130, f"avjepa: interrupted{RESUMPTION.get(arguments[0], '')}"

@@ -126,11 +126,12 @@ def trusted_modules() -> list[str]:
     return [name for part in os.environ.get(TRUSTED, "").split(",") if (name := part.strip())]
 
 
-def require_importable() -> None:
-    """Raise for a trusted module that there is not: most likely its name is misspelt, or its folder unknown to Python.
+def import_trusted() -> None:
+    """Import the modules that the user trusts, so that what they register (``data.datasets.register_layout``) is known.
 
     Raises:
-        UserError: naming it.
+        UserError: there is no such module, most likely because its name is misspelt or its folder unknown to Python; or
+            it cannot be imported.
     """
     for name in trusted_modules():
         try:
@@ -142,6 +143,10 @@ def require_importable() -> None:
                 f"--trust {name} (or {TRUSTED}): there is no such module to import; correct its name, or add its "
                 "folder to PYTHONPATH"
             )
+        try:
+            importlib.import_module(name)
+        except Exception as error:
+            raise UserError(f"--trust {name}: importing it fails ({error!r}); mend it (--debug shows where)") from error
 
 
 def _is_loaded(class_path: str) -> bool:

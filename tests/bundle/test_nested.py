@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from avjepa.bundle import TRUSTED
-from avjepa.bundle.construction import architecture, build, require_importable, require_trusted
+from avjepa.bundle.construction import architecture, build, import_trusted, require_trusted
 from avjepa.bundle.files import load_bundle, manifest_path_of, save_bundle
 from avjepa.bundle.rebuildable import Rebuildable
 from avjepa.data.sample import Batch
@@ -159,9 +159,17 @@ def test_a_text_that_nothing_can_be_imported_by_is_a_text(tmp_path: Path) -> Non
 def test_a_trusted_module_that_is_not_there(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(TRUSTED, f"json,{name}")
     with pytest.raises(UserError, match=f"--trust {name}.*PYTHONPATH"):
-        require_importable()
+        import_trusted()
     monkeypatch.setenv(TRUSTED, "json, avjepa.bundle,")
-    require_importable()
+    import_trusted()
+
+
+def test_a_trusted_module_that_cannot_be_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "broken_module_of_mine.py").write_text("import no_such_library")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv(TRUSTED, "broken_module_of_mine")
+    with pytest.raises(UserError, match=r"--trust broken_module_of_mine: importing it fails .*no_such_library"):
+        import_trusted()
 
 
 @pytest.mark.parametrize("depth", [60, 100_000])
