@@ -41,6 +41,7 @@ def test_pack_pretrain_finetune_and_evaluate(argoverse2: Path, tmp_path: Path) -
     assert names and names <= set(load_taxonomy("argoverse2").classes)
     metrics = json.loads((folder / "metrics.json").read_text())
     assert metrics["samples"] == SWEEPS and "devkit knows" in metrics["evaluator"]
+    assert (folder / "detections.feather").is_file() and json.loads((folder / "argoverse2.json").read_text())["classes"]
     (folder / "metrics.json").unlink()
     assert avjepa("evaluate", "--run", tmp_path / "f") == 0 and (folder / "metrics.json").is_file()
     seen = ("--predictions", folder / "predictions.json", "--minimum_score", 0.0, "--split", "val")

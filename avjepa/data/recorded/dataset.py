@@ -184,6 +184,12 @@ class RecordedDataset(FileMoments):
         """See ``DrivingDataset``."""
         return torch.from_numpy(self._level(moment))
 
+    def global_from_ego(self, moment: int) -> Float64[Array, "4 4"]:
+        """Pose of the vehicle at a moment in the world, pitch and roll included."""
+        scene, row = self._place(moment)
+        pose: Array = self._scene(scene).global_from_ego[row]
+        return pose
+
     def files(self, moment: int, channels: Sequence[str], offsets: Sequence[int]) -> dict[SweepKey, SensorFile]:
         """See ``FileMoments``."""
         records, time = self._scene(self.scene_of(moment)), self.time_of(moment)
@@ -211,8 +217,7 @@ class RecordedDataset(FileMoments):
         return self.scene_names[scene], moment - int(start[scene])
 
     def _level(self, moment: int) -> Float64[Array, "4 4"]:
-        scene, row = self._place(moment)
-        return level_of(self._scene(scene).global_from_ego[row])
+        return level_of(self.global_from_ego(moment))
 
     # -- labels
 

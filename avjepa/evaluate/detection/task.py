@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from avjepa.data.argoverse2.dataset import Argoverse2Dataset
 from avjepa.data.sample import Batch
 from avjepa.data.taxonomy import Taxonomy
+from avjepa.evaluate.detection.argoverse2.results import write_argoverse2_results
 from avjepa.evaluate.detection.predictions import official_boxes, write_predictions
 from avjepa.evaluate.detection.scoring import evaluate_detection, own_scores
 from avjepa.geometry.grid import BEVGrid
@@ -38,11 +40,13 @@ class DetectionWriter(PredictionWriter[Detections]):
 
 
 class DetectionScorer(Scorer):
-    """The nuScenes detection metrics."""
+    """The nuScenes detection metrics; for logs of Argoverse 2 its own file and score beside them."""
 
     def score(self, predictions: Path, split: ScoredSplit, out: Path, fast: bool = False) -> Path | None:
         """See ``Scorer.score``."""
         scores = evaluate_detection(predictions, split, out, fast)
+        if isinstance(split.source, Argoverse2Dataset):
+            write_argoverse2_results(predictions, split.source, split.split, out)
         return None if scores is None else out / METRICS
 
     def figures(self, predictions: Path, split: ScoredSplit) -> dict[str, float]:

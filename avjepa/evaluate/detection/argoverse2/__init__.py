@@ -1,0 +1,1 @@
+"""What the competition of Argoverse 2 asks for: its file of detections, and its composite detection score."""
