@@ -4,6 +4,7 @@
 #   make demo                     a release cycle on a synthetic world, ending in demo/report.html: a quarter of an hour
 #   make check                    ruff and mypy
 #   make docs                     the documentation as a site in site/, strictly: a broken link is an error
+#   make dist                     wheel and sdist in dist/; tools/check_wheel.sh goes from there to a finished demo
 #   make benchmark                ours beside a peer, row by row, into docs/results/speed.csv: forty minutes, 13 GB
 # PYTHON=/path/to/python3.11 names the interpreter where none is found (3.11 to 3.13).
 
@@ -14,7 +15,7 @@ PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3 python;
 	"$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
 	&& command -v "$$python" && break; done)
 
-.PHONY: setup test check demo docs benchmark clean
+.PHONY: setup test check demo docs dist benchmark clean
 
 setup: $(READY)
 
@@ -37,6 +38,10 @@ demo: $(READY)
 
 docs: $(READY)
 	NO_MKDOCS_2_WARNING=1 DISABLE_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --strict
+
+dist: $(READY)
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
 
 # on a machine that does nothing else; REAL=DIR adds real annotations to the rows of the evaluation
 benchmark: $(READY)

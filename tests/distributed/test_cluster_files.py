@@ -94,7 +94,7 @@ def test_a_value_that_is_missing_is_asked_for() -> None:
 
 @pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck is not installed")
 def test_scripts_pass_shellcheck() -> None:
-    scripts = [*CLUSTER.glob("*.s*"), CLUSTER.parent / "check_docker.sh"]
+    scripts = [*CLUSTER.glob("*.s*"), *CLUSTER.parent.glob("*.sh")]
     done = subprocess.run(["shellcheck", *map(str, scripts)], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
 
