@@ -4,7 +4,10 @@
 # For each interpreter an environment and an empty folder of its own, which are removed afterwards.
 set -euo pipefail
 wheels=("$(dirname "$(realpath "$0")")"/../dist/*.whl)
-[ "${#wheels[@]}" = 1 ] && [ -f "${wheels[0]}" ] || { echo "dist holds no wheel, or several: make dist" >&2; exit 2; }
+if [ "${#wheels[@]}" != 1 ] || [ ! -f "${wheels[0]}" ]; then
+    echo "dist holds no wheel, or several: make dist" >&2
+    exit 2
+fi
 [ "$#" -gt 0 ] || set -- python3
 
 seconds() { # of a command
