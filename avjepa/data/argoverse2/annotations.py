@@ -56,8 +56,8 @@ def read_annotations(folder: Path, records: SceneRecords) -> SceneBoxes | None:
         time=records.time,
         global_from_box=city_from_box[there],
         size=size[there],
-        categories=table["category"][there].tolist(),
-        tracks=table["track_uuid"][there].tolist(),
+        categories=table["category"][there],
+        tracks=table["track_uuid"][there],
         lidar_points=np.maximum(table["num_interior_pts"][there], -1),
         radar_points=np.zeros(int(there.sum()), np.int64),
     )

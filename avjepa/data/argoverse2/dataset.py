@@ -9,7 +9,7 @@ from jaxtyping import Float32
 from avjepa.data.argoverse2.annotations import read_annotations
 from avjepa.data.argoverse2.drivable import read_drivable
 from avjepa.data.argoverse2.feather import arrow
-from avjepa.data.argoverse2.log import LIDAR, POSES, read_log
+from avjepa.data.argoverse2.log import LIDAR, POSES, read_log, sources_of
 from avjepa.data.argoverse2.sweep import read_sweep
 from avjepa.data.arrays import Array
 from avjepa.data.channels import SensorChannels
@@ -87,6 +87,10 @@ class Argoverse2Dataset(RecordedDataset):
     def open_boxes(self, scene: str) -> SceneBoxes | None:
         """See ``RecordedDataset``."""
         return read_annotations(self._folder_of[scene], self._scene(scene))
+
+    def sources(self, scene: str) -> list[Path]:
+        """See ``RecordedDataset``."""
+        return sources_of(self._folder_of[scene])
 
     def lidar_points(self, file: SensorFile) -> Float32[Array, "point 5"]:
         """See ``FileMoments``."""

@@ -70,7 +70,7 @@ def _column(path: Path, name: str, column: Any, kind: type) -> Array:
     if column.null_count:
         raise BadFileError(path, f"column {name}: {column.null_count} of {len(column)} values are missing")
     if kind is str:
-        values = np.array(column.to_pylist(), dtype=np.str_) if _holds_text(column) else None
+        values = _texts(column) if _holds_text(column) else None
     else:
         read = column.to_numpy()
         wanted = np.integer if kind is int else np.number
@@ -89,6 +89,15 @@ def _holds_text(column: Any) -> bool:
     types = arrow().types
     kind = column.type.value_type if types.is_dictionary(column.type) else column.type
     return bool(types.is_string(kind) or types.is_large_string(kind))
+
+
+def _texts(column: Any) -> Array:
+    """Many rows have the same few texts, each of which becomes one of Python's once."""
+    coded = column.combine_chunks()
+    coded = coded if arrow().types.is_dictionary(coded.type) else coded.dictionary_encode()
+    names = np.array(coded.dictionary.to_pylist(), dtype=np.str_)
+    texts: Array = names[coded.indices.to_numpy()] if len(coded) else np.zeros(0, np.str_)
+    return texts
 
 
 _MEANING = {float: "numbers", int: "whole numbers", str: "texts"}

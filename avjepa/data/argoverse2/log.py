@@ -1,5 +1,7 @@
 """One log: poses, calibrations, and which sensor files there are."""
 
+import os
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +10,12 @@ from jaxtyping import Float64, Int64
 from avjepa.data.argoverse2.feather import read_table
 from avjepa.data.arrays import Array
 from avjepa.data.poses import pose_matrices
-from avjepa.data.recorded.records import ChannelRecords, SceneRecords
+from avjepa.data.recorded.records import ChannelRecords, OnDemand, SceneRecords, TimedFiles
 from avjepa.errors import UserError
 
 POSES = "city_SE3_egovehicle.feather"
 """The file that every log has."""
+CALIBRATIONS = ("egovehicle_SE3_sensor.feather", "intrinsics.feather")
 LIDAR = "lidar"
 """Channel of the sweeps, each of which holds the points of both LiDARs."""
 QUATERNION = ("qw", "qx", "qy", "qz")
@@ -92,10 +95,18 @@ def read_log(folder: Path) -> SceneRecords:
     if not len(time):
         raise UserError(f"{lidar}: holds no sweep (TIMESTAMP.feather); download the log's LiDAR, or remove the log")
     city_from_ego = poses.at(time, "sweep")
-    files = [lidar / f"{stamp}.feather" for stamp in time.tolist()]
-    channels = {LIDAR: ChannelRecords(_microseconds(time), files, city_from_ego)} | _cameras(folder, poses)
+    files = TimedFiles(lidar, time.tolist(), ".feather")
+    sweeps = ChannelRecords(_microseconds(time), files, city_from_ego)
+    cameras = {path.name: partial(_camera, folder, path.name, poses) for path in camera_folders(folder)}
+    channels = OnDemand({LIDAR: lambda: sweeps, **cameras})
     tokens = [f"{folder.name}_{stamp}" for stamp in time.tolist()]
     return SceneRecords(tokens, _microseconds(time), city_from_ego, channels)
+
+
+def sources_of(folder: Path) -> list[Path]:
+    """What is to be looked at to see that a log has not changed: tables, and folders of sensor files."""
+    tables = [folder / POSES, *(folder / "calibration" / name for name in CALIBRATIONS)]
+    return [*tables, folder / "sensors" / LIDAR, *camera_folders(folder)]
 
 
 def timestamp_of(token: str) -> int:
@@ -103,38 +114,44 @@ def timestamp_of(token: str) -> int:
     return int(token.rpartition("_")[2])
 
 
-def _cameras(folder: Path, poses: EgoPoses) -> dict[str, ChannelRecords]:
+def camera_folders(folder: Path) -> list[Path]:
+    """The folders of images of a log, by the cameras' names."""
     recorded = folder / "sensors" / "cameras"
-    names = sorted(path.name for path in recorded.iterdir() if path.is_dir()) if recorded.is_dir() else []
-    if not names:
-        return {}
-    path = folder / "calibration" / "egovehicle_SE3_sensor.feather"
-    extrinsics = read_table(path, {"sensor_name": str, **dict.fromkeys((*QUATERNION, *TRANSLATION), float)})
-    mounted = dict(zip(extrinsics["sensor_name"].tolist(), pose_matrices(poses_of(extrinsics, path)), strict=True))
-    path_of_intrinsics = folder / "calibration" / "intrinsics.feather"
+    return sorted(path for path in recorded.iterdir() if path.is_dir()) if recorded.is_dir() else []
+
+
+def _camera(folder: Path, name: str, poses: EgoPoses) -> ChannelRecords:
+    extrinsics, intrinsics = (folder / "calibration" / file for file in CALIBRATIONS)
+    mounted = read_table(extrinsics, {"sensor_name": str, **dict.fromkeys((*QUATERNION, *TRANSLATION), float)})
     numbers = dict.fromkeys(("fx_px", "fy_px", "cx_px", "cy_px"), float)
-    table = read_table(path_of_intrinsics, {"sensor_name": str, "height_px": int, "width_px": int, **numbers})
-    row_of = {name: row for row, name in enumerate(table["sensor_name"].tolist())}
-    channels = {}
-    for name in names:
-        if name not in mounted or name not in row_of:
-            lacking = path if name not in mounted else path_of_intrinsics
-            raise UserError(f"{lacking}: says nothing of {name}, of which there are images; restore the file")
-        row = row_of[name]
-        fx, fy, cx, cy = (float(table[column][row]) for column in numbers)
-        height, width = int(table["height_px"][row]), int(table["width_px"][row])
-        if min(fx, fy, height, width) <= 0:
-            raise UserError(f"{path_of_intrinsics}: {name} has no focal length or no size; restore the file")
-        time = _times(recorded / name, ".jpg")
-        channels[name] = ChannelRecords(
-            time=_microseconds(time),
-            files=[recorded / name / f"{stamp}.jpg" for stamp in time.tolist()],
-            global_from_sensor=poses.at(time, name) @ mounted[name],
-            intrinsic=np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]]),
-            size=(height, width),
-            horizon=cy / height,  # the cameras look straight ahead
-        )
-    return channels
+    table = read_table(intrinsics, {"sensor_name": str, "height_px": int, "width_px": int, **numbers})
+    rows = [_row_of(name, own, path) for own, path in ((mounted, extrinsics), (table, intrinsics))]
+    fx, fy, cx, cy = (float(table[column][rows[1]]) for column in numbers)
+    height, width = int(table["height_px"][rows[1]]), int(table["width_px"][rows[1]])
+    if min(fx, fy, height, width) <= 0:
+        raise UserError(f"{intrinsics}: {name} has no focal length or no size; restore the file")
+    images = folder / "sensors" / "cameras" / name
+    time = _times(images, ".jpg")
+    return ChannelRecords(
+        time=_microseconds(time),
+        files=TimedFiles(images, time.tolist(), ".jpg"),
+        global_from_sensor=poses.at(time, name) @ pose_matrices(poses_of(mounted, extrinsics))[rows[0]],
+        intrinsic=np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]]),
+        size=(height, width),
+        horizon=cy / height,  # the cameras look straight ahead
+    )
+
+
+def _row_of(name: str, table: dict[str, Array], path: Path) -> int:
+    """The row of a sensor in a table of calibrations.
+
+    Raises:
+        UserError: it has none.
+    """
+    rows = np.flatnonzero(table["sensor_name"] == name)
+    if not len(rows):
+        raise UserError(f"{path}: says nothing of {name}, of which there are images; restore the file")
+    return int(rows[0])
 
 
 def _times(folder: Path, suffix: str) -> Int64[Array, "file"]:
@@ -143,7 +160,7 @@ def _times(folder: Path, suffix: str) -> Int64[Array, "file"]:
     Raises:
         UserError: a file has another name.
     """
-    names = [path.name for path in folder.iterdir() if path.suffix == suffix] if folder.is_dir() else []
+    names = [name for name in os.listdir(folder) if name.endswith(suffix)] if folder.is_dir() else []
     for name in names:
         if not name.removesuffix(suffix).isdigit() or len(name) > 19 + len(suffix):
             raise UserError(f"{folder / name}: is not named by its time (NANOSECONDS{suffix}); remove it")

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float64, Int16, Int32
 
 from avjepa.data.arrays import Array
-from avjepa.data.nuscenes.cache import Cached
+from avjepa.data.cache import Cached
 from avjepa.data.nuscenes.cached_problems import remarks_of
 from avjepa.data.nuscenes.columns import Columns, Texts, fixed_width, keys_of, rows_by_token, rows_of
 from avjepa.data.nuscenes.index import DatasetIndex

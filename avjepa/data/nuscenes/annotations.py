@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Int64
 
 from avjepa.data.arrays import Array
+from avjepa.data.cache import Cached, cached
 from avjepa.data.labels import Labels
 from avjepa.data.nuscenes.annotation_tables import ANNOTATION_TABLES, build_annotations
-from avjepa.data.nuscenes.cache import Cached, cached
 from avjepa.data.nuscenes.cached_problems import problems_of
 from avjepa.data.nuscenes.index import DatasetIndex
 from avjepa.data.nuscenes.tables import TableProblem, pass_over_problem, stop_at_problem

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from avjepa.data.nuscenes.cache import Cached
+from avjepa.data.cache import Cached
 from avjepa.data.nuscenes.tables import TableProblem
 
 

@@ -13,8 +13,8 @@ from jaxtyping import Bool, Float64, Int64
 from torch import Tensor
 
 from avjepa.data.arrays import Array
+from avjepa.data.cache import Cached, cached
 from avjepa.data.channels import NUSCENES_CHANNELS, SensorChannels
-from avjepa.data.nuscenes.cache import Cached, cached
 from avjepa.data.nuscenes.cached_problems import problems_of
 from avjepa.data.nuscenes.index_tables import INDEX_TABLES, build_index, check_index
 from avjepa.data.nuscenes.splits import splits_of

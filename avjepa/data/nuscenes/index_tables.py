@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Int64
 
 from avjepa.data.arrays import Array
+from avjepa.data.cache import Cached
 from avjepa.data.channels import SensorChannels
-from avjepa.data.nuscenes.cache import Cached
 from avjepa.data.nuscenes.cached_problems import problems_of, remarks_of
 from avjepa.data.nuscenes.columns import fixed_width
 from avjepa.data.nuscenes.sample_data_table import read_poses, read_sample_data

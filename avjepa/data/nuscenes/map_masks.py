@@ -8,10 +8,10 @@ from zlib import crc32
 import numpy as np
 from PIL import Image, PngImagePlugin
 
+from avjepa.data.cache import Cached, cached
 from avjepa.data.files.images import DECODING_ERRORS
 from avjepa.data.files.regular import size_of_file
 from avjepa.data.map_mask import MapMask
-from avjepa.data.nuscenes.cache import Cached, cached
 from avjepa.data.nuscenes.index import DatasetIndex
 from avjepa.data.nuscenes.records import Map, Scene
 from avjepa.data.nuscenes.table_checks import leaves_root

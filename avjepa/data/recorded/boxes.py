@@ -46,8 +46,8 @@ class SceneBoxes:
         time: Int64[Array, "moment"],
         global_from_box: Float64[Array, "box 4 4"],
         size: Float64[Array, "box 3"],
-        categories: Sequence[str],
-        tracks: Sequence[str],
+        categories: Sequence[str] | Array,
+        tracks: Sequence[str] | Array,
         lidar_points: Int64[Array, "box"] | None = None,
         radar_points: Int64[Array, "box"] | None = None,
     ) -> "SceneBoxes":
@@ -97,7 +97,7 @@ class SceneBoxes:
         return digest.hexdigest()
 
 
-def _numbered(names: Sequence[str]) -> tuple[tuple[str, ...], Int64[Array, "box"]]:
+def _numbered(names: Sequence[str] | Array) -> tuple[tuple[str, ...], Int64[Array, "box"]]:
     found, number = np.unique(np.asarray(names, dtype=np.str_), return_inverse=True)
     return tuple(found.tolist()), number.astype(np.int64)
 

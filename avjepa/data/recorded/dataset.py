@@ -24,13 +24,13 @@ from avjepa.data.poses import inverse_pose, level_of
 from avjepa.data.protocol import AnnotatedKeyframes, BoxSummary
 from avjepa.data.recorded.annotations import BoxesOfScenes
 from avjepa.data.recorded.boxes import SceneBoxes
-from avjepa.data.recorded.outline import Outline
+from avjepa.data.recorded.outline import Outline, kept_outline
 from avjepa.data.recorded.records import SceneRecords
 from avjepa.data.sensor_inputs import Sensor
 from avjepa.data.taxonomy import Taxonomy
 from avjepa.errors import UserError
 
-_OPEN_SCENES = 128
+_OPEN_SCENES = 64
 
 
 class RecordedDataset(FileMoments):
@@ -85,6 +85,14 @@ class RecordedDataset(FileMoments):
     def open_boxes(self, scene: str) -> SceneBoxes | None:
         """What is annotated in a scene, ``None`` for nothing. Raises ``UserError`` where that is broken."""
 
+    def sources(self, scene: str) -> Sequence[Path]:
+        """Files and folders by whose sizes and times of change one sees that a scene is as it was.
+
+        Where an adapter names some, what is known of all scenes at once is kept in a file, ``.avjepa-outline``, beside
+        them (or in the user's cache folder), and not all scenes are opened each time.
+        """
+        return ()
+
     def lidar_points(self, file: SensorFile) -> Float32[Array, "point 5"]:
         """See ``FileMoments``: ``.pcd.bin`` or ``.pcd`` unless the adapter says otherwise."""
         return read_lidar(file.path)
@@ -138,7 +146,9 @@ class RecordedDataset(FileMoments):
 
     @cached_property
     def _outline(self) -> Outline:
-        return Outline.of(self.scene_names, self._scene, self._channels, self.time_tolerance)
+        sources = [path for scene in self.scene_names for path in self.sources(scene)]
+        about = (self.scene_names, self._scene, self._channels, self.time_tolerance)
+        return kept_outline(self.dataroot / self.version, sources, *about) if sources else Outline.of(*about)
 
     # -- moments
 

@@ -3,12 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from pathlib import Path
 from typing import get_args
 
 import numpy as np
 from jaxtyping import Bool, Int64
 
 from avjepa.data.arrays import Array
+from avjepa.data.cache import Cached, cached
 from avjepa.data.channels import SensorChannels
 from avjepa.data.recorded.records import SceneRecords
 from avjepa.data.sensor_inputs import Sensor, channels_of
@@ -63,6 +65,46 @@ class Outline:
             channels=tuple(names),
             digest=digest.hexdigest(),
         )
+
+
+def kept_outline(
+    folder: Path,
+    sources: Sequence[Path],
+    scenes: Sequence[str],
+    records_of: Callable[[str], SceneRecords],
+    channels: SensorChannels,
+    tolerance: float,
+) -> Outline:
+    """``Outline.of``, worked out anew only where one of the sources has changed.
+
+    Args:
+        folder: of the data set.
+        sources: files and folders that the outline depends on.
+        scenes: see ``Outline.of``.
+        records_of: see ``Outline.of``.
+        channels: see ``Outline.of``.
+        tolerance: see ``Outline.of``.
+    """
+
+    def build() -> Cached:
+        made = Outline.of(scenes, records_of, channels, tolerance)
+        arrays: dict[str, Array] = {"start": made.start, "is_keyframe": made.is_keyframe}
+        arrays |= {str(sensor): found for sensor, found in made.recorded.items()}
+        return Cached(arrays, {"scenes": list(scenes), "channels": list(made.channels), "digest": made.digest})
+
+    def check(contents: Cached) -> None:
+        if contents.info["scenes"] != list(scenes) or len(contents.arrays["start"]) != len(scenes) + 1:
+            raise ValueError("the scenes are others")
+
+    contents = cached(folder, f"outline-{channels.digest()}", sources, build, check)
+    sensors: tuple[Sensor, ...] = get_args(Sensor)
+    return Outline(
+        start=contents.arrays["start"],
+        is_keyframe=contents.arrays["is_keyframe"],
+        recorded={sensor: contents.arrays[sensor] for sensor in sensors},
+        channels=tuple(contents.info["channels"]),
+        digest=contents.info["digest"],
+    )
 
 
 def _joined(parts: list[Array]) -> Bool[Array, "moment"]:

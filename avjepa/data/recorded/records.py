@@ -1,9 +1,10 @@
 """What was recorded in a scene: its moments, and the files of every channel."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
@@ -60,6 +61,58 @@ class ChannelRecords:
         return result
 
 
+class OnDemand(Mapping[str, ChannelRecords]):
+    """Channels of which each is put together when it is asked for: who reads LiDAR waits for no camera.
+
+    Args:
+        makers: of each.
+    """
+
+    def __init__(self, makers: Mapping[str, Callable[[], ChannelRecords]]) -> None:
+        self._makers = makers
+        self._made: dict[str, ChannelRecords] = {}
+
+    def __getitem__(self, name: str) -> ChannelRecords:
+        if name not in self._made:
+            self._made[name] = self._makers[name]()
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._makers)
+
+    def __len__(self) -> int:
+        return len(self._makers)
+
+
+class TimedFiles(Sequence[Path]):
+    """Files of a folder that are named by their times.
+
+    Args:
+        folder: where they lie.
+        times: what each is named by.
+        suffix: of all of them.
+    """
+
+    def __init__(self, folder: Path, times: Sequence[int], suffix: str) -> None:
+        self.folder, self.times, self.suffix = folder, times, suffix
+
+    @overload
+    def __getitem__(self, place: int) -> Path: ...
+    @overload
+    def __getitem__(self, place: slice) -> "TimedFiles": ...
+    def __getitem__(self, place: int | slice) -> "Path | TimedFiles":
+        if isinstance(place, slice):
+            return TimedFiles(self.folder, self.times[place], self.suffix)
+        return self.folder / f"{self.times[place]}{self.suffix}"
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    def names(self) -> list[str]:
+        """Names of all of them."""
+        return [f"{time}{self.suffix}" for time in self.times]
+
+
 @dataclass(frozen=True)
 class SceneRecords:
     """One scene.
@@ -90,7 +143,8 @@ class SceneRecords:
             digest.update(np.ascontiguousarray(values).data)
         digest.update("\n".join(self.tokens).encode())
         for name, own in sorted(self.channels.items()):
-            digest.update(f"{name} {own.size} {own.horizon} {[path.name for path in own.files]}".encode())
+            files = own.files.names() if isinstance(own.files, TimedFiles) else [path.name for path in own.files]
+            digest.update(f"{name} {own.size} {own.horizon} {files}".encode())
             for values in (own.time, own.global_from_sensor, np.zeros(0) if own.intrinsic is None else own.intrinsic):
                 digest.update(np.ascontiguousarray(values).data)
         return digest.hexdigest()

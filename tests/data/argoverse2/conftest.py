@@ -15,4 +15,4 @@ def argoverse2(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def broken(argoverse2: Path, tmp_path: Path) -> Path:
     """A copy to be broken."""
-    return Path(shutil.copytree(argoverse2, tmp_path / "data"))
+    return Path(shutil.copytree(argoverse2, tmp_path / "data", ignore=shutil.ignore_patterns(".avjepa-*")))

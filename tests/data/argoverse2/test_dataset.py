@@ -8,12 +8,14 @@ import pyarrow.feather
 import pytest
 import torch
 
+from avjepa.data.argoverse2.dataset import Argoverse2Dataset
 from avjepa.data.argoverse2.log import EgoPoses
 from avjepa.data.channels import SensorChannels
 from avjepa.data.datasets import open_dataset
 from avjepa.data.files.images import ImageTransform
 from avjepa.data.protocol import DrivingDataset
 from avjepa.data.reading import load_samples
+from avjepa.data.recorded.records import SceneRecords
 from avjepa.data.sample import Sample
 from avjepa.data.sensor_inputs import LidarSweeps, RadarSweeps, SensorInputs
 from avjepa.errors import UserError
@@ -225,3 +227,26 @@ def test_a_pose_between_two_rows_is_between_them(argoverse2: Path) -> None:
         position, rotation = ego_pose(seconds)
         np.testing.assert_allclose(pose[row, :3, 3], position, atol=1e-6)
         np.testing.assert_allclose(pose[row, :3, :3], rotation.rotation_matrix, atol=1e-5)
+
+
+def test_what_is_known_of_all_logs_is_kept_until_one_of_them_changes(
+    broken: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+
+    def counted(self: Argoverse2Dataset, scene: str) -> SceneRecords:
+        opened.append(scene)
+        return open_scene(self, scene)
+
+    open_scene = Argoverse2Dataset.open_scene
+    monkeypatch.setattr(Argoverse2Dataset, "open_scene", counted)
+    first = open_dataset(broken, "sensor")
+    assert sorted(opened) == ["log-a", "log-b", "log-c", "log-d"]
+    opened.clear()
+    again = open_dataset(broken, "sensor")
+    assert len(again) == len(first) and again.fingerprint() == first.fingerprint() and not opened
+    assert all((again.recorded(sensor) == first.recorded(sensor)).all() for sensor in ("lidar", "camera", "radar"))
+    next((broken / "sensor" / "val" / "log-c" / "sensors" / "lidar").iterdir()).unlink()
+    assert len(open_dataset(broken, "sensor")) == len(first) - 1
+    assert open_dataset(broken, "sensor").fingerprint() != first.fingerprint()
+    assert open_dataset(broken, "sensor", SensorChannels(lidar=("lidar",))).recorded("camera").sum() == 0

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from avjepa.data.nuscenes import cache
-from avjepa.data.nuscenes.cache import Cached, cached
+from avjepa.data import cache
+from avjepa.data.cache import Cached, cached
 from avjepa.data.nuscenes.index import DatasetIndex
 
-from ..conftest import VERSION
+from .conftest import VERSION
 
 
 def flipped(content: bytes, place: float) -> bytes:
