@@ -59,7 +59,14 @@ def view(
     from avjepa.commands.opening import opened
     from avjepa.commands.splits import scenes_of
     from avjepa.data.files.images import ImageTransform
-    from avjepa.data.sensor_inputs import LidarSweeps, RadarSweeps, SensorInputs, recorded_sensors, require_recorded
+    from avjepa.data.sensor_inputs import (
+        LidarSweeps,
+        RadarSweeps,
+        SensorInputs,
+        channels_of,
+        recorded_sensors,
+        require_recorded,
+    )
     from avjepa.evaluate.detection.result_file import read_result_file
     from avjepa.evaluate.segmentation.class_maps import class_maps_of
     from avjepa.evaluate.segmentation.result_file import read_segmentations
@@ -100,7 +107,8 @@ def view(
         require_recorded(sensors.sensors(), dataset.channels, dataset.recorded_channels, dataset.name, remedy)
     file = None if predictions is None else read_result_file(predictions, classes)
     drawn = DrawnKeyframes(dataset, sensors, file, minimum_score)
-    if channels is None and (missing := [name for name in sensors.sensors() if name not in there]):
+    named = [name for name in sensors.sensors() if channels_of(name, dataset.channels)]
+    if channels is None and (missing := [name for name in named if name not in there]):
         names = ", ".join(dataset.recorded_channels)
         print(f"drawn without {' and '.join(missing)}: their channels are not among {names}; see --channels")
     if out is not None or window:

@@ -70,17 +70,25 @@ class Late(Degradation):
                 return replace(now, bad=bad, cameras=dict.fromkeys(now.cameras))
 
     def check(self, source: DrivingDataset) -> None:
-        """Raise unless the data set has data of the sensor between its keyframes.
+        """Raise unless the data set has data of the sensor between its keyframes, or keyframes that follow so closely.
 
         Raises:
             UserError: it has them at keyframes alone, so nothing is known of the time before one.
         """
         between = np.setdiff1d(source.moments(), source.moments(keyframes_only=True))
+        if len(between) == 0 and self._follow_closely(source):
+            between = source.moments()
         if len(between) == 0 or source.recorded(self.sensor)[between].mean() < _RECORDED:
             raise UserError(
                 f"{source.name}: has no {self.sensor} data between its keyframes, so none can be shown "
                 f"{self.seconds:g} s late"
             )
+
+    def _follow_closely(self, source: DrivingDataset) -> bool:
+        """Whether every sweep is a keyframe, seen in the first scene."""
+        moments = source.moments(list(source.scene_names[:1])).tolist()
+        apart = np.diff([source.time_of(moment) for moment in moments]) * 1e-6
+        return len(apart) > 0 and float(np.median(apart)) <= _TOLERANCE * self.seconds
 
     def earlier(self, moment: int, source: DrivingDataset) -> int | None:
         """The newest moment of the scene that is old enough; ``None`` where there is none.

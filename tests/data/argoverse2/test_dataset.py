@@ -12,6 +12,7 @@ from avjepa.data.argoverse2.dataset import Argoverse2Dataset
 from avjepa.data.argoverse2.log import EgoPoses
 from avjepa.data.channels import SensorChannels
 from avjepa.data.datasets import open_dataset
+from avjepa.data.degradation import DegradedReader, Late
 from avjepa.data.files.images import ImageTransform
 from avjepa.data.protocol import DrivingDataset
 from avjepa.data.reading import load_samples
@@ -250,3 +251,12 @@ def test_what_is_known_of_all_logs_is_kept_until_one_of_them_changes(
     assert len(open_dataset(broken, "sensor")) == len(first) - 1
     assert open_dataset(broken, "sensor").fingerprint() != first.fingerprint()
     assert open_dataset(broken, "sensor", SensorChannels(lidar=("lidar",))).recorded("camera").sum() == 0
+
+
+def test_a_sweep_that_is_late_is_the_one_before(argoverse2: Path) -> None:
+    dataset = open_dataset(argoverse2, "sensor")
+    inputs = (SensorInputs(lidar=LidarSweeps()),)
+    late = DegradedReader(dataset, dataset, Late("lidar", 0.1), 0)
+    then, before = late.read(SWEEPS + 3, inputs), dataset.read(SWEEPS + 2, inputs)
+    assert then.lidar is not None and before.lidar is not None
+    assert torch.equal(then.lidar.points, before.lidar.points) and then.token == dataset.token_of(SWEEPS + 3)
