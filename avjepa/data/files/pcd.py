@@ -101,6 +101,8 @@ def _parsed(head: bytes) -> PcdHeader:
 
 
 def _of_text(path: str | os.PathLike[str], text: bytes, header: PcdHeader) -> Array:
+    if 2 * header.count * len(header.names) > len(text) + 1:  # a digit and a blank for each number
+        raise BadFileError(path, f"truncated: {len(text)} bytes after the header hold no {header.count} points as text")
     points = np.zeros(header.count, header.record)
     try:
         numbers = np.array(text.split(), np.float64).reshape(-1, len(header.names))

@@ -85,6 +85,7 @@ def test_broken_files_are_said_in_one_line(
         ((b"WIDTH 2", b"WIDTH -2"), "says -2 x 1 points"),
         ((b"FIELDS x", b"FIELDS u"), "lists no field x"),
         ((b"COUNT 1", b"COUNT 3"), "COUNT is not 1"),
+        ((b"DATA binary", b"DATA ascii"), "truncated"),
         ((b"POINTS 2\nDATA binary\n", b""), "header of a point cloud file"),
     ],
 )
