@@ -4,6 +4,7 @@ import importlib
 import runpy
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,27 +22,32 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "docs" / "examples"
 SWEEP = SensorInputs(lidar=LidarSweeps(1))
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A world, and its drives in the made-up format. Not to be changed."""
+    root = tmp_path_factory.mktemp("made")
+    options = ("--scenes", "2", "--keyframes", "3", "--image_width", "64", "--val_fraction", "0.5", "--workers", "1")
+    assert cli.main(["synth", "--out", str(root / "world"), *options]) == 0
+    runpy.run_path(str(EXAMPLES / "my_drives.py"))["main"](root / "world", root / "drives" / "first")
+    return root
+
+
 @pytest.fixture
-def drives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A world and its drives; the adapter is registered until the test is over."""
-    for name in ("my_adapter.py", "my_classes.yaml", "my_drives.py"):
-        shutil.copy(EXAMPLES / name, tmp_path)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
+def drives(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A copy of the drives; the adapter is registered until the test is over."""
+    shutil.copytree(made / "drives", tmp_path / "drives")
+    monkeypatch.syspath_prepend(EXAMPLES)
     monkeypatch.setattr(datasets, "LAYOUTS", dict(datasets.LAYOUTS))
     monkeypatch.delitem(sys.modules, "my_adapter", raising=False)
-    options = ("--scenes", "2", "--keyframes", "3", "--image_width", "64", "--val_fraction", "0.5", "--workers", "1")
-    assert cli.main(["synth", "--out", "world", *options]) == 0
-    runpy.run_path("my_drives.py")["main"](Path("world"), Path("drives/first"))
     importlib.import_module("my_adapter")
     yield tmp_path / "drives"
     sys.modules.pop("my_adapter", None)
 
 
-def test_it_is_short_and_says_the_same(drives: Path) -> None:
+def test_it_is_short_and_says_the_same(made: Path, drives: Path) -> None:
     assert len((EXAMPLES / "my_adapter.py").read_text().splitlines()) < 100
     assert layout_of(drives, "first") == "my-drives"
-    ours, world = open_dataset(drives, "first"), open_dataset(drives.parent / "world", "v1.0-synth")
+    ours, world = open_dataset(drives, "first"), open_dataset(made / "world", "v1.0-synth")
     assert isinstance(ours, DrivingDataset) and ours.taxonomy.classes == ("vehicle", "person")
     assert ours.scenes_of("val") == world.scenes_of("val")
     keyframes = world.moments(ours.scenes_of(None), keyframes_only=True)
