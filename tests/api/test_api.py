@@ -10,30 +10,28 @@ import pytest
 import avjepa
 from avjepa import api
 from avjepa.cli import COMMANDS, main
+from tests.data.conftest import VERSION, tiny
+
+__all__ = ["tiny"]
 
 TINY = {
     "data.workers": 0, "data.batch_size": 2, "trainer.accelerator": "cpu", "trainer.devices": 1,
-    "steps": 1, "version": "v1.0-synth",
+    "steps": 1, "version": VERSION,
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return avjepa.synth(tmp_path_factory.mktemp("api") / "world", 3, keyframes=2, image_width=64, val_fraction=0.34)
-
-
-def test_pretraining_by_function_and_by_command_are_equal_to_the_byte(world: Path, tmp_path: Path) -> None:
-    run = avjepa.pretrain("radar_tiny", world, tmp_path / "function", seed=3, **TINY)
+def test_pretraining_by_function_and_by_command_are_equal_to_the_byte(tiny: Path, tmp_path: Path) -> None:
+    run = avjepa.pretrain("radar_tiny", tiny, tmp_path / "function", seed=3, **TINY)
     options = [f"--{name}={value}" for name, value in TINY.items()]
     assert (
-        main(["pretrain", "radar_tiny", "--data", str(world), "--out", str(tmp_path / "command"), "--seed=3", *options])
+        main(["pretrain", "radar_tiny", "--data", str(tiny), "--out", str(tmp_path / "command"), "--seed=3", *options])
         == 0
     )
     weights = "backbone/model.safetensors"
     assert (run.folder / weights).read_bytes() == (tmp_path / "command" / weights).read_bytes()
     assert (run.backbone / "config.json").is_file()
 
-    detector = avjepa.finetune("radar_tiny", world, tmp_path / "detector", bundle=run.backbone, **TINY)
+    detector = avjepa.finetune("radar_tiny", tiny, tmp_path / "detector", bundle=run.backbone, **TINY)
     assert 0 <= detector.metrics("val")["mean_ap"] <= 1
     with pytest.raises(avjepa.UserError, match="scored are evaluation/val"):
         detector.metrics("test")
@@ -47,15 +45,15 @@ def test_a_room_is_still_a_room_after_it_was_called() -> None:
     assert callable(avjepa.pretrain) and MultiBlock.__module__ == "avjepa.pretrain.masking.generators"
 
 
-def test_inspection_is_a_dictionary(world: Path) -> None:
-    assert avjepa.inspect(world, version="v1.0-synth", fast=True)
+def test_inspection_is_a_dictionary(tiny: Path) -> None:
+    assert avjepa.inspect(tiny, version=VERSION, fast=True)
 
 
-def test_a_mistake_raises_the_line_of_the_command(world: Path, tmp_path: Path) -> None:
+def test_a_mistake_raises_the_line_of_the_command(tiny: Path, tmp_path: Path) -> None:
     with pytest.raises(avjepa.UserError, match="did you mean lidar_tiny"):
-        avjepa.pretrain("lidar_tyni", world, tmp_path / "out")
+        avjepa.pretrain("lidar_tyni", tiny, tmp_path / "out")
     with pytest.raises(avjepa.UserError, match="stepz"):
-        avjepa.pretrain("lidar_tiny", world, tmp_path / "out", stepz=1)
+        avjepa.pretrain("lidar_tiny", tiny, tmp_path / "out", stepz=1)
     assert not (tmp_path / "out").exists()
 
 
