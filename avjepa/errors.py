@@ -41,6 +41,8 @@ def one_line(error: BaseException) -> str | None:
         return f"{error.filename}: permission denied; choose another place or change its permissions"
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         return f"{error.filename}: {error.strerror.lower()}; give another path, or mend what is there"
+    if isinstance(error, ImportError) and "cannot open shared object file" in str(error):  # as open3d on a bare machine
+        return f"{error}; install that library of the system, as in apt-get install libusb-1.0-0 libgl1 libgomp1"
     if isinstance(error, MemoryError | RuntimeError) and _is_memory(error):
         return "out of memory; choose a smaller batch, image, grid or network"
     return None

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float64
-from numpy.typing import NDArray
+
+from avjepa.data.arrays import Array
 
 _STREAM = 0x667573696F6E  # keeps these draws apart from others that use the same seeds
 _LEAST = 0.1
@@ -12,7 +13,7 @@ _LEAST = 0.1
 
 def kept_shares(
     seeds: Sequence[int], sensors: int, share: float, concentration: float
-) -> Float64[NDArray[np.float64], "sample sensor"]:
+) -> Float64[Array, "sample sensor"]:
     """Share of every sensor's raw input that each sample keeps; 0 where the whole sensor is dropped.
 
     The shares follow a Dirichlet draw whose mean is ``share`` for every sensor. What would keep less than a tenth is
