@@ -6,11 +6,24 @@ import gc
 import io
 import json
 import os
+import re
 import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+_HIDDEN = re.compile(r"(^|/)\.([^/]+)\.part(?=/|$|[\s:;,])")
+
+
+def hidden_folder(final: Path) -> Path:
+    """Where something is made that will have a name once it is whole."""
+    return final.parent / f".{final.name}.part"
+
+
+def with_final_names(text: object) -> str:
+    """A text in which what is made in a hidden folder has the name that it will have."""
+    return _HIDDEN.sub(r"\1\2", str(text))
 
 
 @contextlib.contextmanager

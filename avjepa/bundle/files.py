@@ -23,7 +23,7 @@ from avjepa.bundle.manifest import FORMAT_VERSION, MANIFEST, WEIGHTS, Manifest, 
 from avjepa.bundle.rebuildable import Rebuildable
 from avjepa.bundle.weights import TensorCounts, load_strictly, require_fitting
 from avjepa.errors import UserError, counted
-from avjepa.files import replacing
+from avjepa.files import replacing, with_final_names
 from avjepa.zoo import located
 
 _LARGEST_HEADER, _LARGEST_NUMBER = 2**24, 16  # bytes of a weights file and of a number in it, at most
@@ -122,7 +122,7 @@ def load_bundled_weights(module: Rebuildable, directory: str | Path) -> TensorCo
         UserError: see ``fitting_weights``.
     """
     counts = load_strictly(module, fitting_weights(module, directory), str(directory))
-    print(f"{directory}: {counts}", file=sys.stderr)
+    print(f"{with_final_names(directory)}: {counts}", file=sys.stderr)
     return counts
 
 

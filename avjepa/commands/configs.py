@@ -1,6 +1,8 @@
 """``avjepa configs``: the configurations that come with the package."""
 
+import re
 from collections.abc import Sequence
+from itertools import takewhile
 
 from avjepa.commands.parsing import run_function
 from avjepa.commands.shipped import CONFIGS, configuration_file, names_of
@@ -22,9 +24,14 @@ def list_configs(kind: str | None = None) -> None:
         raise UserError(f"--kind {kind}: there are {', '.join(kinds)}")
     for one in kinds if kind is None else [kind]:
         for name in names_of(one):
-            first = read_text(CONFIGS / one / f"{name}.yaml").partition("\n")[0]
-            about = first.removeprefix("# ").rstrip(":") if first.startswith("#") else ""
-            print(f"{one + '/' + name:<44}{about}")
+            print(f"{one + '/' + name:<44}{described(read_text(CONFIGS / one / f'{name}.yaml'))}".rstrip())
+
+
+def described(content: str) -> str:
+    """The first sentence of the comment that a configuration begins with; empty where it has none."""
+    comment = takewhile(lambda line: re.match("# [^ ]", line), content.splitlines())  # commands stand further in
+    words = " ".join(line.removeprefix("# ") for line in comment)
+    return re.split(r"\.(?:\s|$)", words, maxsplit=1)[0].removesuffix(":")
 
 
 def show_config(name: str) -> None:

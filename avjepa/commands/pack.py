@@ -29,7 +29,7 @@ def options_of(arguments: Sequence[str]) -> Any:
 
     from avjepa.commands.option_checks import WHILE_BUILDING, blamed_on, bound_yaml, require_channels
     from avjepa.commands.parsing import readable
-    from avjepa.commands.shorthands import epilogue, expanded
+    from avjepa.commands.shorthands import SHORTHANDS, epilogue, expanded
     from avjepa.data.loading.detection_datamodule import DetectionDataModule
     from avjepa.data.loading.pretrain_datamodule import PretrainDataModule
 
@@ -55,8 +55,8 @@ def options_of(arguments: Sequence[str]) -> Any:
         with blamed_on("configuration", *WHILE_BUILDING):
             return parser.instantiate_classes(parser.parse_args([*own, *expanded(arguments)]))
     except ArgumentError as error:
-        shorthands = [short.removeprefix("--") for short in _SHORTHANDS]
-        raise UserError(readable(error, [*shorthands, *parser.get_defaults().keys()])) from error
+        shorthands = {short: SHORTHANDS[short] for short in _SHORTHANDS}
+        raise UserError(readable(error, parser.get_defaults().keys(), shorthands)) from error
 
 
 def _config(arguments: Sequence[str]) -> dict[str, Mapping[str, Any]]:

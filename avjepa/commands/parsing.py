@@ -4,12 +4,13 @@ import difflib
 import importlib
 import inspect
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
 
 from jsonargparse import ArgumentError, ArgumentParser
 
+from avjepa.commands.wrong_values import plain
 from avjepa.errors import UserError
 
 _UNKNOWN = re.compile(
@@ -25,14 +26,21 @@ _MODULE = re.compile(r"No module named '([\w]+)'$")
 _CLASS = re.compile(r"class_path '([\w.]+)'")
 
 
-def readable(error: Exception, names: Iterable[str] = ()) -> str:
+def readable(error: Exception, names: Iterable[str] = (), shorthands: Mapping[str, str] | None = None) -> str:
     """jsonargparse's message as one line that names the option, and the one that was meant if it is misspelt.
 
     Args:
         error: what jsonargparse raised.
         names: of the options that there are, dotted.
+        shorthands: what stands for some of them, both with their dashes.
     """
-    text = "; ".join(line.strip() for line in _said(error).splitlines() if line.strip()).replace(":; ", ": ")
+    short_of = {long: short for short, long in (shorthands or {}).items()}
+    names = [*names, *(short.removeprefix("--") for short in short_of.values())]
+    said = plain(_said(error))
+    option, colon, rest = said.partition(": ")
+    if colon and option in short_of:
+        said = f"{short_of[option]} ({option}): {rest}"
+    text = "; ".join(line.strip() for line in said.splitlines() if line.strip()).replace(":; ", ": ")
     text = _NO_KEYS.sub(r"init_args: needs keys and values, got a \1", text)
     if missing := _MODULE.search(text):
         remedy = f"correct it, add its folder to PYTHONPATH, or have the current one searched with --trust {missing[1]}"

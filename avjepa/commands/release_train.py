@@ -17,7 +17,7 @@ from avjepa.commands.training import BUNDLE
 from avjepa.data.loading.detection_datamodule import DetectionDataModule
 from avjepa.data.sample import Batch
 from avjepa.errors import UserError
-from avjepa.files import read_json, write_json
+from avjepa.files import hidden_folder, read_json, write_json
 from avjepa.finetune.lightning_model import FinetuneModule
 from avjepa.heads.task import ScoredSplit
 from avjepa.locking import locked
@@ -28,7 +28,6 @@ from avjepa.release.store import (
     FORMAT_VERSION,
     RECORD,
     Store,
-    hidden_folder,
     lock_folder,
     read_record,
     require_free,

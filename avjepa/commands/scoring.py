@@ -7,7 +7,7 @@ from avjepa.bundle.weights import state_hash
 from avjepa.commands.training import TrainingCLI
 from avjepa.errors import UserError
 from avjepa.evaluate.predict import predict_split
-from avjepa.files import read_json, write_json
+from avjepa.files import read_json, with_final_names, write_json
 from avjepa.heads.task import METRICS, ScoredSplit
 from avjepa.provenance import FILE_NAME as PROVENANCE
 
@@ -84,4 +84,4 @@ def score(cli: TrainingCLI, fast: bool = False) -> None:
         for name, file in predicted.files.items():
             metrics = cli.model.tasks[name].scorer().score(file, split, file.parent, fast)
             if metrics is not None:
-                print(metrics)
+                print(with_final_names(metrics))

@@ -113,8 +113,7 @@ class TrainingCLI(LightningCLI):
                 load_from_checkpoint_support=False,
             )
         except ArgumentError as error:
-            shorthands = [short.removeprefix("--") for short in SHORTHANDS]
-            raise UserError(readable(error, [*shorthands, *self.parser.get_defaults().keys()])) from error
+            raise UserError(readable(error, self.parser.get_defaults().keys(), SHORTHANDS)) from error
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Options of the command beside those of trainer, model and data."""

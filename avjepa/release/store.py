@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from avjepa.errors import UserError
-from avjepa.files import read_json
+from avjepa.files import hidden_folder, read_json
 from avjepa.locking import locked
 from avjepa.release.versions import Version
 from avjepa.zoo import PREFIX, located
@@ -140,11 +140,6 @@ class Store:
                 if path.is_file() and "evaluation" not in path.relative_to(hidden).parts:
                     path.chmod(stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH)
             os.rename(hidden, final)
-
-
-def hidden_folder(final: Path) -> Path:
-    """Where something is made that will have a name once it is whole."""
-    return final.parent / f".{final.name}.part"
 
 
 def lock_folder(final: Path) -> Path:

@@ -6,6 +6,8 @@ import warnings
 
 from lightning.pytorch.utilities import rank_zero_only
 
+from avjepa.files import with_final_names
+
 NOISE = (
     ".*does not have many workers.*",
     ".*exists and is not empty.*",
@@ -36,4 +38,4 @@ def quiet_lightning() -> None:
 @rank_zero_only
 def status(message: str) -> None:
     """One line to the user, on stderr of the first process."""
-    print(f"avjepa: {message}", file=sys.stderr, flush=True)
+    print(f"avjepa: {with_final_names(message)}", file=sys.stderr, flush=True)
