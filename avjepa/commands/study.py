@@ -7,12 +7,15 @@ from typing import Any, Literal
 
 from jsonargparse import ArgumentError, ArgumentParser
 
+from avjepa import zoo
 from avjepa.commands.configurations import inlined, load_config, merged, read_yaml
 from avjepa.commands.parsing import readable
-from avjepa.commands.study_parts import ComputeConfig, Labels, LongerConfig, MethodConfig, TuneConfig
+from avjepa.commands.study_parts import ComputeConfig, Labels, LongerConfig, MeansConfig, MethodConfig, TuneConfig
 from avjepa.errors import UserError
+from avjepa.ranges import require_number
 from avjepa.study.plan import (
     LongerTraining,
+    Means,
     Method,
     Mode,
     Study,
@@ -36,6 +39,7 @@ class StudyConfig:
         tune: how settings are chosen.
         compute: the curve of score against compute.
         longer: cells that are trained for longer as well.
+        means: by name, what is added to methods: pasted objects, a detector that teaches itself.
         modes: frozen, end_to_end.
         seeds: a run of every cell each.
         pretrain_seeds: run i uses backbone i.
@@ -52,6 +56,7 @@ class StudyConfig:
     tune: TuneConfig
     compute: ComputeConfig | None = None
     longer: LongerConfig | None = None
+    means: dict[str, MeansConfig] = field(default_factory=dict)
     frozen_labels: Labels | None = None
     modes: list[Literal["frozen", "end_to_end"]] = field(default_factory=lambda: ["frozen", "end_to_end"])
     seeds: list[int] = field(default_factory=lambda: [0, 1, 2])
@@ -71,6 +76,9 @@ class StudyConfig:
         methods = given.get("methods")
         for name, method in methods.items() if isinstance(methods, Mapping) else ():
             _require_known(method, MethodConfig, f"methods.{name}", path)
+        all_means = given.get("means")
+        for name, means in all_means.items() if isinstance(all_means, Mapping) else ():
+            _require_known(means, MeansConfig, f"means.{name}", path)
         parser = ArgumentParser(exit_on_error=False)
         parser.add_argument("study", type=cls)
         try:
@@ -84,14 +92,20 @@ class StudyConfig:
             name: replace(
                 method,
                 pretrain=str(here / method.pretrain) if method.pretrain else None,
+                bundle=_bundle_from(here, method.bundle) if method.bundle else None,
                 overrides=_overrides(given["methods"][name], "overrides", path),
             )
             for name, method in config.methods.items()
+        }
+        means = {
+            name: replace(added, overrides=_overrides(given["means"][name], "overrides", path))
+            for name, added in config.means.items()
         }
         return replace(
             config,
             finetune=str(here / config.finetune),
             methods=complete,
+            means=means,
             pretrain_overrides=_overrides(given, "pretrain_overrides", path),
             finetune_overrides=_overrides(given, "finetune_overrides", path),
         )
@@ -104,11 +118,8 @@ class StudyConfig:
         """
         methods = []
         for name, method in self.methods.items():
-            if not name.replace("_", "").isalnum():
-                raise UserError(f"methods: {name!r} becomes part of file names; use letters, digits and _")
-            steps = sorted(set(method.pretrain_steps or self.pretrain_steps)) if method.pretrain else [0]
-            if method.pretrain and min(steps) < 1:
-                raise UserError(f"methods.{name}.pretrain_steps: {steps} must be at least 1; scratch has no pretrain")
+            _require_file_name("methods", name)
+            steps = self._pretrain_steps(name, method)
             frozen = method.frozen_labels or (None if method.labels else self.frozen_labels)
             methods.append(
                 Method(
@@ -143,11 +154,41 @@ class StudyConfig:
             labelled_scenes(self.compute.labels, total_scenes) if self.compute else (),
             compute_modes,
             longer,
+            tuple(self._means(name, added, total_scenes) for name, added in self.means.items()),
         )
 
-    def finetuning(self) -> dict[str, Any]:
-        """The configuration of every fine-tuning."""
-        return _training(merged(load_config(self.finetune), self.finetune_overrides), "finetune")
+    def _pretrain_steps(self, name: str, method: MethodConfig) -> list[int]:
+        """Of a method's pre-trainings, ascending; 0 for none."""
+        if method.bundle is not None and (method.pretrain or len(method.pretrain_steps or ()) != 1):
+            raise UserError(
+                f"methods.{name}.bundle: is a backbone that is there; have no pretrain beside it, and one number in "
+                "pretrain_steps: for how long it was trained"
+            )
+        if method.bundle is None and not method.pretrain:
+            return [0]
+        steps = sorted(set(method.pretrain_steps or self.pretrain_steps))
+        if min(steps) < 1:
+            raise UserError(f"methods.{name}.pretrain_steps: {steps} must be at least 1; scratch has no pretrain")
+        return steps
+
+    def _means(self, name: str, added: MeansConfig, total_scenes: int) -> Means:
+        _require_file_name("means", name)
+        if unknown := [method for method in added.methods if method not in self.methods]:
+            raise UserError(
+                f"means.{name}.methods: {unknown[0]!r} is no method of the study; there are {', '.join(self.methods)}"
+            )
+        if added.pseudo_score is not None:
+            require_number(f"means.{name}.pseudo_score", added.pseudo_score, at_least=0, at_most=1)
+        scenes = labelled_scenes(added.labels or self.labels, total_scenes)
+        modes = tuple(added.modes or self.modes)
+        return Means(name, tuple(added.methods), scenes, modes, teacher=added.pseudo_score is not None)
+
+    def finetuning(self, means: str = "") -> dict[str, Any]:
+        """The configuration of every fine-tuning; of one to which means are added."""
+        configuration = merged(load_config(self.finetune), self.finetune_overrides)
+        if means:
+            configuration = merged(configuration, self.means[means].overrides)
+        return _training(configuration, f"means.{means}" if means else "finetune")
 
     def pretraining(self, method: str) -> dict[str, Any] | None:
         """The configuration of a method's pre-training; ``None`` for scratch."""
@@ -170,7 +211,11 @@ class StudyConfig:
                 *([s.definition() for s in given] for given in (tune.frozen, tune.end_to_end)),
             ],
             "pretrain_seeds": self.pretrain_seeds[0],
-            "methods": {name: [self.pretraining(name), method.export] for name, method in self.methods.items()},
+            "methods": {
+                name: [self.pretraining(name), method.export, *([method.bundle] if method.bundle else [])]
+                for name, method in self.methods.items()
+            }
+            | {f"+{name}": [self.finetuning(name), added.pseudo_score] for name, added in self.means.items()},
         }
 
 
@@ -188,12 +233,22 @@ def _without_overrides(given: Any) -> Any:
     if not isinstance(given, Mapping):
         return given
     rest = {name: value for name, value in given.items() if name not in ("pretrain_overrides", "finetune_overrides")}
-    if isinstance(methods := rest.get("methods"), Mapping):
-        rest["methods"] = {
-            name: {k: v for k, v in method.items() if k != "overrides"} if isinstance(method, Mapping) else method
-            for name, method in methods.items()
-        }
+    for part in ("methods", "means"):
+        if isinstance(entries := rest.get(part), Mapping):
+            rest[part] = {
+                name: {k: v for k, v in entry.items() if k != "overrides"} if isinstance(entry, Mapping) else entry
+                for name, entry in entries.items()
+            }
     return rest
+
+
+def _bundle_from(here: Path, bundle: str) -> str:
+    return bundle if bundle.startswith(zoo.PREFIX) else str(here / bundle)
+
+
+def _require_file_name(part: str, name: str) -> None:
+    if not name.replace("_", "").isalnum():
+        raise UserError(f"{part}: {name!r} becomes part of file names; use letters, digits and _")
 
 
 def _require_known(given: Any, kind: type, where: str, path: Path) -> None:

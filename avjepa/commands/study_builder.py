@@ -1,5 +1,6 @@
 """The trainings of a label-efficiency study, made of its configuration files."""
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -8,8 +9,9 @@ from typing import Any
 from jsonargparse import ArgumentError, ArgumentParser
 from lightning import Callback, Trainer, seed_everything
 
+from avjepa import zoo
 from avjepa.bundle.construction import build
-from avjepa.bundle.files import save_bundle
+from avjepa.bundle.files import fitting_weights, save_bundle
 from avjepa.commands.configurations import merged
 from avjepa.commands.finetune import FinetuneCLI
 from avjepa.commands.option_checks import require_no_null
@@ -46,6 +48,7 @@ class ConfiguredBuilder(Builder):
         self.config = config
         common = {"data": dict(data), "trainer": dict(trainer or {})}
         self._finetune: dict[str, Any] = merged(config.finetuning(), common)
+        self._means = {name: merged(config.finetuning(name), common) for name in config.means}
         self._pretrain: dict[str, dict[str, Any]] = {
             name: merged(configuration, common)
             for name in config.methods
@@ -65,22 +68,34 @@ class ConfiguredBuilder(Builder):
                 if name in self._pretrain:
                     data = self._pretraining(Pretraining(name, 0, 1), nowhere).datamodule
                     data.reader_of(data.open())
+                for seed in self.config.pretrain_seeds if self.config.methods[name].bundle else ():
+                    bundled = {"bundle": str(self._bundle(name, seed))}
+                    cli = self._finetuning(self._finetune, nowhere, {"model": bundled})
+                    fitting_weights(cli.model.model.backbone, bundled["bundle"])
             except UserError as error:
                 raise UserError(f"methods.{name}: {error}") from error
-        try:
-            cli = self._finetuning(nowhere, {})
-            cli.datamodule.reader_of(cli.datamodule.open())
-            if not isinstance(cli.model.tasks.get("detection"), DetectionTask):
-                named = ", ".join(cli.model.tasks)
-                raise UserError(
-                    f"model.tasks: a study compares detections, and none of {named} is a DetectionTask of the name "
-                    "'detection'; add one"
-                )
-        except UserError as error:
-            raise UserError(f"finetune: {error}") from error
+        for name, configuration in {"finetune": self._finetune, **self._means}.items():
+            try:
+                cli = self._finetuning(configuration, nowhere, {})
+                cli.datamodule.reader_of(cli.datamodule.open())
+                if not isinstance(cli.model.tasks.get("detection"), DetectionTask):
+                    named = ", ".join(cli.model.tasks)
+                    raise UserError(
+                        f"model.tasks: a study compares detections, and none of {named} is a DetectionTask of the name "
+                        "'detection'; add one"
+                    )
+            except UserError as error:
+                raise UserError(f"means.{name}: {error}" if name in self._means else f"{name}: {error}") from error
 
     def pretrain(self, job: Pretraining, folder: Path) -> dict[str, Any]:
-        """``avjepa pretrain`` of the method's file and overrides; for scratch, random weights as a bundle."""
+        """``avjepa pretrain`` of the method's file and overrides; for scratch, random weights as a bundle.
+
+        A bundle that is there is copied, so that a study stays whole whatever becomes of the original.
+        """
+        if self.config.methods[job.method].bundle is not None:
+            shutil.rmtree(folder / BUNDLE, ignore_errors=True)
+            shutil.copytree(self._bundle(job.method, job.seed), folder / BUNDLE)
+            return {}
         if job.method not in self._pretrain:
             self._save_random_backbone(job.seed, folder / BUNDLE)
             return {}
@@ -92,10 +107,17 @@ class ConfiguredBuilder(Builder):
         return {"batch_size": batch_size} | ({"final_loss": losses[-1]} if losses else {})
 
     def detector(
-        self, cell: Run, setting: Setting, bundle: Path, features: Path | None, split: str, folder: Path
+        self,
+        cell: Run,
+        setting: Setting,
+        bundle: Path,
+        features: Path | None,
+        split: str,
+        folder: Path,
+        taught: Path | None = None,
     ) -> DetectorRun:
-        """``avjepa finetune`` of the study's file with the cell's backbone, scenes, seed and setting."""
-        changes = {
+        """``avjepa finetune`` of the study's file with the cell's backbone, scenes, seed, setting and means."""
+        changes: dict[str, Any] = {
             "seed_everything": cell.seed,
             "model": {"mode": cell.mode, "bundle": str(bundle), **asdict(setting)},
             "data": {"scenes": cell.scenes, "eval_split": split},
@@ -104,7 +126,9 @@ class ConfiguredBuilder(Builder):
         if features is not None:  # nothing is pasted into maps, and none are left to be loaded beside the training
             kept = {"features": str(features), "data": {"gt_sampling": None, "workers": 0}}
             changes = merged(changes, kept)
-        cli = self._finetuning(folder, changes)
+        if taught is not None:
+            changes |= {"pseudo_labels": str(taught), "pseudo_score": self.config.means[cell.means].pseudo_score}
+        cli = self._finetuning(self._means.get(cell.means, self._finetune), folder, changes)
         return DetectorRun(cli.model, cli.datamodule, cli.trainer, cli.last_loss, cli.kept_maps(training=True))
 
     def keyframes(self, split: str, scenes: int | None = None, seed: int = 0) -> DetectionDataModule:
@@ -148,8 +172,14 @@ class ConfiguredBuilder(Builder):
         _hide_progress(cli.trainer)
         return cli
 
-    def _finetuning(self, folder: Path, changes: Mapping[str, Any]) -> "_StudyFinetune":
-        cli = _StudyFinetune(merged(self._finetune, merged(_quiet(folder), changes)))
+    def _bundle(self, method: str, seed: int) -> Path:
+        """Of a method that names one; raises ``UserError`` where the zoo has none of that name."""
+        return zoo.located(str(self.config.methods[method].bundle).replace("{seed}", str(seed)))
+
+    def _finetuning(
+        self, configuration: Mapping[str, Any], folder: Path, changes: Mapping[str, Any]
+    ) -> "_StudyFinetune":
+        cli = _StudyFinetune(merged(configuration, merged(_quiet(folder), changes)))
         _hide_progress(cli.trainer)
         return cli
 

@@ -20,6 +20,9 @@ class MethodConfig:
         labels: label amounts; the study's by default.
         frozen_labels: label amounts with a frozen backbone, where they are others; the study's by default.
         modes: the study's by default.
+        bundle: a backbone that is there, in the place of a pre-training of the study's own: a bundle's folder or
+            ``zoo:NAME``. ``{seed}`` in it stands for the seed of the backbone; without it all seeds share one.
+            ``pretrain_steps``, of one number, says for how long it was trained.
     """
 
     pretrain: str | None = None
@@ -29,6 +32,27 @@ class MethodConfig:
     labels: Labels | None = None
     frozen_labels: Labels | None = None
     modes: list[Literal["frozen", "end_to_end"]] | None = None
+    bundle: str | None = None
+
+
+@dataclass(frozen=True)
+class MeansConfig:
+    """A way to get by with few labels that is added to methods.
+
+    Attributes:
+        methods: to which.
+        overrides: keys that differ from the configuration of the fine-tuning.
+        labels: label amounts; the study's by default.
+        modes: the study's by default.
+        pseudo_score: where given, the method's own detector teaches: its boxes from this score on are labels of the
+            training scenes whose own are not used (``avjepa finetune --pseudo_labels``).
+    """
+
+    methods: list[str]
+    overrides: dict[str, Any] = field(default_factory=dict)
+    labels: Labels | None = None
+    modes: list[Literal["frozen", "end_to_end"]] | None = None
+    pseudo_score: float | None = None
 
 
 @dataclass(frozen=True)

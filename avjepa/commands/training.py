@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 from jsonargparse import ArgumentError
 from lightning import Callback, LightningDataModule, LightningModule, Trainer
@@ -39,6 +40,7 @@ from avjepa.training.checkpoint_contents import require_same_model
 from avjepa.training.checkpoints import LAST, last_checkpoint, load_checkpoint
 from avjepa.training.console import quiet_lightning, status
 from avjepa.training.defaults import CHECKPOINTS, default_callbacks, default_loggers, default_plugins
+from avjepa.training.precision import suited_precision
 from avjepa.training.provenance import RecordProvenance
 from avjepa.training.restoring import Restored
 
@@ -180,6 +182,7 @@ class TrainingCLI(LightningCLI):
         kwargs |= self.validation()
         if configured.logger is None:
             kwargs["logger"] = default_loggers(self.out)
+        kwargs |= self._suited_precision()
         options = ("accelerator", "devices", "strategy", "precision")
         chosen = ", ".join(f"{key} {configured[key]}" for key in options)
         with blamed_on(f"trainer ({chosen})", *WHILE_BUILDING):
@@ -188,6 +191,19 @@ class TrainingCLI(LightningCLI):
             most = max(_FEW_PROCESSES, os.cpu_count() or 1)
             require_number("trainer.devices (processes on the CPU)", trainer.num_devices, at_least=1, at_most=most)
         return trainer
+
+    def _suited_precision(self) -> dict[str, Any]:
+        """The trainer's argument where another precision than the configured one is used; said in one line."""
+        configured = self.config_init.trainer
+        on_cpu = configured.accelerator == "cpu" or (
+            configured.accelerator == "auto" and not torch.accelerator.is_available()
+        )
+        asked = str(configured.precision)
+        used = suited_precision(asked, on_cpu)
+        if used == asked:
+            return {}
+        status(f"trainer.precision {used} in the place of {asked}, which this processor has no instructions for")
+        return {"precision": used}
 
     @contextlib.contextmanager
     def folder_held(self) -> Iterator[None]:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Literal
 
 from avjepa.errors import UserError, counted
@@ -88,6 +88,26 @@ class Method:
 
 
 @dataclass(frozen=True)
+class Means:
+    """A way to get by with few labels that is added to methods: their backbones, their settings, other training.
+
+    Attributes:
+        name: in outcomes and plots, after the method's and a plus.
+        methods: to which it is added, on their longest pre-training.
+        scenes: label amounts.
+        modes: with or without a frozen backbone.
+        teacher: whether a detector without these means, of the same backbone, labels and seed, teaches by its boxes on
+            the training scenes whose labels are not used.
+    """
+
+    name: str
+    methods: tuple[str, ...]
+    scenes: tuple[int, ...]
+    modes: tuple[Mode, ...]
+    teacher: bool = False
+
+
+@dataclass(frozen=True)
 class Tuning:
     """The search that every method is given, scratch included.
 
@@ -132,6 +152,7 @@ class Run:
         scenes: how many scenes' labels it sees: the first ones of an order that ``seed`` shuffles.
         seed: of the choice of scenes, the order of the data, and the new weights.
         steps: optimiser steps of its training; 0 for the study's.
+        means: name of what is added to the method; empty for nothing.
     """
 
     backbone: Pretraining
@@ -139,12 +160,19 @@ class Run:
     scenes: int
     seed: int
     steps: int = 0
+    means: str = ""
 
     @property
     def name(self) -> str:
         """Identifies it among all jobs and in file names."""
         backbone = self.backbone.name.removeprefix("pretrain-")
-        return f"{self.mode}-{backbone}-{self.scenes}scenes-s{self.seed}" + (f"-n{self.steps}" if self.steps else "")
+        further = (f"-n{self.steps}" if self.steps else "") + (f"-{self.means}" if self.means else "")
+        return f"{self.mode}-{backbone}-{self.scenes}scenes-s{self.seed}{further}"
+
+    @property
+    def method(self) -> str:
+        """Its name in tables: ``jepa``, ``jepa+self_training``."""
+        return f"{self.backbone.method}+{self.means}" if self.means else self.backbone.method
 
 
 @dataclass(frozen=True)
@@ -198,6 +226,7 @@ class Study:
         compute_scenes: label amounts at which shorter pre-trainings are scored.
         compute_modes: modes in which they are.
         longer: cells that are trained for longer as well.
+        means: what is added to methods.
     """
 
     sensor: str
@@ -210,6 +239,7 @@ class Study:
     compute_scenes: tuple[int, ...] = ()
     compute_modes: tuple[Mode, ...] = field(default=("frozen",))
     longer: LongerTraining | None = None
+    means: tuple[Means, ...] = ()
 
     def __post_init__(self) -> None:
         lengths = {"steps": self.steps, "longer.steps": self.longer.steps if self.longer else 1}
@@ -246,7 +276,32 @@ class Study:
                     backbone = Pretraining(method.name, backbone_seed, max(method.pretrain_steps))
                     for scenes in self.longer.scenes:
                         found[Run(backbone, "end_to_end", scenes, seed, self.longer.steps)] = None
+                for run in self._runs_with_means(method, backbone_seed, seed):
+                    if (teacher := self.teacher_of(run)) is not None:
+                        found[teacher] = None
+                    found[run] = None
         return list(found)
+
+    def _runs_with_means(self, method: Method, backbone_seed: int, seed: int) -> list[Run]:
+        backbone = Pretraining(method.name, backbone_seed, max(method.pretrain_steps))
+        return [
+            Run(backbone, mode, scenes, seed, means=means.name)
+            for means in self.means
+            if method.name in means.methods
+            for mode in means.modes
+            for scenes in means.scenes
+            # no scene is left to a teacher that is taught on all of them
+            if not means.teacher or scenes < self.total_scenes
+        ]
+
+    def teacher_of(self, run: Run) -> Run | None:
+        """Whose boxes a run learns from; ``None`` for one that learns from labels alone."""
+        taught = any(means.teacher for means in self.means if means.name == run.means)
+        return replace(run, means="") if taught else None
+
+    def is_teacher(self, run: Run) -> bool:
+        """Whether others learn from its boxes."""
+        return not run.means and any(self.teacher_of(other) == run for other in self.runs())
 
     def trials(self, method: str, mode: Mode) -> list[Trial]:
         """The search for a method's setting, setting by setting; empty where there is no choice."""
@@ -279,7 +334,9 @@ class Study:
             case Trial():
                 return [job.cell.backbone]
             case Run():
-                return [job.backbone, *self.trials(job.backbone.method, job.mode)]
+                teacher = self.teacher_of(job)
+                taught = [] if teacher is None else [teacher]
+                return [job.backbone, *self.trials(job.backbone.method, job.mode), *taught]
 
 
 def backbone_of(job: StudyJob) -> Pretraining:

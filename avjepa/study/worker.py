@@ -66,12 +66,20 @@ class Builder(ABC):
 
     @abstractmethod
     def detector(
-        self, cell: Run, setting: Setting, bundle: Path, features: Path | None, split: str, folder: Path
+        self,
+        cell: Run,
+        setting: Setting,
+        bundle: Path,
+        features: Path | None,
+        split: str,
+        folder: Path,
+        taught: Path | None = None,
     ) -> DetectorRun:
         """A fine-tuning of the cell that starts from a bundle and predicts ``split``.
 
-        With labels of the cell's scenes alone, whatever is made of them. Checkpoints go to ``folder/checkpoints``; maps
-        of a frozen backbone are kept in the folder ``features``.
+        With labels of the cell's scenes alone, whatever is made of them, and a teacher's boxes on the others: the file
+        ``taught``. Checkpoints go to ``folder/checkpoints``; maps of a frozen backbone are kept in the folder
+        ``features``.
         """
 
 
@@ -126,8 +134,11 @@ class Worker(Runner[StudyJob]):
         return sorted(ready, key=cost)
 
     def keeps(self, job: Job[StudyJob]) -> bool:
-        """The backbones."""
-        return isinstance(job.task, Pretraining)
+        """The backbones, and boxes that others learn from."""
+        return isinstance(job.task, Pretraining) or self._teaches(job.task)
+
+    def _teaches(self, job: StudyJob) -> bool:
+        return isinstance(job, Run) and self.study.is_teacher(job)
 
     def do(self, job: Job[StudyJob], folder: Path) -> dict[str, Any]:
         """Train, and score what is a detector."""
@@ -176,7 +187,9 @@ class Worker(Runner[StudyJob]):
 
     def _scored(self, cell: Run, setting: Setting, split: str, folder: Path) -> dict[str, Any]:
         features = self._feature_folder(cell.backbone) if cell.mode == "frozen" else None
-        run = self.builder.detector(cell, setting, self.bundle(cell.backbone), features, split, folder)
+        teacher = self.study.teacher_of(cell)
+        taught = None if teacher is None else self._taught(teacher)
+        run = self.builder.detector(cell, setting, self.bundle(cell.backbone), features, split, folder, taught)
         if run.maps is not None:
             self._held = cell.backbone
             run.maps.of_training()
@@ -189,9 +202,11 @@ class Worker(Runner[StudyJob]):
             raise KeyboardInterrupt from stop
         predictions = predict_split(run.trainer, run.module, run.data, folder).files["detection"]
         scores = self._scorer(run.data, split).evaluate(read_result_file(predictions, run.data.taxonomy))
+        if split == self.test and self._teaches(cell):
+            self._predict_training_scenes(run, cell)
         return {
             "sensor": self.study.sensor,
-            "method": cell.backbone.method,
+            "method": cell.method,
             "fraction": cell.scenes / self.study.total_scenes,
             "scenes": cell.scenes,
             "mode": cell.mode,
@@ -208,6 +223,19 @@ class Worker(Runner[StudyJob]):
             "setting": setting.definition(),
             "final_loss": run.last_loss.value,
         }
+
+    def _predict_training_scenes(self, run: DetectorRun, cell: Run) -> None:
+        """Write the boxes that others learn from, and leave nothing else of the training."""
+        run.data.eval_split = run.data.train_split
+        if run.maps is not None:
+            run.maps.of_split(run.data.train_split)
+        folder = self._taught(cell).parent
+        predict_split(run.trainer, run.module, run.data, folder)
+        shutil.rmtree(folder.parent / CHECKPOINTS, ignore_errors=True)
+
+    def _taught(self, teacher: Run) -> Path:
+        """The file of a teacher's boxes on the training scenes."""
+        return self.store.folder / "work" / teacher.name / "train" / "predictions.json"
 
     def _scorer(self, data: DetectionDataModule, split: str) -> FastDetectionEval:
         if split not in self._scorers:
