@@ -128,6 +128,7 @@ class StudyConfig:
                     labelled_scenes(method.labels or self.labels, total_scenes),
                     tuple(method.modes or self.modes),
                     labelled_scenes(frozen, total_scenes) if frozen else None,
+                    one_backbone=method.bundle is not None and "{seed}" not in method.bundle,
                 )
             )
         if self.longer and (unknown := [name for name in self.longer.methods if name not in self.methods]):

@@ -3,6 +3,7 @@
 import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -202,7 +203,7 @@ class TrainingCLI(LightningCLI):
         used = suited_precision(asked, on_cpu)
         if used == asked:
             return {}
-        status(f"trainer.precision {used} in the place of {asked}, which this processor has no instructions for")
+        _say_once(f"trainer.precision {used} in the place of {asked}, which this processor has no instructions for")
         return {"precision": used}
 
     @contextlib.contextmanager
@@ -315,3 +316,9 @@ class TrainingCLI(LightningCLI):
     def out(self) -> Path:
         """The run's folder."""
         return Path(self.config.out)
+
+
+@cache
+def _say_once(line: str) -> None:
+    """A process may build many trainings."""
+    status(line)

@@ -74,6 +74,7 @@ class Method:
         scenes: label amounts of its cells, in scenes.
         modes: of its cells.
         frozen_scenes: label amounts of its cells with a frozen backbone; ``None`` for those of the others.
+        one_backbone: whether all seeds share a backbone.
     """
 
     name: str
@@ -81,6 +82,7 @@ class Method:
     scenes: tuple[int, ...]
     modes: tuple[Mode, ...]
     frozen_scenes: tuple[int, ...] | None = None
+    one_backbone: bool = False
 
     def scenes_of(self, mode: Mode) -> tuple[int, ...]:
         """Label amounts of its cells in a mode."""
@@ -265,8 +267,8 @@ class Study:
         """Of the grid and of the curve against compute; cells that share a backbone stand together."""
         found: dict[Run, None] = {}
         for place, seed in enumerate(self.seeds):
-            backbone_seed = self._backbone_seed(place)
             for method in self.methods:
+                backbone_seed = self._backbone_seed(method, place)
                 for steps in reversed(method.pretrain_steps):
                     longest = steps == max(method.pretrain_steps)
                     for mode in method.modes if longest else self.compute_modes:
@@ -308,15 +310,18 @@ class Study:
         settings = self.tuning.settings(mode)
         if len(settings) == 1:
             return []
-        steps = max(next(m.pretrain_steps for m in self.methods if m.name == method))
+        tried = next(m for m in self.methods if m.name == method)
+        steps = max(tried.pretrain_steps)
         tuning = self.tuning
         cells = [
-            Run(Pretraining(method, self._backbone_seed(place), steps), mode, tuning.scenes, seed)
+            Run(Pretraining(method, self._backbone_seed(tried, place), steps), mode, tuning.scenes, seed)
             for place, seed in enumerate(tuning.seeds)
         ]
         return [Trial(cell, setting) for setting in settings for cell in cells]
 
-    def _backbone_seed(self, place: int) -> int:
+    def _backbone_seed(self, method: Method, place: int) -> int:
+        if method.one_backbone:
+            return self.pretrain_seeds[0]
         return self.pretrain_seeds[place % len(self.pretrain_seeds)]
 
     def jobs(self) -> list[StudyJob]:
