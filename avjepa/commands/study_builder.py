@@ -95,10 +95,10 @@ class ConfiguredBuilder(Builder):
         if self.config.methods[job.method].bundle is not None:
             shutil.rmtree(folder / BUNDLE, ignore_errors=True)
             shutil.copytree(self._bundle(job.method, job.seed), folder / BUNDLE)
-            return {}
+            return {"pretrain_seconds": None}
         if job.method not in self._pretrain:
             self._save_random_backbone(job.seed, folder / BUNDLE)
-            return {}
+            return {"pretrain_seconds": None}
         cli = self._pretraining(job, folder)
         cli.fit()
         cli.export()

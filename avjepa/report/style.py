@@ -41,8 +41,8 @@ _WRITTEN = {"jepa": "JEPA", "vicreg": "VICReg", "infonce": "InfoNCE", "sigreg": 
 
 
 def method_name(method: str) -> str:
-    """A method as readers write it: ``jepa_random_masks`` is "JEPA random masks"."""
-    return " ".join(_WRITTEN.get(word, word) for word in method.split("_"))
+    """A method as readers write it: ``jepa_random_masks`` is "JEPA random masks", ``jepa+more`` "JEPA + more"."""
+    return " ".join(_WRITTEN.get(word, word) for word in method.replace("+", "_+_").split("_"))
 
 
 OTHER_COLOURS = (

@@ -19,7 +19,7 @@ def draw(out: Path, rows: Sequence[Row], backbones: Mapping[Pretraining, Mapping
     """Write the plots into a folder; (title, file name) of each."""
     pictures = []
     longest = fully_pretrained(rows)
-    methods = [method for method in dict.fromkeys(job.method for job in backbones) if method in longest]
+    methods = [method for method in dict.fromkeys(row.method for row in rows) if method in longest]
     for mode in MODES:
         curves: dict[str, Curve] = {method: curve(rows, method, mode) for method in methods}
         scores = {
@@ -73,7 +73,8 @@ def costs(backbones: Mapping[Pretraining, Mapping[str, Any]], what: str) -> dict
     """What pre-trainings took, seconds or samples: mean over seeds, by method and steps."""
     found: dict[tuple[str, int], list[float]] = {}
     for job, outcome in backbones.items():
-        if job.steps:
-            cost = job.steps * outcome["batch_size"] if what == "samples" else outcome[what]
+        measure = outcome.get("batch_size" if what == "samples" else what)
+        if job.steps and measure is not None:  # of a backbone that was there nobody knows
+            cost = job.steps * measure if what == "samples" else measure
             found.setdefault((job.method, job.steps), []).append(float(cost))
     return {key: statistics.fmean(values) for key, values in found.items()}

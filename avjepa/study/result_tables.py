@@ -28,8 +28,10 @@ _TITLES = {"frozen": "Frozen backbone", "end_to_end": "End to end"}
 
 
 def _methods(study: Study, rows: Sequence[Row]) -> list[str]:
+    """By name; those to which means are added too."""
     longest = fully_pretrained(rows)
-    return [method.name for method in study.methods if method.name in longest]
+    with_means = [f"{method}+{means.name}" for means in study.means for method in means.methods]
+    return [name for name in (*(method.name for method in study.methods), *with_means) if name in longest]
 
 
 def percent(scores: Mapping[int, float]) -> list[float]:
@@ -73,7 +75,7 @@ def lead_table(study: Study, rows: Sequence[Row]) -> list[str]:
     lines, columns = [], sorted({scenes for mode in MODES for scenes in curve(rows, JEPA, mode)})
     for mode in MODES:
         for method in _methods(study, rows):
-            found = leads(rows, JEPA, method, mode) if method != JEPA else {}
+            found = leads(rows, JEPA, method, mode) if method.partition("+")[0] != JEPA else {}
             if found:
                 shown = [_lead_text(list(found.get(scenes, {}).values())) for scenes in columns]
                 lines.append([method_name(method), _TITLES[mode].lower(), *shown])
@@ -86,6 +88,18 @@ def lead_table(study: Study, rows: Sequence[Row]) -> list[str]:
         "",
     ]
     return [*title, *_markdown(header, lines)] if lines else []
+
+
+def means_table(study: Study, rows: Sequence[Row]) -> list[str]:
+    """What every means adds to the methods that have it."""
+    lines, columns = [], sorted({scenes for added in study.means for scenes in added.scenes})
+    for added, method, mode in ((a, method, mode) for a in study.means for method in a.methods for mode in a.modes):
+        found = leads(rows, f"{method}+{added.name}", method, mode)
+        if found:
+            shown = [_lead_text(list(found.get(scenes, {}).values())) for scenes in columns]
+            lines.append([method_name(added.name), method_name(method), _TITLES[mode].lower(), *shown])
+    title = ["", "## What further means add, by labelled scenes", "", "mAP, as above.", ""]
+    return [*title, *_markdown(["means", "to", "mode", *map(str, columns)], lines)] if lines else []
 
 
 def longer_table(study: Study, rows: Sequence[Row]) -> list[str]:
@@ -119,7 +133,7 @@ def needed_table(study: Study, rows: Sequence[Row]) -> list[str]:
     for mode in MODES:
         for method in _methods(study, rows):
             scores = curve(rows, method, mode)
-            if method != SCRATCH and scores:
+            if (method, mode) != (SCRATCH, "end_to_end") and scores:
                 scenes = labels_to_reach(means(scores), target)
                 bound = "" if scenes and scenes.exact else "≥ "
                 times = f"{bound}{own.amount / scenes.amount:.2g}" if scenes and own.exact else "–"

@@ -161,7 +161,7 @@ class Worker(Runner[StudyJob]):
         measures = self.builder.pretrain(job, folder)
         shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
         outcome = {"method": job.method, "pretrain_seed": job.seed, "pretrain_steps": job.steps, **measures}
-        outcome["pretrain_seconds"] = round(time.monotonic() - started, 2)
+        outcome.setdefault("pretrain_seconds", round(time.monotonic() - started, 2))
         data = self.builder.keyframes(self.validation)
         assert data.source is not None
         encoder = load_encoder(folder / BUNDLE).to(self.device)

@@ -7,6 +7,7 @@ from avjepa.data.sampling.scenes import chosen_scenes
 from avjepa.errors import UserError
 from avjepa.study.plan import (
     LongerTraining,
+    Means,
     Method,
     Pretraining,
     Run,
@@ -118,3 +119,30 @@ def test_some_cells_are_trained_for_longer_too() -> None:
 def test_a_seed_twice_is_refused() -> None:
     with pytest.raises(UserError, match="seeds"):
         small_study(seeds=(0, 0))
+
+
+def test_means_are_added_to_cells_of_a_method_and_a_teacher_comes_first() -> None:
+    teaching = Means("self_training", ("jepa",), (1, 4, 8), ("frozen",), teacher=True)
+    pasting = Means("gt_sampling", ("scratch", "jepa"), (1,), ("end_to_end",))
+    plain, study = small_study(), small_study(means=(teaching, pasting))
+    added = [run for run in study.runs() if run.means]
+    assert {(run.method, run.mode, run.scenes) for run in added} == {
+        ("jepa+self_training", "frozen", 1),
+        ("jepa+self_training", "frozen", 4),  # with all 8 scenes labelled, nothing is left to be taught on
+        ("scratch+gt_sampling", "end_to_end", 1),
+        ("jepa+gt_sampling", "end_to_end", 1),
+    }
+    assert set(study.runs()) - set(added) == set(plain.runs())  # 8 scenes of a teacher are no cell of the grid
+    for run in added:
+        teacher = replace(run, means="")
+        assert (teacher in study.needs(run)) == study.is_teacher(teacher) == (run.means == "self_training")
+    assert not study.is_teacher(added[0])
+    names = [job.name for job in study.jobs()]
+    assert len(set(names)) == len(names)
+
+
+def test_a_backbone_that_is_there_is_one_for_all_seeds() -> None:
+    there = Method("jepa", (20,), (1, 4), ("frozen",), one_backbone=True)
+    study = small_study(methods=(Method("scratch", (0,), (1, 4), ("end_to_end",)), there))
+    seeds = {(run.backbone.method, run.seed, run.backbone.seed) for run in study.runs()}
+    assert seeds == {("scratch", 0, 0), ("scratch", 1, 1), ("jepa", 0, 0), ("jepa", 1, 0)}
