@@ -10,8 +10,8 @@ from typing import Any
 __version__ = "0.1.0"
 
 __all__ = [
-    "Run", "UserError", "demo", "evaluate", "finetune", "inspect", "label_efficiency", "pack", "pretrain", "reid",
-    "release", "robustness", "synth", "trust", "view",
+    "Run", "UserError", "demo", "evaluate", "finetune", "inspect", "label_efficiency", "pack", "pretrain",
+    "pseudo_objects", "reid", "release", "robustness", "synth", "trust", "view",
 ]  # fmt: skip
 
 

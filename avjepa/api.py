@@ -19,8 +19,8 @@ from avjepa.cli import run_command
 from avjepa.errors import UserError
 
 __all__ = [
-    "Run", "UserError", "demo", "evaluate", "finetune", "inspect", "label_efficiency", "pack", "pretrain", "reid",
-    "release", "robustness", "run", "synth", "trust", "view",
+    "Run", "UserError", "demo", "evaluate", "finetune", "inspect", "label_efficiency", "pack", "pretrain",
+    "pseudo_objects", "reid", "release", "robustness", "run", "synth", "trust", "view",
 ]  # fmt: skip
 
 PathLike = str | Path
@@ -114,6 +114,12 @@ def inspect(data: PathLike, **options: object) -> dict[str, Any]:
 def pack(config: PathLike, data: PathLike, out: PathLike, **options: object) -> Path:
     """Write what a training reads into a few large files; their folder, for ``**{"data.cache": ...}``."""
     run("pack", config=config, data=data, out=out, **options)
+    return Path(out)
+
+
+def pseudo_objects(data: PathLike, out: PathLike, **options: object) -> Path:
+    """Find boxes of objects without any label; the file, for ``finetune(pseudo_labels=...)``."""
+    run("pseudo-objects", data=data, out=out, **options)
     return Path(out)
 
 

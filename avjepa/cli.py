@@ -16,6 +16,7 @@ COMMANDS = {
     "synth": "make a synthetic street world, written as a nuScenes dataset",
     "inspect": "say what a dataset holds and what is broken in it",
     "pack": "write what a training reads into a few large files",
+    "pseudo-objects": "find boxes of objects without any label, from LiDAR sweeps, for finetune --pseudo_labels",
     "pretrain": "train a sensor's backbone without labels",
     "finetune": "train heads for detection and other tasks on a pre-trained or a new backbone",
     "evaluate": "score a fine-tuned model: detections with the official nuScenes evaluation",

@@ -21,6 +21,7 @@ FLOORS = [
     {"pretrain", "finetune"},
     {"model"},
     {"fusion"},
+    {"pseudo_objects"},
     {"heads"},
     {"features"},
     {"encoders"},
