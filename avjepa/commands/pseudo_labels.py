@@ -1,4 +1,4 @@
-"""``avjepa finetune --pseudo_labels FILE``: a teacher's boxes on the scenes whose labels are not used."""
+"""``avjepa finetune --pseudo_labels FILE``: a teacher's boxes, or what sweeps alone show, where labels are not used."""
 
 import hashlib
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ def pseudo_labels(file: Path, least: float | Mapping[str, float], data: Detectio
     """The boxes of a result file as labels of the training scenes that it lists wholly and whose labels are not used.
 
     Args:
-        file: of the detection task, as ``avjepa evaluate`` writes it.
+        file: of the detection task, as ``avjepa evaluate`` and ``avjepa pseudo-objects`` write it.
         least: score from which on a box is a label; by class, the others at .3.
         data: what is trained on.
 
@@ -45,14 +45,15 @@ def pseudo_labels(file: Path, least: float | Mapping[str, float], data: Detectio
     source = data.open()
     data.source = source
     boxes = DetectedBoxes(file, source)
-    annotated = set(data.train_scenes())
+    annotated = set(data.annotated_scenes())
     others = [scene for scene in source.scenes_of(data.train_split) if scene not in annotated]
     covered = [scene for scene in others if all(boxes.lists(token) for token in source.keyframe_tokens([scene]))]
     if not covered:
+        beside = f"beside the {counted(len(annotated), 'scene')} whose labels are used" if annotated else "wholly"
+        fewer = ", or use fewer data.scenes" if annotated else ""
         raise UserError(
-            f"{OPTION} {file}: lists no scene of {data.train_split} beside the {counted(len(annotated), 'scene')} "
-            f"whose labels are used; predict that split (avjepa evaluate --split {data.train_split}), or use fewer "
-            "data.scenes"
+            f"{OPTION} {file}: lists no scene of {data.train_split} {beside}; predict that split (avjepa evaluate or "
+            f"avjepa pseudo-objects with --split {data.train_split}){fewer}"
         )
     of_index = {classes.index(name): float(score) for name, score in by_class.items()}
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
@@ -76,9 +77,10 @@ def _say_what_is_kept(
         best = f"the best of them is {float(scores.max()):.2f}" if len(scores) else "there is no box at all"
         raise UserError(
             f"{option}: no box reaches --pseudo_score, {best}, so that these scenes would teach that nothing is there; "
-            "lower it, or train the teacher for longer"
+            "lower it, or find better boxes"
         )
-    status(
-        f"labels of {counted(annotated, 'scene')}; on {counted(len(found.scenes), 'other scene')} the boxes of "
-        f"{option.partition(' ')[2]}: {named}"
-    )
+    if annotated:
+        where = f"labels of {counted(annotated, 'scene')}; on {counted(len(found.scenes), 'other scene')}"
+    else:
+        where = f"no labels; on {counted(len(found.scenes), 'scene')}"
+    status(f"{where} the boxes of {option.partition(' ')[2]}: {named}")

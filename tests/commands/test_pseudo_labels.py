@@ -93,6 +93,43 @@ def test_a_student_learns_from_them(world: Path, predictions: Path, tmp_path: Pa
     assert avjepa("evaluate", "--run", tmp_path / "t") == 0, "and may be done again: it is of the same data"
 
 
+def test_no_label_at_all_is_read_where_no_scene_is_chosen(
+    world: Path, predictions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*arguments: Any) -> Any:
+        raise AssertionError("a label was read")
+
+    for name in ("labels", "boxes", "annotated_keyframes"):
+        monkeypatch.setattr(NuScenesDataset, name, refuse)
+    given = ("--data.scenes", 0, "--pseudo_labels", predictions, "--pseudo_score", "0.0")
+    assert small("finetune", world, tmp_path / "s", "--steps", 3, *given) == 0
+    assert "no labels; on 2 scenes the boxes of" in capsys.readouterr().err
+    assert small("finetune", world, tmp_path / "s", "--steps", 4, *given, "--ckpt_path", "last") == 0
+    record = json.loads((tmp_path / "s" / "provenance.json").read_text())
+    assert record["configuration"]["data"]["scenes"] == 0 and record["steps"] == 4
+    monkeypatch.undo()
+    assert avjepa("evaluate", "--run", tmp_path / "s", "--fast") == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ((), "data.scenes: 0 leaves no scene to learn from"),
+        (("--pseudo_labels", "empty.json"), "lists no scene of train wholly; predict that split"),
+    ],
+)
+def test_without_labels_some_boxes_are_needed(
+    options: tuple[str, ...], message: str, world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty.json").write_text(json.dumps({"meta": {}, "results": {}}))
+    assert small("finetune", world, tmp_path / "s", "--steps", 1, "--data.scenes", 0, *options) == 2
+    error = capsys.readouterr().err
+    assert message in error and len(error.strip().splitlines()) == 1, error
+    assert not (tmp_path / "s").exists()
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -46,7 +46,7 @@ class DetectionDataModule(DataModule):
         sensors: what to load.
         lidar_sweeps: LiDAR sweeps up to the reference time.
         scenes: the scenes whose labels are used: names, or how many of the training split (a seeded choice; a smaller
-            one lies within a larger one); ``null`` for all.
+            one lies within a larger one), 0 for none, where there are pseudo-labels; ``null`` for all.
         augmentation: of the training samples; ``null`` for none.
         gt_sampling: pastes further objects of the chosen scenes into the LiDAR and the radar of the training samples,
             before they are augmented; ``null`` for none. Not with cameras.
@@ -65,7 +65,8 @@ class DetectionDataModule(DataModule):
         needs_boxes: whether something is taught from boxes, without which training is refused. No option either.
         needs_queries: whether samples that are evaluated hold boxes that a head is asked about. No option either.
         queries: gives them; ``None`` for the annotated ones.
-        pseudo_labels: a model's boxes, taught on training scenes beside those whose labels are used; ``None`` for none.
+        pseudo_labels: boxes of a model or of ``avjepa pseudo-objects``, taught on training scenes beside those whose
+            labels are used; ``None`` for none.
         reads_maps: whether the maps of a backbone are there, so that no sensor file need be opened. No option either.
     """
 
@@ -170,14 +171,24 @@ class DetectionDataModule(DataModule):
         return {"index": source.fingerprint(), "taxonomy": self.taxonomy.digest(), **labels, **pseudo}
 
     def train_scenes(self) -> list[str]:
-        """Names of the scenes that training learns from: those whose labels it uses, and those with pseudo-labels."""
-        assert self.source is not None, "setup() comes first"
-        further = () if self.pseudo_labels is None else self.pseudo_labels.scenes
-        return sorted({*self._annotated_scenes(), *further})
+        """Names of the scenes that training learns from: those whose labels it uses, and those with pseudo-labels.
 
-    def _annotated_scenes(self) -> list[str]:
+        Raises:
+            UserError: there is none.
+        """
+        further = () if self.pseudo_labels is None else self.pseudo_labels.scenes
+        if scenes := sorted({*self.annotated_scenes(), *further}):
+            return scenes
+        raise UserError(
+            f"data.scenes: {self.scenes} leaves no scene to learn from; choose at least 1, or teach boxes that nobody "
+            "annotated with avjepa finetune --pseudo_labels FILE"
+        )
+
+    def annotated_scenes(self) -> list[str]:
+        """Names of the training scenes whose labels are used."""
         assert self.source is not None, "setup() comes first"
-        return chosen_scenes(self.source.scenes_of(self.train_split), self.scenes, self.seed)
+        available = self.source.scenes_of(self.train_split)
+        return [] if self.scenes == 0 else chosen_scenes(available, self.scenes, self.seed)
 
     def _warn_of_shared_scenes(self, trained: list[str]) -> None:
         """Say on stderr, once, that scenes are trained on and scored, unless one split was named for both."""
@@ -215,9 +226,10 @@ class DetectionDataModule(DataModule):
         )
         if not self.reads_maps:
             self.require_packed(self.reader, dataset.moments)
-        if not (self.needs_boxes or self.class_balanced or self.clips):
+        labelled = self.annotated_scenes()  # no other label is looked at
+        if not labelled or not (self.needs_boxes or self.class_balanced or self.clips):
             return self.resumable(dataset, collate)
-        annotated = self.source.moments(self._annotated_scenes(), keyframes_only=True)  # no other label is looked at
+        annotated = self.source.moments(labelled, keyframes_only=True)
         boxes = self.source.boxes(annotated)
         require_something_to_teach(self.source, annotated, boxes)
         return self.resumable(dataset, collate, self._order(annotated, boxes))
