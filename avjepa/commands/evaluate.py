@@ -194,12 +194,12 @@ def for_scoring(
     """A training's configuration with other data and another trainer, and without what only the training needs.
 
     Devices, strategy, precision, loggers and plugins are those of the machine on which it was trained; the weights come
-    from the checkpoint, not from the bundle that it started from.
+    from the checkpoint, not from what it started from.
     """
     return {
         **config,
         "data": {**config["data"], **data, "validation_split": None},
-        "model": {**config["model"], "bundle": None},
+        "model": {**config["model"], "bundle": None, "init_heads": None},
         "bundles": None,
         "features": None,
         "pseudo_labels": None,

@@ -1,5 +1,6 @@
 """``avjepa finetune``."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,9 +27,13 @@ from avjepa.encoders.bundled import read_backbone_manifest
 from avjepa.encoders.missing_sensor import LOADED
 from avjepa.errors import UserError
 from avjepa.evaluate.validation_scores import ValidationScores
+from avjepa.finetune.earlier_heads import checkpoint_of, heads_of_run
 from avjepa.finetune.kept_maps import KeptMaps
 from avjepa.finetune.lightning_model import FinetuneModule
 from avjepa.training.console import status
+
+INIT_HEADS = "init_heads"
+"""Key of a training's provenance: SHA-256 of the checkpoint whose neck and heads it started from."""
 
 
 class FinetuneCLI(TrainingCLI):
@@ -65,7 +70,8 @@ class FinetuneCLI(TrainingCLI):
             type=str | None,
             default=None,
             metavar="FILE",
-            help="a teacher's predictions.json: its boxes are taught on training scenes whose labels are not used",
+            help="a teacher's predictions.json, or a file of avjepa pseudo-objects: its boxes are taught on training "
+            "scenes whose labels are not used; on all of them with --data.scenes 0",
         )
         parser.add_argument(
             "--pseudo_score",
@@ -128,6 +134,10 @@ class FinetuneCLI(TrainingCLI):
             self.datamodule.predict_dataloader()  # a cache may lack what is evaluated
             if holds_results(folder := evaluation_folder(self)):
                 status(f"{folder}: holds results of an earlier training, which this one will replace")
+        if checkpoint is None and (run := self.config.model.init_heads) is not None:
+            weights = heads_of_run(run, self.model.model)
+            if weights.taxonomy not in (None, self.datamodule.taxonomy.digest()):
+                status(f"--init_heads {run}: was trained with another taxonomy; its classes may mean other things")
         if checkpoint is None and self.config.model.bundle is not None:
             fitting_weights(self.model.model.backbone, self.config.model.bundle)
         for sensor, folder in (self.config.bundles or {}).items() if checkpoint is None else ():
@@ -174,6 +184,14 @@ class FinetuneCLI(TrainingCLI):
         batches = self.config.trainer.max_steps * self.config.trainer.accumulate_grad_batches
         samples = batches * self.datamodule.batch_size if training else None
         return KeptMaps(self.config.features, self.model, self.datamodule, self.trainer, samples, of_bundle=training)
+
+    def provenance(self) -> dict[str, Any]:
+        """Also which weights the heads start from, while they are there."""
+        found = super().provenance()
+        run = self.config.model.init_heads
+        if run is not None and INIT_HEADS not in found and (path := checkpoint_of(run)).is_file():
+            found[INIT_HEADS] = hashlib.sha256(path.read_bytes()).hexdigest()
+        return found
 
     def sensors(self) -> tuple[Sensor, ...]:
         """The sensors that are loaded and that the network reads."""

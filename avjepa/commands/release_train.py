@@ -52,6 +52,8 @@ _FIXED = (
     "--bundle",
     "--bundles",
     "--model.bundle",
+    "--init_heads",
+    "--model.init_heads",
     "--model.mode",
     "--features",
     "--out",

@@ -11,6 +11,7 @@ SHORTHANDS = {
     "--steps": "--trainer.max_steps",
     "--seed": "--seed_everything",
     "--bundle": "--model.bundle",
+    "--init_heads": "--model.init_heads",
 }
 """Options that every training run sets, and what they stand for."""
 

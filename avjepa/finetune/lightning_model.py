@@ -18,6 +18,7 @@ from avjepa.data.taxonomy import Taxonomy, load_taxonomy
 from avjepa.distributed import by_itself, means_over_processes
 from avjepa.encoders.base import BEVBackbone, SensorEncoder
 from avjepa.errors import UserError
+from avjepa.finetune.earlier_heads import heads_of_run
 from avjepa.finetune.freezing import Mode, frozen_parts, require_something_to_learn
 from avjepa.finetune.stages import EVERYTHING, HEADS_FIRST, Stage, require_whole, stage_at
 from avjepa.fusion import FusedBackbone
@@ -53,6 +54,8 @@ class FinetuneModule(LightningModule):
         bundle: folder of a backbone bundle whose weights replace the backbone's when training starts; every tensor has
             to match. A resumed run takes its checkpoint's weights.
         bundles: folders of bundles whose weights replace those of a fused backbone's branches, by sensor.
+        init_heads: folder of an earlier fine-tuning whose last neck and heads replace these when training starts; every
+            tensor has to match. A resumed run takes its checkpoint's weights.
         mode: ``end_to_end`` trains the backbone too; ``frozen`` leaves every parameter and buffer of it as it is;
             ``frozen_encoders`` those of a fused backbone's branches, while what fuses them learns; for no other one.
         learning_rate: peak.
@@ -74,6 +77,7 @@ class FinetuneModule(LightningModule):
         backbone: BEVBackbone | None = None,
         bundle: str | None = None,
         bundles: dict[str, str] | None = None,
+        init_heads: str | None = None,
         mode: Mode = "end_to_end",
         learning_rate: float = 1e-3,
         backbone_learning_rate_factor: float = 1.0,
@@ -107,6 +111,7 @@ class FinetuneModule(LightningModule):
             raise UserError("--bundle is of the whole backbone and --bundles of its branches; give one of them")
         require_whole(stages or ())
         self.bundle, self.bundles, self.stages = bundle, bundles or {}, stages or ()
+        self.init_heads = init_heads
         self.frozen = frozen_parts(mode, backbone, of_branches=bool(bundles))
         self.learning_rate, self.backbone_learning_rate_factor = learning_rate, backbone_learning_rate_factor
         self.layer_decay = layer_decay
@@ -126,9 +131,11 @@ class FinetuneModule(LightningModule):
         self._resumed = True
 
     def on_fit_start(self) -> None:
-        """Load the pre-trained backbone, unless a checkpoint was restored just before."""
+        """Load the pre-trained backbone and earlier heads, unless a checkpoint was restored just before."""
         if self._resumed:
             return
+        if self.init_heads is not None:
+            heads_of_run(self.init_heads, self.model).load_into(self.model)
         if self.bundle is not None:
             load_bundled_weights(self.model.backbone, self.bundle)
         for sensor, directory in self.bundles.items():

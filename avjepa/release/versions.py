@@ -19,7 +19,7 @@ _TUNING = {
 _NO_MATTER = {
     "out", "ckpt_path", "checkpoint_every", "export", "data.dataroot", "data.cache", "features", "evaluate",
     "validate_every", "score_validation", "data.validation_split", "data.eval_split", "data.on_bad_file", "bundles",
-    "model.bundle", "model.bundles",
+    "model.bundle", "model.bundles", "model.init_heads",
 }  # fmt: skip
 """Where a training lay and what was looked at. What a bundle changes shows in the weights."""
 

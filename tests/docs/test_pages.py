@@ -25,7 +25,7 @@ SMALLER = {
     r"--val_fraction \S+": "--val_fraction 0.34",
     r"(?<!max_)--steps (\d+)": "--steps 2",
     r"--checkpoint_every \d+": "--checkpoint_every 1",
-    r"--data.scenes \d+": "--data.scenes 2",
+    r"--data.scenes [1-9]\d*": "--data.scenes 2",
     r"(jepa_on_one_page.py \S+) \d+": r"\1 2",
 }
 QUICK = ("--data.workers=0", "--data.batch_size=2", "--trainer.accelerator=cpu")
