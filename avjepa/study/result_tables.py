@@ -65,9 +65,12 @@ def score_tables(study: Study, rows: Sequence[Row]) -> list[str]:
 def _lead_text(values: Sequence[float]) -> str:
     if not values:
         return "–"
+    lead = Spread.of([100 * v for v in values]).text()
+    if len(values) < 2:  # of one seed nothing can be tested
+        return lead
     probability = paired_p_value(values)
     written = f"{probability:.3f}" if probability >= 0.001 else "<.001"
-    return f"{Spread.of([100 * v for v in values]).text()} ({written})"
+    return f"{lead} ({written})"
 
 
 def lead_table(study: Study, rows: Sequence[Row]) -> list[str]:
@@ -151,6 +154,8 @@ def length_table(study: Study, rows: Sequence[Row]) -> list[str]:
         return []
     by_length = pretraining_lengths(rows, *place)
     lengths = sorted({length for found in by_length.values() for length in found})
+    if len(lengths) == len(by_length) == 1:
+        return []
     lines = []
     for method in (method.name for method in study.methods if method.name in by_length):
         line = [method_name(method)]

@@ -8,6 +8,7 @@ from typing import Any
 from avjepa.errors import counted
 from avjepa.evaluate.detection.fast import OWN_EVALUATOR
 from avjepa.files import replacing, write_text
+from avjepa.report.style import method_name
 from avjepa.study.findings import findings
 from avjepa.study.plan import Pretraining, Run, Study
 from avjepa.study.result_plots import costs, draw
@@ -60,8 +61,8 @@ def write_results(
         f"{_hours(study, store):.1f} hours of it in all.",
         f"Every detector is trained for {counted(study.steps, 'step')}. Scores are mAP in per cent, by "
         f"{OWN_EVALUATOR} with the devkit's numbers, on scenes on which no choice was made, mean ± standard deviation "
-        "over seeds; a seed draws the labelled scenes, the order of the data and the new weights, and has a "
-        "pre-training of its own.",
+        "over seeds; a seed draws the labelled scenes, the order of the data and the new weights"
+        f"{_backbones_of(study)}.",
         *score_tables(study, rows),
         *lead_table(study, rows),
         *means_table(study, rows),
@@ -99,6 +100,14 @@ def publish_results(out: Path, folder: Path, sensor: str) -> None:
         with replacing(folder / name) as temporary:
             shutil.copyfile(picture, temporary)
     write_text(folder / f"label_efficiency_{sensor}.md", page)
+
+
+def _backbones_of(study: Study) -> str:
+    """Whether the spread over seeds holds that of pre-training."""
+    shared = [method_name(method.name) for method in study.methods if method.one_backbone]
+    if shared:
+        return f". All seeds of {', '.join(shared)} share one pre-training, whose own spread is not in these figures"
+    return ", and has a pre-training of its own"
 
 
 def _hours(study: Study, store: Store) -> float:
