@@ -1,0 +1,83 @@
+"""A study of a backbone that is there, and of means beside pre-training, on two scenes."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from avjepa import cli
+from avjepa.bundle.construction import build as build_object
+from avjepa.bundle.files import save_bundle
+from avjepa.encoders.base import BEVBackbone
+from avjepa.study.summary import read_table
+from tests.commands.test_label_efficiency import ENCODER, FINETUNE, STUDY
+from tests.data.conftest import VERSION, build
+
+MEANS: dict[str, Any] = {
+    "taught": {"methods": ["there"], "labels": [1, 2], "modes": ["frozen"], "pseudo_score": 0.0},
+    "slow": {"methods": ["there"], "labels": [1], "modes": ["frozen"], "overrides": {"model": {"weight_decay": 0.5}}},
+}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = build(tmp_path_factory.mktemp("tiny") / "data", channels=("LIDAR_TOP",))
+    splits = {"train": ["scene-0000", "scene-0001"], "val": ["scene-0000"], "test": ["scene-0001"]}
+    (root / VERSION / "splits.json").write_text(json.dumps(splits))
+    return root
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    encoder = build_object(BEVBackbone, ENCODER, "test")  # type: ignore[type-abstract]
+    save_bundle(encoder, tmp_path / "backbone", {})
+    there = {"bundle": "backbone", "pretrain_steps": [7], "modes": ["frozen"]}
+    single = {"tune": STUDY["tune"] | {"end_to_end": [{"learning_rate": 1e-3}]}, "labels": [1]}
+    content = STUDY | single | {"means": MEANS, "methods": {"there": there}}
+    (tmp_path / "finetune.yaml").write_text(yaml.safe_dump(FINETUNE))
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(content))
+    return tmp_path / "study.yaml"
+
+
+def run(study: Path, data: Path) -> int:
+    source = ("--data", data, "--version", VERSION, "--out", study.parent / "out")
+    return cli.main(list(map(str, ("label-efficiency", "--config", study, *source))))
+
+
+def test_a_backbone_that_is_there_and_a_detector_that_teaches_itself(study: Path, data: Path) -> None:
+    assert run(study, data) == 0
+    out = study.parent / "out"
+    rows = read_table(out / "label_efficiency.csv")
+    cells = {(row.method, row.mode, row.scenes, row.pretrain_steps) for row in rows}
+    # not taught with both scenes: none is left to be taught on
+    assert cells == {(method, "frozen", 1, 7) for method in ("there", "there+slow", "there+taught")}
+    outcomes = {path.stem: json.loads(path.read_text()) for path in (out / "outcomes").glob("*.json")}
+    scenes = {name: outcome["scene_names"] for name, outcome in outcomes.items() if "scene_names" in outcome}
+    assert all(len(names) == (2 if "taught" in name else 1) for name, names in scenes.items())
+    original, copied = (folder / "backbone" for folder in (study.parent, out / "work" / "pretrain-there-p0-7"))
+    assert (copied / "model.safetensors").read_bytes() == (original / "model.safetensors").read_bytes()
+    page = (out / "summary.md").read_text()
+    assert "All seeds of there share one pre-training" in page and "| taught | there | frozen backbone |" in page
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"methods": {"there": {"bundle": "backbone"}}}, "methods.there.bundle: is a backbone that is there"),
+        ({"methods": {"there": {"bundle": "zoo:none", "pretrain_steps": [7]}}}, "zoo:none: the zoo has no"),
+        ({"means": {"taught": {"methods": ["other"]}}}, "means.taught.methods: 'other' is no method of the study"),
+        ({"means": {"taught": {"methods": ["there"], "pseudo_score": 2.0}}}, "means.taught.pseudo_score"),
+        ({"means": {"taught": {"methods": ["there"], "score": 1}}}, "unknown key means.taught.score"),
+        ({"means": {"a/b": {"methods": ["there"]}}}, "means: 'a/b' becomes part of file names"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_studied_is_one_line(
+    study: Path, data: Path, changes: dict[str, Any], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study.write_text(yaml.safe_dump(yaml.safe_load(study.read_text()) | changes))
+    assert run(study, data) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert words in said
+    assert not (study.parent / "out").exists()
