@@ -1,5 +1,6 @@
-"""Shape and type checks are on in the tests; the real recordings are found here."""
+"""Shape checks are on in the tests; the real recordings are found here."""
 
+import importlib.util
 import os
 import warnings
 from pathlib import Path
@@ -9,7 +10,18 @@ from jaxtyping import install_import_hook
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # of what tests start: their processes share the machine
 warnings.filterwarnings("ignore", category=FutureWarning)  # spconv's use of torch.cuda.amp, at import
-install_import_hook("avjepa", "beartype.beartype")
+
+
+def modules_with_shapes() -> list[str]:
+    """Names of the modules that annotate shapes; what the others say of types is checked by mypy alone."""
+    spec = importlib.util.find_spec("avjepa")
+    assert spec is not None and spec.origin is not None
+    package = Path(spec.origin).parent
+    modules = [path for path in package.rglob("*.py") if "jaxtyping" in path.read_text(encoding="utf-8")]
+    return [".".join(path.relative_to(package.parent).with_suffix("").parts) for path in modules]
+
+
+install_import_hook(modules_with_shapes(), "beartype.beartype")
 
 import torch  # noqa: E402
 
