@@ -1,6 +1,7 @@
 """Rain takes far points, adds false ones and wets lenses; dry, nothing of a world changes."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from avjepa.synth.weather.rain import LEVELS, Rain, rain_of
 
 NOTHING = Rain(0.0, 0.0, 0.0, 0.0, 0.04, 9.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 ROAD = -1.8
+SIZE: dict[str, Any] = {"keyframes": 2, "image_width": 32, "sweep_rate": 4.0, "val_fraction": 0.0}
 
 
 def sweep(distance: float = 50.0) -> np.ndarray:
@@ -104,13 +106,18 @@ def test_images_lose_contrast_and_gain_noise_by_level() -> None:
     assert np.array_equal(rainy_image(image, NOTHING, np.random.default_rng(0)), image)
 
 
-def test_a_world_in_the_rain_has_the_same_street_and_is_written_alike_twice(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def worlds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A street without rain, and twice in heavy rain. Not to be changed."""
+    folder = tmp_path_factory.mktemp("worlds")
     for name, rain in (("dry", 0), ("wet", 3), ("again", 3)):
-        synthesise(
-            tmp_path / name, 1, 5, keyframes=2, image_width=64, sweep_rate=0.0, val_fraction=0.0, rain=rain, workers=1,
-        )  # fmt: skip
+        synthesise(folder / name, 1, 5, rain=rain, workers=1, **SIZE)
+    return folder
+
+
+def test_a_world_in_the_rain_has_the_same_street_and_is_written_alike_twice(worlds: Path, tmp_path: Path) -> None:
     files = {
-        name: {p.relative_to(tmp_path / name): p for p in (tmp_path / name).rglob("*.*")}
+        name: {p.relative_to(worlds / name): p for p in (worlds / name).rglob("*.*")}
         for name in ("dry", "wet", "again")
     }
     assert all(
@@ -126,16 +133,10 @@ def test_a_world_in_the_rain_has_the_same_street_and_is_written_alike_twice(tmp_
     with pytest.raises(UserError, match="rain is 4"):
         synthesise(tmp_path / "more", 1, 5, rain=4)
     with pytest.raises(UserError, match="rain 0 instead of 2"):
-        synthesise(tmp_path / "dry", 1, 5, keyframes=2, image_width=64, sweep_rate=0.0, val_fraction=0.0, rain=2)
+        synthesise(worlds / "dry", 1, 5, rain=2, **SIZE)
 
 
-def test_radars_receive_more_that_is_not_there(tmp_path: Path) -> None:
-    counts = {}
-    for level in (0, 3):
-        out = tmp_path / str(level)
-        synthesise(
-            out, 1, 5, keyframes=2, image_width=16, sweep_rate=20.0, val_fraction=0.0, rain=level, workers=1,
-        )  # fmt: skip
-        sizes = [path.stat().st_size for path in out.rglob("*.pcd")]
-        counts[level] = sum(sizes) / len(sizes)
-    assert counts[3] > counts[0] + 5 * 43, "five returns of 43 bytes"
+def test_radars_receive_more_that_is_not_there(worlds: Path) -> None:
+    sizes = {name: [path.stat().st_size for path in (worlds / name).rglob("*.pcd")] for name in ("dry", "wet")}
+    means = {name: sum(of_one) / len(of_one) for name, of_one in sizes.items()}
+    assert means["wet"] > means["dry"] + 5 * 43, "five returns of 43 bytes"
