@@ -17,6 +17,9 @@ import torch.multiprocessing as multiprocessing
 from avjepa import cli
 
 PROCESSES = 2
+OUTPUTS = ("out", "err")
+Surroundings = Callable[[int, int], dict[str, str]]
+"""Environment variables of the process of a rank, which finds the others at a port."""
 
 
 def _work(rank: int, folder: str, work: Callable[[int], Any]) -> None:
@@ -53,17 +56,37 @@ class Ended:
 
     codes: list[int]
     stderr: str
+    said: list[str]
+    """On stdout and stderr, by process."""
     seconds: float
 
 
-def command_on_two_processes(*arguments: object) -> Ended:
+def of_one_node(rank: int, port: int) -> dict[str, str]:
+    """The environment that something which starts both processes on one node gives them."""
+    return {
+        "LOCAL_RANK": str(rank), "RANK": str(rank), "NODE_RANK": "0", "WORLD_SIZE": str(PROCESSES),
+        "LOCAL_WORLD_SIZE": str(PROCESSES), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
+    }  # fmt: skip
+
+
+def of_two_nodes(rank: int, port: int) -> dict[str, str]:
+    """The environment that torchrun gives one process on each of two nodes."""
+    return {
+        "LOCAL_RANK": "0", "RANK": str(rank), "GROUP_RANK": str(rank), "WORLD_SIZE": str(PROCESSES),
+        "LOCAL_WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "TORCHELASTIC_RUN_ID": "test",
+    }  # fmt: skip
+
+
+def command_on_two_processes(*arguments: object, surroundings: Surroundings = of_one_node) -> Ended:
     """``avjepa ARGUMENTS`` in two processes that something else has started, as torchrun or SLURM do."""
     started = time.monotonic()
     port = free_port()
     with tempfile.TemporaryDirectory() as folder:
         context = multiprocessing.get_context("fork")  # two fresh interpreters would spend most of the test importing
         everyone = [
-            context.Process(target=_command, args=(rank, port, Path(folder), list(map(str, arguments))))
+            context.Process(
+                target=_command, args=(rank, surroundings(rank, port), Path(folder), list(map(str, arguments)))
+            )
             for rank in range(PROCESSES)
         ]
         for process in everyone:
@@ -72,19 +95,17 @@ def command_on_two_processes(*arguments: object) -> Ended:
             process.join(120)
             process.kill()  # a hang is a code of -9
             process.join()
-        stderr = "".join((Path(folder) / f"{rank}.err").read_text() for rank in range(PROCESSES))
-    codes = [process.exitcode for process in everyone]
-    return Ended([-1 if code is None else code for code in codes], stderr, time.monotonic() - started)
+        stdout, stderr = ([(Path(folder) / f"{n}.{kind}").read_text() for n in range(PROCESSES)] for kind in OUTPUTS)
+    codes = [-1 if process.exitcode is None else process.exitcode for process in everyone]
+    said = [out + err for out, err in zip(stdout, stderr, strict=True)]
+    return Ended(codes, "".join(stderr), said, time.monotonic() - started)
 
 
-def _command(rank: int, port: int, folder: Path, arguments: list[str]) -> None:
-    for descriptor, name in ((1, "out"), (2, "err")):
+def _command(rank: int, environment: dict[str, str], folder: Path, arguments: list[str]) -> None:
+    for descriptor, name in enumerate(OUTPUTS, start=1):
         os.dup2(os.open(folder / f"{rank}.{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
     sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), os.fdopen(2, "w", closefd=False)
-    os.environ |= {
-        "LOCAL_RANK": str(rank), "RANK": str(rank), "NODE_RANK": "0", "WORLD_SIZE": str(PROCESSES),
-        "LOCAL_WORLD_SIZE": str(PROCESSES), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
-    }  # fmt: skip
+    os.environ |= environment
     code = cli.main(arguments)
     sys.stdout.flush()
     sys.stderr.flush()

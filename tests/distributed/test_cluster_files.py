@@ -12,19 +12,9 @@ import yaml
 
 from tests.commands.test_label_efficiency import PRETRAIN
 from tests.commands.test_training import VERSION
-from tests.distributed.processes import free_port
+from tests.distributed.processes import command_on_two_processes, free_port
 
 CLUSTER = Path(__file__).resolve().parents[2] / "tools" / "cluster"
-SRUN = """#!{python}
-# as SLURM starts tasks: every one knows its rank and how many there are
-import os, subprocess, sys
-command = [word for word in sys.argv[1:] if not word.startswith("--kill-on-bad-exit")]
-here = {{**os.environ, "SLURM_LOCALID": "0"}}
-tasks = [
-    subprocess.Popen(command, env={{**here, "SLURM_PROCID": str(rank), "SLURM_NODEID": str(rank)}}) for rank in range(2)
-]
-sys.exit(max(task.wait() for task in tasks))
-"""
 
 
 @pytest.fixture
@@ -33,9 +23,8 @@ def surroundings(tmp_path: Path, tiny: Path) -> dict[str, str]:
     programs = tmp_path / "bin"
     programs.mkdir()
     for name, text in {
-        "avjepa": f'#!/bin/sh\nexec "{sys.executable}" -m avjepa.cli "$@"\n',
         "torchrun": f'#!/bin/sh\nexec "{sys.executable}" -m torch.distributed.run "$@"\n',
-        "srun": SRUN.format(python=sys.executable),
+        "srun": """#!/bin/sh\nprintf '%s\\n' "$@"\n""",  # which tasks it would start
     }.items():
         (programs / name).write_text(text)
         (programs / name).chmod(0o755)
@@ -68,18 +57,23 @@ def test_a_slurm_job_on_two_nodes_goes_on_when_it_is_requeued(surroundings: dict
     slurm = {
         "SLURM_NTASKS": "2", "SLURM_NTASKS_PER_NODE": "1", "SLURM_NNODES": "2", "SLURM_NODELIST": "localhost",
         "SLURM_JOB_ID": "1", "SLURM_JOB_NAME": "job", "CHECKPOINT_EVERY": "1",
-        "MASTER_ADDR": "localhost", "MASTER_PORT": str(free_port()),
     }  # fmt: skip
+
+    def of_task(rank: int, port: int) -> dict[str, str]:
+        own = {"SLURM_LOCALID": "0", "SLURM_PROCID": str(rank), "SLURM_NODEID": str(rank)}
+        return {**slurm, **own, "MASTER_ADDR": "localhost", "MASTER_PORT": str(port)}
 
     def submitted(steps: int) -> str:
         command = ["bash", str(CLUSTER / "pretrain.sbatch"), "--steps", str(steps)]
-        done = subprocess.run(command, env={**surroundings, **slurm}, capture_output=True, text=True, timeout=180)
-        assert done.returncode == 0, done.stderr
-        return done.stdout + done.stderr
+        done = subprocess.run(command, env={**surroundings, **slurm}, capture_output=True, text=True, check=True)
+        option, program, *arguments = done.stdout.splitlines()
+        assert (option, program) == ("--kill-on-bad-exit=1", "avjepa")
+        ended = command_on_two_processes(*arguments, surroundings=of_task)
+        assert ended.codes == [0, 0], ended.stderr
+        return "".join(ended.said)
 
     submitted(1)
     shutil.rmtree(tmp_path / "run" / "backbone")  # as if it had been killed before its end
-    slurm["MASTER_PORT"] = str(free_port())
     assert "goes on from step 1" in submitted(2)
     assert provenance(tmp_path / "run")["processes"] == 2
     assert (tmp_path / "run" / "backbone" / "config.json").is_file()
