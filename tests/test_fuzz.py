@@ -8,7 +8,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def test_spoilt_input_is_used_or_refused_in_one_line() -> None:
-    command = [sys.executable, str(ROOT / "tools" / "fuzz.py"), "--cases", "12"]
+    command = [sys.executable, str(ROOT / "tools" / "fuzz.py"), "--cases", "1"]  # one of each kind
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
 

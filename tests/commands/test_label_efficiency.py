@@ -1,6 +1,7 @@
 """The command on two scenes and a grid small enough to train for two steps."""
 
 import json
+import multiprocessing
 from itertools import pairwise
 from pathlib import Path
 
@@ -131,7 +132,12 @@ def test_a_study_of_channels_with_other_names(study: Path, tmp_path: Path, capsy
     assert {row.method for row in read_table(tmp_path / "out" / "label_efficiency.csv")} == {"scratch", "jepa"}
 
 
-def test_two_workers_make_the_records_of_one(study: Path, dataset: Path, tmp_path: Path) -> None:
+def test_two_workers_make_the_records_of_one(
+    study: Path, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # forked: a fresh interpreter would spend most of the test importing; test_study_faults has the real one
+    fork = multiprocessing.get_context("fork")
+    monkeypatch.setattr(multiprocessing, "get_context", lambda method: fork)
     tune = STUDY["tune"] | {"end_to_end": [{"learning_rate": 1e-3}]}
     small = yaml.safe_load(study.read_text()) | {"labels": [2], "modes": ["end_to_end"], "tune": tune}
     study.write_text(yaml.safe_dump(small))

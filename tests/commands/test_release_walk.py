@@ -11,13 +11,14 @@ import pytest
 import yaml
 
 from avjepa import cli
+from avjepa.evaluate.comparing import examples
 from avjepa.release.aliases import aliases_of
 from avjepa.release.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALLER = {
     "--scenes 60 --keyframes 5 --seed 11 --image_width 224 --val_fraction 0.4": (
-        "--scenes 6 --keyframes 2 --seed 11 --image_width 64 --val_fraction 0.17"
+        "--scenes 6 --keyframes 2 --seed 11 --image_width 64 --val_fraction 0.17 --workers 1"
     ),
     "configs/encoder/lidar_coarse.yaml": "encoder.yaml",
     "--steps 400 --out PRETRAINED": "--steps 1 --data.workers 0 --out PRETRAINED",
@@ -54,6 +55,8 @@ def test_four_releases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: 
     monkeypatch.chdir(tmp_path)
     Path("encoder.yaml").write_text(yaml.safe_dump(ENCODER))
     Path("gate.yaml").write_text(yaml.safe_dump(GATE))
+    monkeypatch.setattr(examples, "_WORSE", 1)  # pictures of one keyframe a comparison, or two
+    monkeypatch.setattr(examples, "_BETTER", 1)
     stopped, champions, done = [], {}, []
     for line in commands():
         for longer, shorter in SMALLER.items():
