@@ -23,7 +23,7 @@ SMALLER = {
     "configs/encoder/lidar_coarse.yaml": "encoder.yaml",
     "--steps 400 --out PRETRAINED": "--steps 1 --data.workers 0 --out PRETRAINED",
     "--data.scenes 10 --steps 300": "--data.scenes 2 --steps 20 --data.eval_split train",
-    "--steps 300": "--steps 70 --data.eval_split train",
+    "--steps 300": "--steps 160 --data.eval_split train",
     "--steps 400": "--steps 25 --data.eval_split train --data.clips.length 2",
     " --heads configs/heads/detection_tiny.yaml --processes 2": " --heads configs/heads/detection_tiny.yaml",
     "release compare r2 r4": "release compare r2 r4 --gate gate.yaml",
