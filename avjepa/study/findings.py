@@ -89,6 +89,8 @@ def fewer_labels(rows: Sequence[Row]) -> Finding:
     evidence += f", {'' if mean.exact else 'at least '}{own.amount / mean.amount:.2g} times fewer"
     if own.amount < most:
         evidence += f" than the {own} with which scratch's own mean does"
+    if min(len(by_seed) for by_seed in (*scratch.values(), *jepa.values())) < 2:
+        return Finding(claim, "undecided", f"{evidence}; with one seed nobody knows by how much that is chance.")
     if cautious is None or cautious.amount >= own.amount:
         return Finding(claim, "no", f"{evidence}, but its mean less one standard deviation does not with fewer.")
     return Finding(claim, "yes", f"{evidence}; its mean less one standard deviation with {cautious}.")

@@ -154,7 +154,7 @@ def length_table(study: Study, rows: Sequence[Row]) -> list[str]:
         return []
     by_length = pretraining_lengths(rows, *place)
     lengths = sorted({length for found in by_length.values() for length in found})
-    if len(lengths) == len(by_length) == 1:
+    if len(lengths) == len([method for method in by_length if "+" not in method]) == 1:
         return []
     lines = []
     for method in (method.name for method in study.methods if method.name in by_length):
