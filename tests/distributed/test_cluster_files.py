@@ -46,7 +46,11 @@ def test_torchrun_on_two_nodes(surroundings: dict[str, str], tmp_path: Path) -> 
     nodes = [
         subprocess.Popen(command, env={**surroundings, **where}, stdout=subprocess.PIPE, text=True) for _ in range(2)
     ]
-    said = [node.communicate(timeout=120)[0] for node in nodes]
+    try:
+        said = [node.communicate(timeout=300)[0] for node in nodes]
+    finally:
+        for node in nodes:
+            node.kill()
     assert [node.returncode for node in nodes] == [0, 0]
     assert provenance(tmp_path / "run")["processes"] == 2
     assert json.loads((tmp_path / "run" / "backbone" / "config.json").read_text())["tensors"] > 0
