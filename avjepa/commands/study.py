@@ -136,7 +136,7 @@ class StudyConfig:
         longer = None
         if self.longer is not None:
             scenes = labelled_scenes(self.longer.labels, total_scenes)
-            longer = LongerTraining(self.longer.steps, tuple(self.longer.methods), scenes)
+            longer = LongerTraining(self.longer.steps, tuple(self.longer.methods), scenes, tuple(self.longer.modes))
         tune = self.tune
         compute_modes: tuple[Mode, ...] = tuple(self.compute.modes) if self.compute else ()
         return Study(

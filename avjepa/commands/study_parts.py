@@ -87,14 +87,16 @@ class ComputeConfig:
 
 @dataclass(frozen=True)
 class LongerConfig:
-    """Cells, end to end, that are trained for longer as well.
+    """Cells that are trained for longer as well.
 
     Attributes:
         steps: optimiser steps.
         methods: their names.
         labels: label amounts.
+        modes: modes, of those that a method has.
     """
 
     steps: int
     methods: list[str]
     labels: Labels
+    modes: list[Literal["frozen", "end_to_end"]] = field(default_factory=lambda: ["end_to_end"])

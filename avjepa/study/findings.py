@@ -19,6 +19,7 @@ from avjepa.study.summary import (
     curve,
     labels_to_reach,
     leads,
+    longest_training,
     lower_edge,
     means,
     with_all_labels,
@@ -71,14 +72,15 @@ def fewer_labels(rows: Sequence[Row]) -> Finding:
     Fewer than scratch itself needs: where training is short of steps, scratch has its best score with a part of them.
     """
     claim = "JEPA reaches the score of scratch with fewer labels"
-    scratch, jepa = curve(rows, SCRATCH, "end_to_end"), curve(rows, JEPA, "end_to_end")
+    steps = longest_training(rows)
+    scratch, jepa = (curve(rows, method, "end_to_end", steps) for method in (SCRATCH, JEPA))
     if not scratch or not jepa:
         return Finding(claim, "undecided", "Cells of scratch or JEPA, end to end, are missing.")
     if not with_all_labels(rows, SCRATCH, "end_to_end"):
         return Finding(claim, "undecided", "Scratch was not trained with all labels.")
     most, target = _full(scratch)
     mean, cautious = labels_to_reach(means(jepa), target), labels_to_reach(lower_edge(jepa), target)
-    goal = f"Scratch has {_percent(target)} mAP with all {counted(most, 'scene')}"
+    goal = f"Scratch has {_percent(target)} mAP with all {counted(most, 'scene')} after {counted(steps, 'step')}"
     if mean is None:
         return Finding(claim, "no", f"{goal}; JEPA reaches it with no number of scenes that was tried.")
     own = labels_to_reach(means(scratch), target)
@@ -91,14 +93,16 @@ def fewer_labels(rows: Sequence[Row]) -> Finding:
         evidence += f" than the {own} with which scratch's own mean does"
     if min(len(by_seed) for by_seed in (*scratch.values(), *jepa.values())) < 2:
         return Finding(claim, "undecided", f"{evidence}; with one seed nobody knows by how much that is chance.")
+    if cautious is not None and not cautious.exact and cautious.amount >= own.amount:
+        return Finding(claim, "undecided", f"{evidence}; fewer were not tried.")
     if cautious is None or cautious.amount >= own.amount:
         return Finding(claim, "no", f"{evidence}, but its mean less one standard deviation does not with fewer.")
     return Finding(claim, "yes", f"{evidence}; its mean less one standard deviation with {cautious}.")
 
 
-def advantage_slopes(rows: Sequence[Row], mode: str) -> dict[int, float]:
+def advantage_slopes(rows: Sequence[Row], mode: str, steps: int = 0) -> dict[int, float]:
     """By seed, least-squares slope of (JEPA - scratch) against the binary logarithm of the number of scenes."""
-    found = leads(rows, JEPA, SCRATCH, mode)
+    found = leads(rows, JEPA, SCRATCH, mode, steps)
     slopes = {}
     for seed in sorted({seed for by_seed in found.values() for seed in by_seed}):
         points = [(math.log2(scenes), by_seed[seed]) for scenes, by_seed in found.items() if seed in by_seed]
@@ -110,14 +114,16 @@ def advantage_slopes(rows: Sequence[Row], mode: str) -> dict[int, float]:
 def advantage_grows(rows: Sequence[Row]) -> Finding:
     """The advantage over scratch, seed by seed on the same scenes, falls with more labels and is one with fewest."""
     claim = "JEPA's advantage grows as labels shrink"
-    slopes = list(advantage_slopes(rows, "end_to_end").values())
+    steps = longest_training(rows)
+    slopes = list(advantage_slopes(rows, "end_to_end", steps).values())
     if len(slopes) < 2:
         return Finding(claim, "undecided", "It takes two seeds and two label amounts of scratch and JEPA, end to end.")
-    gains = means(leads(rows, JEPA, SCRATCH, "end_to_end"))
+    gains = means(leads(rows, JEPA, SCRATCH, "end_to_end", steps))
     slope, probability = statistics.fmean(slopes), paired_p_value(slopes)
     listed = ", ".join(f"{_percent(gain)} with {n}" for n, gain in gains.items())
     evidence = (
-        f"JEPA less scratch in mAP, by scenes: {listed}. {_percent(slope)} for every doubling of labels "
+        f"JEPA less scratch in mAP after {counted(steps, 'step')}, by scenes: {listed}. "
+        f"{_percent(slope)} for every doubling of labels "
         f"(t-test over {counted(len(slopes), 'seed')}, p = {probability:.3f})."
     )
     grows = slope < 0 and probability < SIGNIFICANCE and gains[min(gains)] > 0
@@ -125,11 +131,17 @@ def advantage_grows(rows: Sequence[Row]) -> Finding:
 
 
 def frozen_loses_little(rows: Sequence[Row]) -> Finding:
-    """Over all label amounts, frozen features lose at most ``LITTLE`` of the end-to-end score."""
+    """Over all label amounts, frozen features lose at most ``LITTLE`` of the end-to-end score.
+
+    Of the detectors that were trained for longest in both modes.
+    """
     claim = "frozen JEPA features lose little against end-to-end"
+    modes = ("frozen", "end_to_end")
+    by_mode = [{row.steps for row in rows if (row.method, row.mode) == (JEPA, mode)} for mode in modes]
+    steps = max(set.intersection(*by_mode), default=0)
     shares = {}
     for method in (JEPA, SCRATCH):
-        frozen, trained = means(curve(rows, method, "frozen")), means(curve(rows, method, "end_to_end"))
+        frozen, trained = (means(curve(rows, method, mode, steps)) for mode in modes)
         shared = sorted(frozen.keys() & trained.keys())
         if shared and sum(trained[n] for n in shared) > 0:
             total, kept = sum(trained[n] for n in shared), sum(frozen[n] for n in shared)
@@ -138,7 +150,8 @@ def frozen_loses_little(rows: Sequence[Row]) -> Finding:
         return Finding(claim, "undecided", "Cells of JEPA, frozen or end to end, are missing.")
     loss, frozen_full, trained_full, most = shares[JEPA]
     evidence = (
-        f"Over all label amounts frozen JEPA loses {100 * loss:.0f} % of its end-to-end mAP; "
+        f"Over all label amounts frozen JEPA loses {100 * loss:.0f} % of its end-to-end mAP after "
+        f"{counted(steps, 'step')}; "
         f"with {counted(most, 'scene')} {_percent(frozen_full)} against {_percent(trained_full)}"
     )
     if SCRATCH in shares:

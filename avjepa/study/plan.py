@@ -203,13 +203,15 @@ class LongerTraining:
 
     Attributes:
         steps: optimiser steps of these cells.
-        methods: whose cells, end to end.
+        methods: whose cells.
         scenes: label amounts.
+        modes: modes, of those that a method has.
     """
 
     steps: int
     methods: tuple[str, ...]
     scenes: tuple[int, ...]
+    modes: tuple[Mode, ...] = ("end_to_end",)
 
 
 @dataclass(frozen=True)
@@ -276,8 +278,9 @@ class Study:
                             found[Run(Pretraining(method.name, backbone_seed, steps), mode, scenes, seed)] = None
                 if self.longer is not None and method.name in self.longer.methods:
                     backbone = Pretraining(method.name, backbone_seed, max(method.pretrain_steps))
-                    for scenes in self.longer.scenes:
-                        found[Run(backbone, "end_to_end", scenes, seed, self.longer.steps)] = None
+                    for mode in method.modes:
+                        for scenes in self.longer.scenes if mode in self.longer.modes else ():
+                            found[Run(backbone, mode, scenes, seed, self.longer.steps)] = None
                 for run in self._runs_with_means(method, backbone_seed, seed):
                     if (teacher := self.teacher_of(run)) is not None:
                         found[teacher] = None

@@ -1,5 +1,6 @@
 """The tables of a study's page, in Markdown."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from avjepa.study.summary import (
     fully_pretrained,
     labels_to_reach,
     leads,
+    longest_training,
     means,
     pretraining_lengths,
     with_all_labels,
@@ -109,23 +111,30 @@ def longer_table(study: Study, rows: Sequence[Row]) -> list[str]:
     """Detectors that were trained for longer; none where the study has none."""
     if study.longer is None or not any(row.steps == study.longer.steps for row in rows):
         return []
-    lines = []
-    for steps in (study.steps, study.longer.steps):
+    lines, columns = [], study.longer.scenes
+    for mode, steps in itertools.product(study.longer.modes, (study.steps, study.longer.steps)):
+        where = [_TITLES[mode].lower(), str(steps)]
         for method in study.longer.methods:
-            scores = curve(rows, method, "end_to_end", steps=steps)
-            shown = [Spread.of(percent(scores.get(scenes, {}))).text() for scenes in study.longer.scenes]
-            lines.append([str(steps), method_name(method), *shown])
+            scores = curve(rows, method, mode, steps)
+            if scores.keys() & set(columns):
+                shown = [Spread.of(percent(scores.get(scenes, {}))).text() for scenes in columns]
+                lines.append([method_name(method), *where, *shown])
         for method in study.longer.methods:
-            found = leads(rows, JEPA, method, "end_to_end", steps)
-            if method != JEPA and found:
-                shown = [_lead_text(list(found.get(scenes, {}).values())) for scenes in study.longer.scenes]
-                lines.append([str(steps), f"JEPA less {method_name(method)}", *shown])
-    title = ["", "## Detectors trained for longer, end to end, by labelled scenes", ""]
-    return [*title, *_markdown(["steps", "", *map(str, study.longer.scenes)], lines)]
+            found = leads(rows, JEPA, method, mode, steps) if method != JEPA else {}
+            if found.keys() & set(columns):
+                shown = [_lead_text(list(found.get(scenes, {}).values())) for scenes in columns]
+                lines.append([f"JEPA less {method_name(method)}", *where, *shown])
+    title = ["", "## Detectors trained for longer, by labelled scenes", ""]
+    return [*title, *_markdown(["", "mode", "steps", *map(str, columns)], lines)]
 
 
-def needed_table(study: Study, rows: Sequence[Row]) -> list[str]:
-    """Labels with which every method has the score of scratch with all of them."""
+def needed_tables(study: Study, rows: Sequence[Row]) -> list[str]:
+    """Labels with which every method has the score of scratch with all of them; of longer trainings too."""
+    lengths = dict.fromkeys((study.steps, longest_training(rows) or study.steps))
+    return [line for steps in lengths for line in _needed_table(study, [row for row in rows if row.steps == steps])]
+
+
+def _needed_table(study: Study, rows: Sequence[Row]) -> list[str]:
     scratch = curve(rows, SCRATCH, "end_to_end")
     if not with_all_labels(rows, SCRATCH, "end_to_end"):
         return []
@@ -141,7 +150,8 @@ def needed_table(study: Study, rows: Sequence[Row]) -> list[str]:
                 bound = "" if scenes and scenes.exact else "≥ "
                 times = f"{bound}{own.amount / scenes.amount:.2g}" if scenes and own.exact else "–"
                 lines.append([method_name(method), _TITLES[mode].lower(), str(scenes or "not reached"), times])
-    title = ["", "## Labels needed to reach the score of scratch with all labels", ""]
+    after = f"after {counted(rows[0].steps, 'step')}"
+    title = ["", f"## Labels needed to reach the score of scratch with all labels, {after}", ""]
     every = counted(max(scratch), "scene")
     note = f"{100 * target:.1f} mAP, end to end with {every}; between the amounts tried, interpolated."
     return [*title, note, "", *_markdown(["method", "mode", "scenes needed", "times fewer than scratch"], lines)]

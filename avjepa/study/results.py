@@ -18,7 +18,7 @@ from avjepa.study.result_tables import (
     length_table,
     longer_table,
     means_table,
-    needed_table,
+    needed_tables,
     score_tables,
     settings_table,
 )
@@ -67,7 +67,7 @@ def write_results(
         *lead_table(study, rows),
         *means_table(study, rows),
         *longer_table(study, rows),
-        *needed_table(study, rows),
+        *needed_tables(study, rows),
         *length_table(study, rows),
         "",
         "## Claims",

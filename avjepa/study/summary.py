@@ -43,7 +43,7 @@ COLUMNS = tuple(field.name for field in fields(Row))
 
 def write_table(path: Path, rows: Iterable[Row]) -> None:
     """Write rows as CSV, sorted."""
-    ordered = sorted(rows, key=lambda r: (r.sensor, r.mode, r.method, r.pretrain_steps, r.scenes, r.seed))
+    ordered = sorted(rows, key=lambda r: (r.sensor, r.mode, r.method, r.pretrain_steps, r.steps, r.scenes, r.seed))
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
@@ -96,6 +96,25 @@ def curve(rows: Iterable[Row], method: str, mode: str, steps: int = 0) -> Curve:
 def with_all_labels(rows: Iterable[Row], method: str, mode: str) -> bool:
     """Whether a method was trained with every scene that has labels."""
     return any(row.fraction == 1 for row in rows if row.method == method and row.mode == mode)
+
+
+def longest_training(rows: Iterable[Row]) -> int:
+    """Steps of the detectors, end to end, that the claims rest on: the study's own, or more.
+
+    More where scratch was trained for longer with all labels, and JEPA with two amounts or more.
+
+    Args:
+        rows: of one sensor.
+    """
+    rows = list(rows)
+    fewest = min((row.steps for row in rows), default=0)
+    enough = [
+        steps
+        for steps in {row.steps for row in rows}
+        if with_all_labels((row for row in rows if row.steps == steps), SCRATCH, "end_to_end")
+        and len(curve(rows, JEPA, "end_to_end", steps)) > 1
+    ]
+    return max(enough, default=fewest)
 
 
 def fully_pretrained(rows: Iterable[Row]) -> set[str]:

@@ -21,7 +21,7 @@ def test_claims_of_a_study_in_which_jepa_wins() -> None:
     frozen = {scenes: 0.95 * score for scenes, score in FEWER.items()}
     fewer, grows, little, compute, sensors = findings(study_rows(FEWER, frozen), "lidar", {})
     assert fewer.answer == "yes"
-    assert "30.0 mAP with all 16 scenes" in fewer.evidence
+    assert "30.0 mAP with all 16 scenes after 5 steps" in fewer.evidence
     assert "with 4 scenes, 4 times fewer" in fewer.evidence
     # 1 deviation down: 0.29 at 4, 0.34 at 16, so a fifth of the way from 4 to 16: 4 · 4^0.2 = 5.278
     assert "with 5.28" in fewer.evidence
@@ -47,6 +47,32 @@ def test_labels_saved_are_unknown_where_scratch_has_its_score_with_the_fewest() 
     rows = [*grid("scratch", "end_to_end", {4: 0.3, 16: 0.3}), *grid("jepa", "end_to_end", {4: 0.4, 16: 0.4})]
     fewer = findings(rows, "lidar", {})[0]
     assert fewer.answer == "undecided" and "scratch with ≤ 4: fewer were not tried" in fewer.evidence
+
+
+def test_the_claims_rest_on_the_longest_training() -> None:
+    """After 5 steps four scenes do what all 16 do; after 50 it takes all 16, and JEPA has the same with 8."""
+    rows = [*grid("scratch", "end_to_end", {1: 0.1, 4: 0.2, 16: 0.2}), *grid("jepa", "end_to_end", {4: 0.4, 16: 0.4})]
+    short = findings(rows, "lidar", {})[0]
+    assert short.answer == "undecided" and "fewer were not tried" in short.evidence
+    rows += grid("scratch", "end_to_end", {4: 0.3, 16: 0.5}, steps=50)
+    rows += grid("jepa", "end_to_end", {16: 0.55}, steps=50)
+    assert "after 5 steps" in findings(rows, "lidar", {})[0].evidence, "one amount of JEPA's shows no curve"
+    rows += grid("jepa", "end_to_end", {4: 0.45}, steps=50)
+    fewer, grows, *_ = findings(rows, "lidar", {})
+    # half of the way from .45 to .55: 8 scenes
+    assert (
+        "Scratch has 50.0 mAP with all 16 scenes after 50 steps; JEPA's mean reaches it with 8 scenes" in fewer.evidence
+    )
+    assert fewer.answer == "yes"
+    assert "after 50 steps, by scenes: 15.0 with 4, 5.0 with 16" in grows.evidence
+
+
+def test_frozen_and_end_to_end_are_compared_after_the_same_steps() -> None:
+    rows = [*grid("jepa", "frozen", {4: 0.2}), *grid("jepa", "end_to_end", {4: 0.4})]
+    rows += grid("jepa", "end_to_end", {4: 0.9}, steps=50)
+    assert "loses 50 % of its end-to-end mAP after 5 steps" in findings(rows, "lidar", {})[2].evidence
+    rows += grid("jepa", "frozen", {4: 0.72}, steps=50)
+    assert "loses 20 % of its end-to-end mAP after 50 steps" in findings(rows, "lidar", {})[2].evidence
 
 
 def test_a_lead_within_the_seeds_spread_is_no_lead() -> None:

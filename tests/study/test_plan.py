@@ -116,6 +116,17 @@ def test_some_cells_are_trained_for_longer_too() -> None:
     }
 
 
+def test_frozen_detectors_are_trained_for_longer_where_a_method_has_them() -> None:
+    scratch, jepa = small_study().methods
+    methods = (replace(scratch, modes=("end_to_end",)), jepa)
+    study = small_study(methods=methods, longer=LongerTraining(50, ("scratch", "jepa"), (4,), ("frozen", "end_to_end")))
+    assert {(run.method, run.mode) for run in study.runs() if run.steps == 50} == {
+        ("scratch", "end_to_end"),
+        ("jepa", "frozen"),
+        ("jepa", "end_to_end"),
+    }
+
+
 def test_a_seed_twice_is_refused() -> None:
     with pytest.raises(UserError, match="seeds"):
         small_study(seeds=(0, 0))

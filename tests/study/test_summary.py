@@ -5,7 +5,7 @@ import pytest
 
 from avjepa.errors import UserError
 from avjepa.report.seed_statistics import paired_p_value
-from avjepa.study.plan import Pretraining
+from avjepa.study.plan import LongerTraining, Pretraining
 from avjepa.study.results import publish_results, write_results
 from avjepa.study.store import Store
 from avjepa.study.summary import (
@@ -89,23 +89,29 @@ def test_leads_are_paired_and_their_chance_is_that_of_students_t() -> None:
 
 def test_results_of_a_study_are_written_and_published(tmp_path: Path) -> None:
     few_and_all = tuple(replace(method, scenes=(1, 8)) for method in small_study().methods)
-    study, store = small_study(methods=few_and_all), Store(tmp_path / "out")
+    longer = LongerTraining(50, ("scratch", "jepa"), (1, 8), ("frozen", "end_to_end"))
+    study, store = small_study(methods=few_and_all, longer=longer), Store(tmp_path / "out")
     for job in study.jobs():
         if isinstance(job, Pretraining):
             cost = {"pretrain_seconds": 3.0 * job.steps, "batch_size": 4, "rank_centred": 9.0, "probe_precision": None}
             store.finish(job.name, {"seconds": 1.0, **cost})
     for cell in study.runs():
         score = 0.1 + 0.01 * cell.scenes + (0.1 if cell.backbone.steps == 20 else 0.0)
+        score += 0.2 if cell.steps else 0.0  # a cell of the longer training
         changes = {"pretrain_steps": cell.backbone.steps, "fraction": cell.scenes / study.total_scenes}
+        changes["steps"] = cell.steps or study.steps
         cell_row = row(cell.backbone.method, cell.mode, cell.scenes, cell.seed, score, **changes)
         store.finish(cell.name, {"seconds": 360.0, **vars(cell_row)})
     page = write_results(study, store, tmp_path / "out", "avjepa label-efficiency", {"synthetic": {"seed": 7}})
     text = page.read_text()
     assert "12.5 %" in text  # one of eight scenes
-    assert "none; 1.8 hours of it in all." in text  # 18 cells of six minutes
+    assert "none; 3.4 hours of it in all." in text  # 18 cells of six minutes, 16 of the longer training
     assert "| JEPA | 21.0 ± 0.0 | 28.0 ± 0.0 |" in text
     assert "18.0 mAP, end to end with 8 scenes" in text
-    assert "| scratch | end to end | 8 | 1 |" in text
+    assert text.count("| scratch | end to end | 8 | 1 |") == 2, "after 5 and after 50 steps"
+    assert "score of scratch with all labels, after 50 steps\n\n38.0 mAP" in text
+    assert "| JEPA | frozen backbone | 50 | 41.0 ± 0.0 | 48.0 ± 0.0 |" in text
+    assert "| JEPA less scratch | end to end | 50 | 10.0 ± 0.0 (<.001) | 10.0 ± 0.0 (<.001) |" in text
     assert "| JEPA | frozen backbone | ≤ 1 | ≥ 8 |" in text
     assert "| scratch | frozen backbone | 10.0 ± 0.0 (<.001) | 10.0 ± 0.0 (<.001) |" in text
     assert "| JEPA | 11.0 ± 0.0 | – | 21.0 ± 0.0 | – |" in text  # after 10 and after 20 steps of pre-training
