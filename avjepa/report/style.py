@@ -37,7 +37,7 @@ METHOD_COLOURS = {
 """One colour a pre-training method; mid tones that read on white and on dark paper alike."""
 
 
-_WRITTEN = {"jepa": "JEPA", "vicreg": "VICReg", "infonce": "InfoNCE", "sigreg": "SIGReg"}
+_WRITTEN = {"jepa": "JEPA", "lidar": "LiDAR", "vicreg": "VICReg", "infonce": "InfoNCE", "sigreg": "SIGReg"}
 
 
 def method_name(method: str) -> str:
