@@ -33,7 +33,7 @@ FLOORS = [
     {"sparse"},
     {"geometry"},
     {"provenance", "distributed"},
-    {"locking", "ranges", "zoo"},
+    {"locking", "ranges", "worker_pool", "zoo"},
     {"bounded_yaml", "callable_room", "ending", "errors", "files", "processes", "progress"},
 ]
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

@@ -1,17 +1,11 @@
 """``avjepa pseudo-objects``."""
 
 import json
-import multiprocessing
-import signal
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
-
-import torch
 
 from avjepa.commands.opening import opened
 from avjepa.commands.parsing import run_function
@@ -21,10 +15,10 @@ from avjepa.data.protocol import DrivingDataset
 from avjepa.data.sensor_inputs import require_recorded, stop_at_bad_file
 from avjepa.errors import BadFileError, UserError, counted
 from avjepa.evaluate.detection.predictions import official_boxes, write_predictions
-from avjepa.processes import end_with_parent
 from avjepa.progress import with_bar
 from avjepa.pseudo_objects.classes import class_indices
 from avjepa.pseudo_objects.reading import found_in_scene
+from avjepa.worker_pool import by_workers
 
 _MOST = 500
 """Boxes of a keyframe, as the official evaluation allows."""
@@ -103,7 +97,8 @@ def pseudo_objects(
     classes: Counter[str] = Counter()
     bad_files = 0
     search = _Search(source, on_bad_file == "skip")
-    for scene in with_bar(_found(search, scenes, workers), "pseudo-objects, scenes", len(scenes)):
+    found = by_workers(search.found, scenes, workers, "pseudo-objects")
+    for scene in with_bar(found, "pseudo-objects, scenes", len(scenes)):
         entries |= scene.entries
         classes += scene.classes
         bad_files += scene.bad_files
@@ -112,38 +107,6 @@ def pseudo_objects(
     named = ", ".join(f"{name} {classes[name]:,}" for name in source.taxonomy.classes if classes[name])
     skipped = f"; {counted(bad_files, 'bad file')} left out" if bad_files else ""
     print(f"{out}: {counted(len(tokens), 'keyframe')}; {named or 'no object at all'}{skipped}")
-
-
-def _found(search: _Search, scenes: Sequence[str], workers: int) -> Iterator[_Scene]:
-    """What is found in each scene, in order, however many processes look."""
-    if workers == 1 or len(scenes) == 1:
-        yield from map(search.found, scenes)
-        return
-    context = multiprocessing.get_context("fork")  # as the loading processes of a training are
-    pool = ProcessPoolExecutor(min(workers, len(scenes)), context, initializer=_begin, initargs=(search,))
-    try:
-        yield from pool.map(_found_by_process, scenes)
-    except BrokenProcessPool as error:
-        raise UserError(
-            "pseudo-objects: a worker process died, perhaps for lack of memory; use fewer --workers"
-        ) from error
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-_of_this_process: _Search
-
-
-def _begin(search: _Search) -> None:
-    global _of_this_process
-    _of_this_process = search
-    end_with_parent()
-    torch.set_num_threads(1)  # its threads are not forked
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is interrupted
-
-
-def _found_by_process(scene: str) -> _Scene:
-    return _of_this_process.found(scene)
 
 
 def run(arguments: Sequence[str]) -> None:

@@ -1,15 +1,10 @@
 """Packing a cache: shard after shard, in parallel processes, going on where an earlier packing ended."""
 
-import multiprocessing
-import signal
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from jaxtyping import Int64
 
 from avjepa.data.arrays import Array
@@ -23,8 +18,8 @@ from avjepa.data.sensor_inputs import SensorInputs
 from avjepa.errors import UserError
 from avjepa.files import remove_leftovers
 from avjepa.locking import locked
-from avjepa.processes import end_with_parent
 from avjepa.progress import with_bar
+from avjepa.worker_pool import by_workers
 
 SHARD_BYTES = 256 * 2**20
 """Size of a file, roughly: a killed process loses at most what one holds."""
@@ -93,46 +88,10 @@ def pack(
         remove_leftovers(folder)
         manifest = _claimed(folder, source, inputs, moments)
         packing = _Packing(folder, source, tuple(inputs), manifest, skip_bad_files)
-        for _ in with_bar(_written(packing, workers), "packing shards", manifest.shards()):
+        written = by_workers(packing.write, range(manifest.shards()), workers, "pack")
+        for _ in with_bar(written, "packing shards", manifest.shards()):
             pass
     return manifest
-
-
-def _written(packing: _Packing, workers: int) -> Iterator[int]:
-    """Write all files; yields after each."""
-    numbers = range(packing.manifest.shards())
-    if workers == 1 or len(numbers) == 1:
-        for number in numbers:
-            packing.write(number)
-            yield number
-        return
-    context = multiprocessing.get_context("fork")  # as the loading processes of a training are
-    pool = ProcessPoolExecutor(min(workers, len(numbers)), context, initializer=_begin, initargs=(packing,))
-    try:
-        for future in as_completed([pool.submit(_write, number) for number in numbers]):
-            yield future.result()
-    except BrokenProcessPool as error:
-        raise UserError(
-            "pack: a worker process died, perhaps for lack of memory; run the same command with fewer --workers"
-        ) from error
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-_of_this_process: _Packing
-
-
-def _begin(packing: _Packing) -> None:
-    global _of_this_process
-    _of_this_process = packing
-    end_with_parent()
-    torch.set_num_threads(1)  # its threads are not forked
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is interrupted, and lets them finish their file
-
-
-def _write(number: int) -> int:
-    _of_this_process.write(number)
-    return number
 
 
 def _claimed(
