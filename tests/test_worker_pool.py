@@ -33,5 +33,5 @@ def test_an_error_of_a_worker_is_that_of_the_caller() -> None:
 
 
 def test_a_killed_worker_is_one_clear_line() -> None:
-    with pytest.raises(UserError, match="pack: a worker process died.*fewer --workers"):
+    with pytest.raises(UserError, match=r"pack: a worker process died.*fewer --workers"):
         list(by_workers(lambda n: os.kill(os.getpid(), signal.SIGKILL), range(2), 2, "pack"))

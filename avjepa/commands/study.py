@@ -13,15 +13,8 @@ from avjepa.commands.parsing import readable
 from avjepa.commands.study_parts import ComputeConfig, Labels, LongerConfig, MeansConfig, MethodConfig, TuneConfig
 from avjepa.errors import UserError
 from avjepa.ranges import require_number
-from avjepa.study.plan import (
-    LongerTraining,
-    Means,
-    Method,
-    Mode,
-    Study,
-    Tuning,
-    labelled_scenes,
-)
+from avjepa.study.jobs import Mode
+from avjepa.study.plan import LongerTraining, Means, Method, Study, Tuning, labelled_scenes
 
 
 @dataclass(frozen=True)

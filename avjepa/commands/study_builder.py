@@ -27,8 +27,8 @@ from avjepa.evaluate.detection.task import DetectionTask
 from avjepa.finetune.lightning_model import FinetuneModule
 from avjepa.pretrain.lightning_model import PretrainModule
 from avjepa.provenance import provenance
+from avjepa.study.jobs import Pretraining, Run, Setting
 from avjepa.study.last_loss import LastLoss
-from avjepa.study.plan import Pretraining, Run, Setting
 from avjepa.study.worker import Builder, DetectorRun
 from avjepa.training.checkpoints import LAST
 from avjepa.training.defaults import CHECKPOINTS

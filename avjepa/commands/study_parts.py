@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from avjepa.study.plan import Setting
+from avjepa.study.jobs import Setting
 
 Labels = list[int | str]
 

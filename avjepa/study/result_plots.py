@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from avjepa.errors import counted
 from avjepa.files import replacing
 from avjepa.report.scores import score_lines_figure, score_scatter_figure
-from avjepa.study.plan import Pretraining
+from avjepa.study.jobs import Pretraining
 from avjepa.study.result_tables import MODES, percent
 from avjepa.study.summary import Curve, Row, compute_curves, compute_place, curve, fully_pretrained, of_the_grid
 

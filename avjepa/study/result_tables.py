@@ -7,7 +7,8 @@ from typing import Any
 from avjepa.errors import counted
 from avjepa.report.seed_statistics import Spread, paired_p_value
 from avjepa.report.style import method_name
-from avjepa.study.plan import Mode, Pretraining, Study
+from avjepa.study.jobs import Mode, Pretraining
+from avjepa.study.plan import Study
 from avjepa.study.store import Store
 from avjepa.study.summary import (
     JEPA,

@@ -10,7 +10,8 @@ from avjepa.evaluate.detection.fast import OWN_EVALUATOR
 from avjepa.files import replacing, write_text
 from avjepa.report.style import method_name
 from avjepa.study.findings import findings
-from avjepa.study.plan import Pretraining, Run, Study
+from avjepa.study.jobs import Pretraining, Run
+from avjepa.study.plan import Study
 from avjepa.study.result_plots import costs, draw
 from avjepa.study.result_tables import (
     backbone_table,

@@ -3,7 +3,7 @@
 import statistics
 from collections.abc import Iterable, Mapping
 
-from avjepa.study.plan import Setting, Trial
+from avjepa.study.jobs import Setting, Trial
 from avjepa.study.store import Store
 
 

@@ -24,8 +24,9 @@ from avjepa.evaluate.predict import predict_split
 from avjepa.features.keyframes import keyframe_loader
 from avjepa.finetune.kept_maps import KeptMaps
 from avjepa.finetune.lightning_model import FinetuneModule
+from avjepa.study.jobs import Mode, Pretraining, Run, Setting, StudyJob, Trial, backbone_of
 from avjepa.study.last_loss import LastLoss
-from avjepa.study.plan import Mode, Pretraining, Run, Setting, Study, StudyJob, Trial, backbone_of
+from avjepa.study.plan import Study
 from avjepa.study.probes import backbone_measures
 from avjepa.study.runner import Job, Runner, duration
 from avjepa.study.store import Store

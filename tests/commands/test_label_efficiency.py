@@ -14,7 +14,7 @@ from avjepa.commands.study import StudyConfig
 from avjepa.commands.study_builder import ConfiguredBuilder
 from avjepa.encoders.bundled import load_encoder
 from avjepa.errors import UserError
-from avjepa.study.plan import Pretraining, Run, Setting
+from avjepa.study.jobs import Pretraining, Run, Setting
 from avjepa.study.summary import COLUMNS, read_table
 from tests.data.conftest import VERSION, build
 

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 
 from avjepa.data.loading.detection_datamodule import DetectionDataModule
-from avjepa.study.plan import Method, Mode, Pretraining, Run, Setting, Study, StudyJob, Trial, Tuning
+from avjepa.study.jobs import Mode, Pretraining, Run, Setting, StudyJob, Trial
+from avjepa.study.plan import Method, Study, Tuning
 from avjepa.study.store import Store
 from avjepa.study.summary import Row
 from avjepa.study.worker import Builder, DetectorRun, Worker

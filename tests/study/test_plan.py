@@ -5,17 +5,8 @@ import pytest
 
 from avjepa.data.sampling.scenes import chosen_scenes
 from avjepa.errors import UserError
-from avjepa.study.plan import (
-    LongerTraining,
-    Means,
-    Method,
-    Pretraining,
-    Run,
-    Setting,
-    Trial,
-    backbone_of,
-    labelled_scenes,
-)
+from avjepa.study.jobs import Pretraining, Run, Setting, Trial, backbone_of
+from avjepa.study.plan import LongerTraining, Means, Method, labelled_scenes
 from tests.study.studies import small_study
 
 

@@ -5,7 +5,8 @@ import pytest
 
 from avjepa.errors import UserError
 from avjepa.report.seed_statistics import paired_p_value
-from avjepa.study.plan import LongerTraining, Pretraining
+from avjepa.study.jobs import Pretraining
+from avjepa.study.plan import LongerTraining
 from avjepa.study.results import publish_results, write_results
 from avjepa.study.store import Store
 from avjepa.study.summary import (

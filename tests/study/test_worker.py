@@ -9,7 +9,7 @@ import pytest
 
 from avjepa.errors import UserError
 from avjepa.study import leases
-from avjepa.study.plan import StudyJob
+from avjepa.study.jobs import StudyJob
 from avjepa.study.runner import duration
 from avjepa.study.store import Store
 from tests.study.studies import PretendingWorker, done, small_study
