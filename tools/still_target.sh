@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Pre-trains a radar encoder in two stages (SALT, 2509.24317): one reconstructs for a quarter of 400 steps and is frozen;
-# another predicts its embeddings for the rest. Writes still/SEED; goes on where it stopped.
+# another predicts its embeddings for the rest. Writes still/SEED.
 #   tools/still_target.sh DATA VERSION SEED
 set -euo pipefail
 data=$1 version=$2 seed=$3
