@@ -1,11 +1,13 @@
 """``avjepa label-efficiency``: score against labels for several ways of pre-training, and what follows from it."""
 
 import contextlib
+import hashlib
 import json
 import multiprocessing
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from avjepa.commands.parsing import run_function
 from avjepa.commands.shipped import configuration_file
@@ -13,8 +15,22 @@ from avjepa.errors import UserError, counted
 from avjepa.files import read_json, write_json
 from avjepa.processes import end_with_parent
 
+if TYPE_CHECKING:
+    from avjepa.study.worker import Worker
+
 _RECORD = "study.json"
 """The file of ``--out`` that says what its jobs are made with."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A study that can begin."""
+
+    worker: "Worker"
+    about: dict[str, Any]
+    """Its data in words."""
+    shared: str
+    """For what else the scored scenes are used; empty for nothing."""
 
 
 def label_efficiency(
@@ -62,7 +78,11 @@ def label_efficiency(
     if publish is not None:  # what is wrong there is an error now, not when all is done
         from avjepa.study.results import other_sensors
 
+        if publish.exists() and not publish.is_dir():
+            raise UserError(f"--publish {publish}: is a file; name a folder")
         other_sensors(publish, sensor="")
+    if report_only and not (out / _RECORD).is_file():
+        raise UserError(f"--out {out}: holds no study ({_RECORD}) to report; name the folder of one")
     helpers = [
         multiprocessing.get_context("spawn").Process(target=_help, kwargs=arguments | {"slot": slot})
         for slot in range(1, 1 if report_only else processes)
@@ -70,7 +90,8 @@ def label_efficiency(
     started = []
     try:
         # what is wrong with the options and the study is said once, before anything is started
-        worker = prepared(**arguments, slot=0, check=not report_only)
+        study = prepared(**arguments, slot=0, check=not report_only)
+        worker = study.worker
         if publish is not None:
             publish.mkdir(parents=True, exist_ok=True)
         if retry_failed:
@@ -88,9 +109,10 @@ def label_efficiency(
     from avjepa.study.results import other_sensors, publish_results, write_results
 
     command = f"avjepa label-efficiency --config {config} --data DIR --version {version} --out DIR --split {split}"
+    if eval_split != "val":
+        command += f" --eval_split {eval_split}"
     others = other_sensors(publish, worker.study.sensor) if publish is not None else []
-    about = {name: value for name, value in _about_data(data, version).items() if name != "sample_bytes"}
-    summary = write_results(worker.study, worker.store, out, command, about, others)
+    summary = write_results(worker.study, worker.store, out, command, study.about, others, study.shared)
     if publish is not None:
         publish_results(out, publish, worker.study.sensor)
     print(summary)
@@ -115,7 +137,7 @@ def prepared(
     cache: Path | None,
     slot: int,
     check: bool = False,
-) -> Any:
+) -> Prepared:
     """A worker that is ready to run: the one in a place of those on this machine.
 
     Args:
@@ -148,10 +170,13 @@ def prepared(
     builder = ConfiguredBuilder(read, source, trainer_options(device))
     detection = builder.detection_data()
     dataset = detection.open()
-    scenes_of(dataset, split, "--split")
-    scenes_of(dataset, eval_split, "--eval_split")
-    study = read.study(len(dataset.scenes_of(detection.train_split)))
-    definition = read.definition() | {"splits": [split, eval_split], "data": _about_data(data, version)}
+    scored, chosen = set(scenes_of(dataset, split, "--split")), set(scenes_of(dataset, eval_split, "--eval_split"))
+    trained = set(dataset.scenes_of(detection.train_split))
+    study = read.study(len(trained))
+    about = _about_data(data, version)
+    contents = (dataset.fingerprint(), dataset.label_fingerprint(), *map(sorted, (trained, chosen, scored)))
+    digest = hashlib.sha256(json.dumps(contents).encode()).hexdigest()
+    definition = read.definition() | {"splits": [split, eval_split], "data": {**about, "digest": digest}}
     record = _joint_record(out / _RECORD, definition)
     if check:
         builder.check()
@@ -160,24 +185,27 @@ def prepared(
         machine = torch.cuda.get_device_name(device)
     else:
         machine = f"{hardware()['processor']}, {threads} thread{'s' if threads > 1 else ''}"
-    return Worker(
+    worker = Worker(
         study, Store(out), builder, validation=eval_split, test=split, hardware=machine, device=device, tell=status
     )
+    uses = {"the training": trained, "the choice of settings": chosen if study.has_trials() else set()}
+    shared = " and ".join(name for name, scenes in uses.items() if scenes & scored)
+    return Prepared(worker, about, shared)
 
 
 def _help(**arguments: Any) -> None:
     """A further worker on this machine; what it cannot do, the first one does, or says why not."""
     end_with_parent()
     with contextlib.suppress(UserError, KeyboardInterrupt):
-        prepared(**arguments).run()
+        prepared(**arguments).worker.run()
 
 
 def _about_data(data: Path, version: str) -> dict[str, Any]:
-    """What tells a dataset from others: the seed and options of a synthetic one, the size of its tables."""
+    """What data there are, in words: the seed and options of synthetic ones."""
     folder = data / version
     synthetic = folder / "synth.json"
     about = _read_object(synthetic, "restore it, or remove it") if synthetic.exists() else {}
-    return {"version": version, "sample_bytes": (folder / "sample.json").stat().st_size, "synthetic": about}
+    return {"version": version, "synthetic": about}
 
 
 def _read_object(path: Path, remedy: str) -> dict[str, Any]:
@@ -205,16 +233,28 @@ def _joint_record(path: Path, definition: dict[str, Any]) -> dict[str, Any]:
     known = _read_object(path, "restore it, or choose another --out") if path.exists() else {}
     if not isinstance(known.get("methods", {}), dict):
         raise UserError(f"{path}: 'methods' is no object; restore it, or choose another --out")
-    for name, value in {**definition, **{f"methods.{n}": m for n, m in definition["methods"].items()}}.items():
-        before = (
-            known.get("methods", {}).get(name[8:], value) if name.startswith("methods.") else known.get(name, value)
-        )
-        if name != "methods" and before != value:
-            raise UserError(
-                f"--out {path.parent}: its jobs were done with another '{name}' (see {path}); choose another folder"
-            )
-    methods = known.get("methods", {}) | definition["methods"]
-    return definition | {"methods": methods}
+    done = [job.stem for job in (path.parent / "outcomes").glob("[!.]*.json")]
+    before = {name: value for name, value in known.get("methods", {}).items() if _of(name, done)}
+    for name, value in definition.items():
+        if name != "methods" and known.get(name, value) != value:
+            raise _other(path, name)
+    for name, value in definition["methods"].items():
+        if before.get(name, value) != value:
+            raise _other(path, f"means.{name[1:]}" if name.startswith("+") else f"methods.{name}")
+    return definition | {"methods": before | definition["methods"]}
+
+
+def _of(name: str, jobs: Sequence[str]) -> bool:
+    """Whether one of the jobs was done with a method, or with means whose name follows a plus."""
+    if name.startswith("+"):
+        return any(job.endswith(f"-{name[1:]}") for job in jobs)
+    return any(f"-{name}-p" in job for job in jobs)
+
+
+def _other(path: Path, name: str) -> UserError:
+    return UserError(
+        f"--out {path.parent}: its jobs were done with another '{name}' (see {path}); choose another folder"
+    )
 
 
 def run(arguments: Sequence[str]) -> None:

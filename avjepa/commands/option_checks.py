@@ -3,7 +3,7 @@
 import contextlib
 import importlib
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
@@ -78,6 +78,29 @@ def require_readable_files(arguments: Sequence[str]) -> None:
         except (OSError, ValueError, yaml.YAMLError) as error:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else " ".join(str(error).split())
             raise UserError(f"--config {path}: cannot be read as YAML in UTF-8 ({reason})") from error
+
+
+def require_known_keys(arguments: Sequence[str] | Mapping[str, Any], known: Collection[str]) -> None:
+    """Raise for an option that does not exist and has an empty value: jsonargparse reports those with another one only.
+
+    Args:
+        arguments: of the command line, of whose configuration files the sections are looked at, or a configuration.
+        known: the options.
+
+    Raises:
+        UserError: naming the option.
+    """
+    if isinstance(arguments, Mapping):
+        given = [arguments]
+    else:
+        words = [word for argument in arguments for word in argument.split("=", 1)]
+        files = [value for name, value in itertools.pairwise(words) if name in ("--config", "-c")]
+        given = [content for file in files if isinstance(content := read_yaml(Path(file)), Mapping)]
+    for content, section in itertools.product(given, ("model", "data", "trainer")):
+        values = content.get(section)
+        for key, value in values.items() if isinstance(values, Mapping) else ():
+            if value == {} and f"{section}.{key}" not in known:
+                raise UserError(f"{section}.{key}: there is no such option; see --help")
 
 
 def require_sections(config: Namespace, defaults: Namespace) -> None:

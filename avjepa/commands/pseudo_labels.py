@@ -30,6 +30,8 @@ def pseudo_labels(file: Path, least: float | Mapping[str, float], data: Detectio
         UserError: the file cannot be read or lists none of these scenes; a score is none; or data options do not go
             together with it.
     """
+    if file.is_dir():
+        raise UserError(f"{OPTION} {file}: is a folder; name the file in it, as in {file / 'predictions.json'}")
     for option, given in (("gt_sampling", data.gt_sampling), ("clips", data.clips)):
         if given is not None:
             raise UserError(f"data.{option}: needs annotated boxes in all training scenes; leave it or {OPTION} out")

@@ -1,6 +1,7 @@
 """``avjepa pseudo-objects``."""
 
 import json
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -89,6 +90,9 @@ def pseudo_objects(
         raise UserError(f"--workers {workers}: at least one process is needed")
     if out.is_dir():
         raise UserError(f"--out {out}: is a folder; name the file to write, as in {out / 'pseudo_objects.json'}")
+    above = next(folder for folder in out.absolute().parents if folder.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise UserError(f"--out {out}: nothing can be written into {above}; name another file")
     source = opened(data, version, channels, taxonomy)
     scenes = scenes_of(source, split, "--split")
     require_recorded(("lidar",), source.channels, source.recorded_channels, source.name, "pass it as --channels FILE")

@@ -1,5 +1,7 @@
 """A label-efficiency study as YAML: what it compares."""
 
+import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -10,11 +12,23 @@ from jsonargparse import ArgumentError, ArgumentParser
 from avjepa import zoo
 from avjepa.commands.configurations import inlined, load_config, merged, read_yaml
 from avjepa.commands.parsing import readable
+from avjepa.commands.shipped import configuration_file
 from avjepa.commands.study_parts import ComputeConfig, Labels, LongerConfig, MeansConfig, MethodConfig, TuneConfig
 from avjepa.errors import UserError
+from avjepa.finetune.earlier_heads import checkpoint_of
 from avjepa.ranges import require_number
 from avjepa.study.jobs import Mode
 from avjepa.study.plan import LongerTraining, Means, Method, Study, Tuning, labelled_scenes
+
+_SET_BY_THE_STUDY: dict[str, tuple[str, ...]] = {
+    "model": (
+        "mode", "bundle", "learning_rate", "backbone_learning_rate_factor", "head_first_steps", "layer_decay",
+    ),
+    "data": ("scenes", "eval_split", "seed"),
+    "trainer": ("max_steps",),
+    "": ("seed_everything", "out", "features", "pseudo_labels", "pseudo_score"),
+}  # fmt: skip
+"""Keys of a fine-tuning that say which cell of the grid it is, and how it was tuned."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +37,7 @@ class StudyConfig:
 
     Attributes:
         sensor: its name in tables.
-        finetune: configuration of ``avjepa finetune``, relative to this file.
+        finetune: configuration of ``avjepa finetune``, relative to this file, or the name of one that ships.
         methods: by name. ``scratch``, ``jepa`` and ``generative`` have a role in the claims that are tested.
         labels: label amounts: numbers of scenes, or shares such as "5%".
         frozen_labels: label amounts with a frozen backbone; the same by default.
@@ -84,7 +98,7 @@ class StudyConfig:
         complete = {
             name: replace(
                 method,
-                pretrain=str(here / method.pretrain) if method.pretrain else None,
+                pretrain=_configuration(here, method.pretrain, "pretrain") if method.pretrain else None,
                 bundle=_bundle_from(here, method.bundle) if method.bundle else None,
                 overrides=_overrides(given["methods"][name], "overrides", path),
             )
@@ -96,7 +110,7 @@ class StudyConfig:
         }
         return replace(
             config,
-            finetune=str(here / config.finetune),
+            finetune=_configuration(here, config.finetune, "finetune"),
             methods=complete,
             means=means,
             pretrain_overrides=_overrides(given, "pretrain_overrides", path),
@@ -167,6 +181,8 @@ class StudyConfig:
 
     def _means(self, name: str, added: MeansConfig, total_scenes: int) -> Means:
         _require_file_name("means", name)
+        if re.fullmatch(r"n\d+", name):
+            raise UserError(f"means: {name!r} is how longer trainings are named; choose another name")
         if unknown := [method for method in added.methods if method not in self.methods]:
             raise UserError(
                 f"means.{name}.methods: {unknown[0]!r} is no method of the study; there are {', '.join(self.methods)}"
@@ -175,12 +191,33 @@ class StudyConfig:
             require_number(f"means.{name}.pseudo_score", added.pseudo_score, at_least=0, at_most=1)
         scenes = labelled_scenes(added.labels or self.labels, total_scenes)
         modes = tuple(added.modes or self.modes)
+        for method in added.methods:
+            own = self.methods[method].modes or self.modes
+            if lacking := [mode for mode in added.modes or () if mode not in own]:
+                raise UserError(
+                    f"means.{name}.modes: {lacking[0]} is no mode of {method}, so there is nothing to compare "
+                    f"it with; there is {' and '.join(own)}"
+                )
+        data = self.finetuning(name).get("data", {})
+        wants_labels = [key for key in ("gt_sampling", "clips", "class_balanced") if data.get(key)]
+        if wants_labels and added.pseudo_score is not None:
+            raise UserError(
+                f"means.{name}: data.{wants_labels[0]} needs annotated boxes in all training scenes, and "
+                "pseudo_score is for scenes without; have two means"
+            )
+        if "gt_sampling" in (added.overrides.get("data") or {}) and "frozen" in modes:
+            raise UserError(
+                f"means.{name}.overrides: data.gt_sampling pastes nothing into the kept maps of a frozen backbone; "
+                "give it modes: [end_to_end]"
+            )
         return Means(name, tuple(added.methods), scenes, modes, teacher=added.pseudo_score is not None)
 
     def finetuning(self, means: str = "") -> dict[str, Any]:
         """The configuration of every fine-tuning; of one to which means are added."""
-        configuration = merged(load_config(self.finetune), self.finetune_overrides)
+        _require_left_to_the_study(self.finetune_overrides, "finetune_overrides")
+        configuration = merged(_named_by("finetune", self.finetune), self.finetune_overrides)
         if means:
+            _require_left_to_the_study(self.means[means].overrides, f"means.{means}.overrides")
             configuration = merged(configuration, self.means[means].overrides)
         return _training(configuration, f"means.{means}" if means else "finetune")
 
@@ -189,7 +226,7 @@ class StudyConfig:
         file = self.methods[method].pretrain
         if file is None:
             return None
-        common = merged(load_config(file), self.pretrain_overrides)
+        common = merged(_named_by(f"methods.{method}.pretrain", file), self.pretrain_overrides)
         return _training(merged(common, self.methods[method].overrides), f"methods.{method}")
 
     def definition(self) -> dict[str, Any]:
@@ -204,13 +241,46 @@ class StudyConfig:
                 tune.seeds,
                 *([s.definition() for s in given] for given in (tune.frozen, tune.end_to_end)),
             ],
-            "pretrain_seeds": self.pretrain_seeds[0],
+            # the backbones of the trials, and so what they choose
+            "pretrain_seeds": [self.pretrain_seeds[i % len(self.pretrain_seeds)] for i in range(len(tune.seeds))],
             "methods": {
                 name: [self.pretraining(name), method.export, *([method.bundle] if method.bundle else [])]
                 for name, method in self.methods.items()
             }
-            | {f"+{name}": [self.finetuning(name), added.pseudo_score] for name, added in self.means.items()},
+            | {
+                f"+{name}": [self.finetuning(name), added.pseudo_score, *self._heads(name)]
+                for name, added in self.means.items()
+            },
         }
+
+    def _heads(self, means: str) -> list[str]:
+        """Digest of the weights that neck and heads start from, if they do: a run may be trained anew."""
+        run = (self.finetuning(means)["model"]).get("init_heads")
+        if run is None:
+            return []
+        checkpoint = checkpoint_of(str(run))
+        if not checkpoint.is_file():
+            raise UserError(f"means.{means}: model.init_heads {run}: holds no {checkpoint.relative_to(str(run))}")
+        with checkpoint.open("rb") as file:
+            return [hashlib.file_digest(file, "sha256").hexdigest()]
+
+
+def _require_left_to_the_study(overrides: Mapping[str, Any], where: str) -> None:
+    for section, keys in _SET_BY_THE_STUDY.items():
+        given = (overrides.get(section) or {}) if section else overrides
+        if isinstance(given, Mapping) and (found := [key for key in keys if key in given]):
+            name = f"{section}.{found[0]}" if section else found[0]
+            raise UserError(
+                f"{where}: {name} is set by the study, from its steps, tune, labels, modes, seeds and pseudo_score; "
+                "leave it out"
+            )
+
+
+def _named_by(key: str, file: str) -> Any:
+    try:
+        return load_config(file)
+    except UserError as error:
+        raise UserError(f"{key}: {error}") from error
 
 
 def _training(configuration: Any, where: str) -> dict[str, Any]:
@@ -236,8 +306,15 @@ def _without_overrides(given: Any) -> Any:
     return rest
 
 
+def _configuration(here: Path, value: str, kind: str) -> str:
+    """A file beside the study's, or the name of one that ships."""
+    beside = here / value
+    shipped = not beside.exists() and not beside.suffix
+    return str(configuration_file(value, kind, f"{kind}: ") if shipped else beside)
+
+
 def _bundle_from(here: Path, bundle: str) -> str:
-    return bundle if bundle.startswith(zoo.PREFIX) else str(here / bundle)
+    return bundle if bundle.startswith(zoo.PREFIX) else str((here / bundle).resolve())
 
 
 def _require_file_name(part: str, name: str) -> None:

@@ -24,6 +24,7 @@ from avjepa.data.loading.pretrain_datamodule import PretrainDataModule
 from avjepa.encoders.base import BEVBackbone
 from avjepa.errors import UserError
 from avjepa.evaluate.detection.task import DetectionTask
+from avjepa.finetune.earlier_heads import heads_of_run
 from avjepa.finetune.lightning_model import FinetuneModule
 from avjepa.pretrain.lightning_model import PretrainModule
 from avjepa.provenance import provenance
@@ -78,6 +79,8 @@ class ConfiguredBuilder(Builder):
             try:
                 cli = self._finetuning(configuration, nowhere, {})
                 cli.datamodule.reader_of(cli.datamodule.open())
+                if (run := cli.config.model.init_heads) is not None:
+                    heads_of_run(run, cli.model.model)
                 if not isinstance(cli.model.tasks.get("detection"), DetectionTask):
                     named = ", ".join(cli.model.tasks)
                     raise UserError(
@@ -123,6 +126,8 @@ class ConfiguredBuilder(Builder):
             "data": {"scenes": cell.scenes, "eval_split": split},
             "trainer": {"max_steps": cell.steps or self.config.steps},
         }
+        if features is not None and "data" in self._overrides_of(cell):
+            features = features.with_name(f"{features.name}+{cell.means}")  # other inputs, other maps
         if features is not None:  # nothing is pasted into maps, and none are left to be loaded beside the training
             kept = {"features": str(features), "data": {"gt_sampling": None, "workers": 0}}
             changes = merged(changes, kept)
@@ -152,6 +157,9 @@ class ConfiguredBuilder(Builder):
         except ArgumentError as error:
             raise UserError(f"finetune: {readable(error)}") from error
         return data
+
+    def _overrides_of(self, cell: Run) -> Mapping[str, Any]:
+        return self.config.means[cell.means].overrides if cell.means else {}
 
     def _save_random_backbone(self, seed: int, folder: Path) -> None:
         backbone = self._finetune["model"]["backbone"]

@@ -13,7 +13,8 @@ class MethodConfig:
     """One method.
 
     Attributes:
-        pretrain: configuration of ``avjepa pretrain``, relative to the study's file; ``null`` for scratch.
+        pretrain: configuration of ``avjepa pretrain``, relative to the study's file, or the name of one that ships;
+            ``null`` for scratch.
         overrides: keys that differ from it; files that they name are found from the study's.
         export: which encoder is kept: ``encoder`` or ``target.teacher``.
         pretrain_steps: lengths of pre-training; the study's by default.

@@ -21,6 +21,7 @@ from avjepa.commands.option_checks import (
     blamed_on,
     bound_yaml,
     require_channels,
+    require_known_keys,
     require_objects,
     require_readable_files,
     require_sections,
@@ -144,6 +145,7 @@ class TrainingCLI(LightningCLI):
         if not isinstance(args, dict):
             require_readable_files(args)
             require_channels(args)
+        require_known_keys(args, {action.dest for action in parser._actions})
         with blamed_on("configuration", *WHILE_BUILDING):
             self.config = parser.parse_object(args) if isinstance(args, dict) else parser.parse_args(args)
         require_sections(self.config, parser.get_defaults())

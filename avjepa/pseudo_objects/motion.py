@@ -92,7 +92,7 @@ def linked(centres: Sequence[Float64[Array, "_ 2"]], times: Float64[Array, "swee
         rows, columns = linear_sum_assignment(cost)
         near = cost[rows, columns] < 1e3
         rows, columns = rows[near], columns[near]
-        now = (found[columns] - position[rows]) / elapsed[rows, None]
+        now = (found[columns] - position[rows]) / np.maximum(elapsed[rows, None], 1e-3)  # two sweeps of one time
         share = np.where(followed[rows], _FORGET, 1.0)[:, None]
         velocity[rows] = share * now + (1 - share) * velocity[rows]
         position[rows], seen[rows], followed[rows] = found[columns], time, True

@@ -40,7 +40,7 @@ class Finding:
 
 
 def findings(rows: Sequence[Row], sensor: str, seconds: Mapping[tuple[str, int], float]) -> list[Finding]:
-    """Every claim answered.
+    """Every claim answered; that about all sensors only where ``sensor`` is one of them.
 
     Args:
         rows: of all sensors that have been studied.
@@ -48,13 +48,8 @@ def findings(rows: Sequence[Row], sensor: str, seconds: Mapping[tuple[str, int],
         seconds: mean time of pre-training by method and steps.
     """
     own = [row for row in rows if row.sensor == sensor]
-    return [
-        fewer_labels(own),
-        advantage_grows(own),
-        frozen_loses_little(own),
-        less_compute(own, seconds),
-        serves_all_sensors(rows),
-    ]
+    of_one = [fewer_labels(own), advantage_grows(own), frozen_loses_little(own), less_compute(own, seconds)]
+    return [*of_one, serves_all_sensors(rows)] if sensor in SENSORS else of_one
 
 
 def _percent(value: float) -> str:
@@ -76,7 +71,7 @@ def fewer_labels(rows: Sequence[Row]) -> Finding:
     scratch, jepa = (curve(rows, method, "end_to_end", steps) for method in (SCRATCH, JEPA))
     if not scratch or not jepa:
         return Finding(claim, "undecided", "Cells of scratch or JEPA, end to end, are missing.")
-    if not with_all_labels(rows, SCRATCH, "end_to_end"):
+    if not with_all_labels((row for row in rows if row.steps == steps), SCRATCH, "end_to_end"):
         return Finding(claim, "undecided", "Scratch was not trained with all labels.")
     most, target = _full(scratch)
     mean, cautious = labels_to_reach(means(jepa), target), labels_to_reach(lower_edge(jepa), target)

@@ -25,11 +25,13 @@ def labelled_scenes(labels: Sequence[int | str], total: int) -> tuple[int, ...]:
             share = isinstance(entry, str) and entry.strip().endswith("%")
             # so that 7 % of 100 scenes are 7 and not 8
             wanted = math.ceil(round(float(str(entry).strip()[:-1]) / 100 * total, 9)) if share else int(entry)
-        except ValueError:
+        except (ValueError, OverflowError):
             raise UserError(f"labels: {entry!r} is neither a number of scenes nor a share such as '5%'") from None
         if not 1 <= wanted <= total:
             raise UserError(f"labels: {entry!r} is {counted(wanted, 'scene')}; the training split has {total}")
         counts.add(wanted)
+    if not counts:
+        raise UserError("labels: the list is empty; give a number of scenes, or a share such as '5%'")
     return tuple(sorted(counts))
 
 
@@ -153,6 +155,12 @@ class Study:
         for name, steps in lengths.items():
             if steps < 1:
                 raise UserError(f"label efficiency: {name} is {steps}; a detector is trained for at least 1")
+        if self.longer is not None and self.longer.steps <= self.steps:
+            raise UserError(
+                f"label efficiency: longer.steps is {self.longer.steps}, and steps {self.steps}; longer is more of them"
+            )
+        if without := [method.name for method in self.methods if not method.modes]:
+            raise UserError(f"label efficiency: methods.{without[0]}.modes is empty; give frozen, end_to_end or both")
         if not self.methods or not self.seeds or not self.pretrain_seeds:
             raise UserError("label efficiency: methods, seeds and pretrain_seeds must not be empty")
         if not self.tuning.seeds:
@@ -197,6 +205,7 @@ class Study:
             for means in self.means
             if method.name in means.methods
             for mode in means.modes
+            if mode in method.modes  # else there is nothing to compare it with
             for scenes in means.scenes
             # no scene is left to a teacher that is taught on all of them
             if not means.teacher or scenes < self.total_scenes
@@ -225,6 +234,10 @@ class Study:
         ]
         return [Trial(cell, setting) for setting in settings for cell in cells]
 
+    def has_trials(self) -> bool:
+        """Whether any setting is chosen by trials."""
+        return any(isinstance(job, Trial) for job in self.jobs())
+
     def _backbone_seed(self, method: Method, place: int) -> int:
         if method.one_backbone:
             return self.pretrain_seeds[0]
@@ -233,7 +246,8 @@ class Study:
     def jobs(self) -> list[StudyJob]:
         """Everything there is to do, in a good order: what others need comes first."""
         cells = self.runs()
-        trials = [trial for method in self.methods for mode in method.modes for trial in self.trials(method.name, mode)]
+        kinds = dict.fromkeys((cell.backbone.method, cell.mode) for cell in cells)
+        trials = [trial for method, mode in kinds for trial in self.trials(method, mode)]
         backbones = dict.fromkeys([*(trial.cell.backbone for trial in trials), *(cell.backbone for cell in cells)])
         return [*backbones, *trials, *cells]
 

@@ -1,5 +1,6 @@
 """The plots of a study: score against labels, against compute and against what diagnostics say of a backbone."""
 
+import itertools
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,16 +21,20 @@ def draw(out: Path, rows: Sequence[Row], backbones: Mapping[Pretraining, Mapping
     pictures = []
     longest = fully_pretrained(rows)
     methods = [method for method in dict.fromkeys(row.method for row in rows) if method in longest]
-    for mode in MODES:
-        curves: dict[str, Curve] = {method: curve(rows, method, mode) for method in methods}
+    lengths = sorted({row.steps for row in rows})
+    for mode, steps in itertools.product(MODES, lengths):
+        curves: dict[str, Curve] = {method: curve(rows, method, mode, steps) for method in methods}
         scores = {
             method: {float(scenes): percent(by_seed) for scenes, by_seed in found.items()}
             for method, found in curves.items()
             if found
         }
-        if scores:
-            figure = score_lines_figure(scores, horizontal="labelled scenes", vertical=f"mAP (%), {_name(mode)}")
-            pictures.append((f"Score against labels, {_name(mode)}", _save(figure, out / f"labels_{mode}.png")))
+        longer = f"_{steps}" if steps > lengths[0] else ""
+        # one amount of labels makes no line of the longer trainings
+        if scores and (not longer or any(len(found) > 1 for found in scores.values())):
+            where = f"{_name(mode)}, {counted(steps, 'step')}"
+            figure = score_lines_figure(scores, horizontal="labelled scenes", vertical=f"mAP (%), {where}")
+            pictures.append((f"Score against labels, {where}", _save(figure, out / f"labels_{mode}{longer}.png")))
     place = compute_place(rows)
     if place is not None:
         where = f"{_name(place[0])}, {counted(place[1], 'labelled scene')}"

@@ -26,6 +26,8 @@ from avjepa.study.summary import (
 )
 from avjepa.study.tuning import best_setting, scores_by_setting, trial_scores
 
+_LEAST_TARGET = 0.001
+"""mAP of a detector that has learned something; who needs how many labels for less than that says nothing."""
 MODES: tuple[Mode, ...] = ("frozen", "end_to_end")
 _TITLES = {"frozen": "Frozen backbone", "end_to_end": "End to end"}
 
@@ -35,6 +37,20 @@ def _methods(study: Study, rows: Sequence[Row]) -> list[str]:
     longest = fully_pretrained(rows)
     with_means = [f"{method}+{means.name}" for means in study.means for method in means.methods]
     return [name for name in (*(method.name for method in study.methods), *with_means) if name in longest]
+
+
+def left_out(rows: Sequence[Row]) -> list[str]:
+    """A line about methods that the tables and plots by label amount do not show, if there are any."""
+    steps: dict[str, int] = {}
+    for row in rows:
+        steps[row.method] = max(row.pretrain_steps, steps.get(row.method, 0))
+    missing = [f"{method_name(name)} ({n:,})" for name, n in steps.items() if name not in fully_pretrained(rows)]
+    if not missing:
+        return []
+    longest = counted(max(steps.values()), "step")
+    return [
+        f"Not compared by labels, as pre-trained for fewer steps than the longest, {longest}: {', '.join(missing)}."
+    ]
 
 
 def percent(scores: Mapping[int, float]) -> list[float]:
@@ -140,6 +156,8 @@ def _needed_table(study: Study, rows: Sequence[Row]) -> list[str]:
     if not with_all_labels(rows, SCRATCH, "end_to_end"):
         return []
     target = means(scratch)[max(scratch)]
+    if target < _LEAST_TARGET:
+        return []
     own = labels_to_reach(means(scratch), target)
     assert own is not None, "it has that score with all of them"
     lines = [[method_name(SCRATCH), _TITLES["end_to_end"].lower(), str(own), "1"]]

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from avjepa.errors import counted
+from avjepa.errors import UserError, counted
 from avjepa.evaluate.detection.fast import OWN_EVALUATOR
 from avjepa.files import replacing, write_text
 from avjepa.report.style import method_name
@@ -16,6 +16,7 @@ from avjepa.study.result_plots import costs, draw
 from avjepa.study.result_tables import (
     backbone_table,
     lead_table,
+    left_out,
     length_table,
     longer_table,
     means_table,
@@ -30,7 +31,13 @@ TABLE, PAGE = "label_efficiency.csv", "summary.md"
 
 
 def write_results(
-    study: Study, store: Store, out: Path, command: str, data: Mapping[str, Any], others: Sequence[Row] = ()
+    study: Study,
+    store: Store,
+    out: Path,
+    command: str,
+    data: Mapping[str, Any],
+    others: Sequence[Row] = (),
+    shared: str = "",
 ) -> Path:
     """Write table, plots and page of what is done so far; returns the page's path.
 
@@ -41,29 +48,32 @@ def write_results(
         command: reproduces them.
         data: what the data are.
         others: cells of other sensors' studies, for the claim about all of them.
+        shared: for what else the scored scenes were used, as in "training"; empty for nothing.
     """
     cells = [(job, store.outcome(job.name)) for job in study.jobs() if isinstance(job, Run)]
-    rows = [Row.of(outcome) for _, outcome in cells if outcome is not None]
+    rows = [_row(job, outcome, store) for job, outcome in cells if outcome is not None]
     backbones = {
         job: outcome
         for job in study.jobs()
         if isinstance(job, Pretraining) and (outcome := store.outcome(job.name)) is not None
     }
     write_table(out / TABLE, rows)
+    for picture in out.glob("*.png"):
+        picture.unlink()  # of an earlier state of the study
     pictures = draw(out, rows, backbones)
     failures = [(name, store.failure(name)) for name in sorted(store.failed() & {job.name for job in study.jobs()})]
     page = [
         f"# Label efficiency: {study.sensor}",
         "",
         f"{len(rows)} of {counted(len(cells), 'cell')}. Command: `{command}`.",
-        f"Data: {', '.join(f'{name} {value}' for name, value in data.items() if value)}; "
-        f"{counted(study.total_scenes, 'scene')} with labels.",
+        f"Data: {_described(data)}; {counted(study.total_scenes, 'scene')} with labels.",
         f"Hardware: {'; '.join(sorted({row.hardware for row in rows})) or 'none yet'}; "
         f"{_hours(study, store):.1f} hours of it in all.",
         f"Every detector is trained for {counted(study.steps, 'step')}. Scores are mAP in per cent, by "
-        f"{OWN_EVALUATOR} with the devkit's numbers, on scenes on which no choice was made, mean ± standard deviation "
+        f"{OWN_EVALUATOR} with the devkit's numbers, {_scored(shared)}, mean ± standard deviation "
         "over seeds; a seed draws the labelled scenes, the order of the data and the new weights"
         f"{_backbones_of(study)}.",
+        *left_out(rows),
         *score_tables(study, rows),
         *lead_table(study, rows),
         *means_table(study, rows),
@@ -85,6 +95,14 @@ def write_results(
     return out / PAGE
 
 
+def _row(job: Run, outcome: Mapping[str, Any], store: Store) -> Row:
+    try:
+        return Row.of(outcome)
+    except (KeyError, TypeError, ValueError) as error:
+        path = store.outcome_path(job.name)
+        raise UserError(f"{path}: is no outcome of a cell ({error}); delete it to have the job done again") from error
+
+
 def other_sensors(folder: Path, sensor: str) -> list[Row]:
     """Cells of all sensors but one in the common table of a folder; none without a table."""
     table = folder / TABLE
@@ -95,7 +113,7 @@ def publish_results(out: Path, folder: Path, sensor: str) -> None:
     """Copy page and plots to where the results of all sensors lie, and put the cells into their common table."""
     write_table(folder / TABLE, [*read_table(out / TABLE), *other_sensors(folder, sensor)])
     page = (out / PAGE).read_text(encoding="utf-8")
-    for picture in sorted(out.glob("*.png")):
+    for picture in sorted(path for path in out.glob("*.png") if f"]({path.name})" in page):
         name = f"label_efficiency_{sensor}_{picture.name}"
         page = page.replace(f"]({picture.name})", f"]({name})")
         with replacing(folder / name) as temporary:
@@ -105,10 +123,26 @@ def publish_results(out: Path, folder: Path, sensor: str) -> None:
 
 def _backbones_of(study: Study) -> str:
     """Whether the spread over seeds holds that of pre-training."""
-    shared = [method_name(method.name) for method in study.methods if method.one_backbone]
+    trained = [method for method in study.methods if max(method.pretrain_steps)]
+    shared = [method_name(method.name) for method in trained if method.one_backbone]
     if shared:
         return f". All seeds of {', '.join(shared)} share one pre-training, whose own spread is not in these figures"
-    return ", and has a pre-training of its own"
+    if trained and len(study.pretrain_seeds) < len(study.seeds):
+        shared_by = f"{counted(len(study.pretrain_seeds), 'pre-training')} of every method"
+        return f". {shared_by}, for {counted(len(study.seeds), 'seed')}"
+    return ", and has a pre-training of its own" if trained else ""
+
+
+def _described(values: Mapping[str, Any]) -> str:
+    """Names and values in a line; those of a part in brackets."""
+    shown = {name: f"({_described(v)})" if isinstance(v, Mapping) else v for name, v in values.items() if v}
+    return ", ".join(f"{name} {value}" for name, value in shown.items())
+
+
+def _scored(shared: str) -> str:
+    if shared:
+        return f"**on scenes that were used for {shared} too, so that they say little**"
+    return "on scenes on which no choice was made"
 
 
 def _hours(study: Study, store: Store) -> float:

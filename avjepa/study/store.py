@@ -35,7 +35,11 @@ class Store:
         Raises:
             UserError: the file cannot be read.
         """
-        return self._read(self.folder / "outcomes" / f"{job}.json")
+        return self._read(self.outcome_path(job))
+
+    def outcome_path(self, job: str) -> Path:
+        """Where the outcome of a job lies, once it is finished."""
+        return self.folder / "outcomes" / f"{job}.json"
 
     def failure(self, job: str) -> dict[str, Any] | None:
         """Why a job could not be done; ``None`` if it did not fail."""
@@ -62,12 +66,12 @@ class Store:
 
     def finish(self, job: str, outcome: dict[str, Any]) -> None:
         """Write an outcome, whole or not at all."""
-        write_json(self.folder / "outcomes" / f"{job}.json", outcome)
+        write_json(self.outcome_path(job), outcome)
         (self.folder / "failures" / f"{job}.json").unlink(missing_ok=True)
 
     def forget(self, job: str) -> None:
         """Have a job done again."""
-        (self.folder / "outcomes" / f"{job}.json").unlink(missing_ok=True)
+        self.outcome_path(job).unlink(missing_ok=True)
 
     def fail(self, job: str, reason: str, traceback: str) -> None:
         """Note why a job could not be done."""

@@ -120,7 +120,10 @@ class Worker(Runner[StudyJob]):
         self._scorers: dict[str, FastDetectionEval] = {}
 
     def run(self) -> None:
-        """See ``Runner``."""
+        """See ``Runner``. Who became a teacher after it had been scored is trained again: its boxes were not kept."""
+        for job in self.study.runs():
+            if self.study.is_teacher(job) and not self._taught(job).is_file():
+                self.store.forget(job.name)
         super().run()
         self._held = None
 
@@ -258,7 +261,9 @@ class Worker(Runner[StudyJob]):
         finished = self.store.finished()
         left = (job.task for name, job in self.jobs.items() if name not in finished)
         if not any(backbone_of(job) == backbone and not isinstance(job, Pretraining) for job in left):
-            shutil.rmtree(self._feature_folder(backbone), ignore_errors=True)
+            folder = self._feature_folder(backbone)
+            for kept in (folder, *folder.parent.glob(f"{folder.name}+*")):  # and those of means with other inputs
+                shutil.rmtree(kept, ignore_errors=True)
             self._held = None if self._held == backbone else self._held
 
     def _feature_folder(self, backbone: Pretraining) -> Path:

@@ -132,6 +132,16 @@ def test_what_is_wrong_in_the_file_of_an_encoder_is_said(
     refused(capfd, code, "mine.yaml: Problem with given class_path", words)
 
 
+@pytest.mark.parametrize("section", ["model", "data", "trainer"])
+def test_option_that_does_not_exist_and_is_empty(
+    tiny: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], section: str
+) -> None:
+    (tmp_path / "more.yaml").write_text(f"{section}: {{sampling: {{}}}}\n")
+    options = ("--config", tmp_path / "more.yaml", "--steps", 1)
+    refused(capfd, pretrain(tiny, tmp_path / "out", "lidar", *options), f"{section}.sampling: there is no such option")
+    assert not (tmp_path / "out").exists()
+
+
 def test_data_is_a_folder(tiny: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "data.yaml").write_text(f"dataroot: {tiny}\n")
     refused(capfd, pretrain(tmp_path / "data.yaml", tmp_path / "out", "lidar", "--steps", 1), "data.yaml: is no folder")

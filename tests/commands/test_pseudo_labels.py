@@ -156,6 +156,7 @@ def test_boxes_that_would_teach_that_nothing_is_there_are_refused(
     ("options", "message"),
     [
         (("--pseudo_score", "2"), "--pseudo_score: must be"),
+        (("--pseudo_labels", "."), "--pseudo_labels .: is a folder; name the file in it"),
         (("--pseudo_score", "{cat: 0.1}"), "--pseudo_score cat: is none of the classes"),
         (("--data.class_balanced", "true"), "data.class_balanced: counts annotated boxes"),
         (("--data.scenes", "null"), "lists no scene of train beside the 2 scenes"),

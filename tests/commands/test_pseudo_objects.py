@@ -93,6 +93,7 @@ def test_no_label_is_read_and_processes_change_no_byte(
         (("--workers", "0"), "--workers 0: at least one process is needed"),
         (("--version", "v9"), "v9"),
         (("--out", "."), "--out .: is a folder; name the file to write"),
+        (("--out", f"{__file__}/objects.json"), "nothing can be written into"),
     ],
 )
 def test_what_cannot_be_is_one_line(

@@ -46,6 +46,36 @@ def run(study: Path, data: Path) -> int:
     return cli.main(list(map(str, ("label-efficiency", "--config", study, *source))))
 
 
+def test_what_a_study_learned_stays_when_means_come_later(study: Path, data: Path) -> None:
+    """The detector that is to teach has been scored before anybody asked for its boxes."""
+    content = yaml.safe_load(study.read_text())
+    study.write_text(yaml.safe_dump(content | {"means": {}}))
+    assert run(study, data) == 0
+    wrong = {"methods": ["there"], "labels": [1], "modes": ["frozen"], "pseudo_score": 1.0}  # no box reaches it
+    study.write_text(yaml.safe_dump(content | {"means": {"taught": wrong}}))
+    assert run(study, data) == 2
+    outcomes = study.parent / "out" / "outcomes"
+    assert not list(outcomes.glob("*-taught.json"))
+    study.write_text(yaml.safe_dump(content | {"means": {"taught": wrong | {"pseudo_score": 0.0}}}))
+    out = ("--data", data, "--version", VERSION, "--out", study.parent / "out", "--retry_failed", "true")
+    assert cli.main(list(map(str, ("label-efficiency", "--config", study, *out)))) == 0
+    assert list(outcomes.glob("*-taught.json")), "what no job was done with may be corrected"
+
+
+def test_scenes_that_are_scored_and_trained_on_are_named(study: Path, data: Path) -> None:
+    source = ("--data", data, "--version", VERSION, "--out", study.parent / "out", "--split", "train")
+    assert cli.main(list(map(str, ("label-efficiency", "--config", study, *source)))) == 0
+    page = (study.parent / "out" / "summary.md").read_text()
+    assert "**on scenes that were used for the training too, so that they say little**" in page
+
+
+def test_a_report_of_nothing_is_refused(study: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = ("--data", data, "--version", VERSION, "--out", study.parent / "nothing", "--report_only", "true")
+    assert cli.main(list(map(str, ("label-efficiency", "--config", study, *source)))) == 2
+    assert "holds no study (study.json) to report" in capsys.readouterr().err
+    assert not (study.parent / "nothing").exists()
+
+
 def test_a_backbone_that_is_there_and_a_detector_that_teaches_itself(study: Path, data: Path) -> None:
     assert run(study, data) == 0
     out = study.parent / "out"
@@ -71,6 +101,49 @@ def test_a_backbone_that_is_there_and_a_detector_that_teaches_itself(study: Path
         ({"means": {"taught": {"methods": ["there"], "pseudo_score": 2.0}}}, "means.taught.pseudo_score"),
         ({"means": {"taught": {"methods": ["there"], "score": 1}}}, "unknown key means.taught.score"),
         ({"means": {"a/b": {"methods": ["there"]}}}, "means: 'a/b' becomes part of file names"),
+        ({"means": {"n3": {"methods": ["there"]}}}, "means: 'n3' is how longer trainings are named"),
+        (
+            {"means": {"fast": {"methods": ["there"], "overrides": {"model": {"learning_rate": 1.0}}}}},
+            "means.fast.overrides: model.learning_rate is set by the study",
+        ),
+        (
+            {"means": {"long": {"methods": ["there"], "overrides": {"trainer": {"max_steps": 9}}}}},
+            "means.long.overrides: trainer.max_steps is set by the study",
+        ),
+        ({"finetune_overrides": {"data": {"scenes": 1}}}, "finetune_overrides: data.scenes is set by the study"),
+        (
+            {"means": {"pasted": {"methods": ["there"], "overrides": {"data": {"gt_sampling": {}}}}}},
+            "means.pasted.overrides: data.gt_sampling pastes nothing into the kept maps of a frozen backbone",
+        ),
+        (
+            {
+                "means": {
+                    "both": {
+                        "methods": ["there"], "pseudo_score": 0.3,
+                        "overrides": {"data": {"class_balanced": True}},
+                    }
+                }
+            },
+            "means.both: data.class_balanced needs annotated boxes in all training scenes",
+        ),
+        ({"means": {"e": {"methods": ["there"], "modes": ["end_to_end"]}}}, "end_to_end is no mode of there"),
+        (
+            {"means": {"heads": {"methods": ["there"], "overrides": {"model": {"init_heads": "nowhere"}}}}},
+            "means.heads: model.init_heads nowhere: holds no checkpoints/last.ckpt",
+        ),
+        (
+            {"means": {"odd": {"methods": ["there"], "overrides": {"data": {"gt_smpling": {}}}}}},
+            "means.odd: data.gt_smpling: there is no such option",
+        ),
+        ({"labels": []}, "labels: the list is empty"),
+        ({"labels": ["inf%"]}, "labels: 'inf%' is neither a number of scenes nor a share"),
+        (
+            {"modes": [], "means": {}, "methods": {"there": {"bundle": "backbone", "pretrain_steps": [7]}}},
+            "there.modes is empty",
+        ),
+        ({"longer": {"steps": 1, "methods": ["there"], "labels": [1]}}, "longer.steps is 1, and steps"),
+        ({"finetune": "../no/such.yaml"}, "such.yaml: "),
+        ({"finetune": "lidar_corse"}, "finetune: lidar_corse: is no file, and no configuration of that name ships"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_studied_is_one_line(

@@ -11,10 +11,12 @@ from PIL import Image, ImageDraw
 
 from avjepa.data.augmentation.augment import BEVAugmentation
 from avjepa.data.datasets import open_dataset
+from avjepa.data.labels import BoxQueries
 from avjepa.data.loading.dataset import LabelledDataset
 from avjepa.data.map_mask import UNKNOWN, MapMask
 from avjepa.data.nuscenes.dataset import NuScenesDataset
 from avjepa.data.nuscenes.inspection.inspect_dataset import inspect_dataset
+from avjepa.data.pseudo_labels import PseudoLabels
 from avjepa.data.sampling.sampler import SampleRequest
 from avjepa.data.sensor_inputs import LidarSweeps, SensorInputs
 from avjepa.errors import UserError
@@ -75,6 +77,16 @@ def test_no_map_is_opened_unless_a_grid_is_asked_for(copy: Path) -> None:
     assert LabelledDataset(source, SensorInputs(LidarSweeps()))[SampleRequest(0, 0)].drivable == {}
     unlabelled = LabelledDataset(source, SensorInputs(LidarSweeps()), with_labels=False, map_grids=[GRID])
     assert unlabelled[SampleRequest(0, 0)].drivable == {}
+
+
+def test_the_map_of_a_scene_whose_labels_are_not_used_is_not_opened(copy: Path) -> None:
+    """Boxes of a teacher come without one: nothing is known of the ground, and nothing is taught of it."""
+    (copy / "maps" / "mask.png").unlink()
+    source = open_dataset(copy, VERSION)
+    nothing = BoxQueries(torch.zeros(0, 9), torch.zeros(0, dtype=torch.int64), torch.zeros(0), ())
+    pseudo = PseudoLabels(lambda moment: nothing, frozenset(source.scene_names), {}, 0.3, "")
+    data = LabelledDataset(source, SensorInputs(LidarSweeps()), map_grids=[GRID], pseudo=pseudo)
+    assert (data[SampleRequest(0, 0)].drivable[GRID] == UNKNOWN).all()
 
 
 def spoil(copy: Path, how: str) -> None:

@@ -67,6 +67,17 @@ def test_the_claims_rest_on_the_longest_training() -> None:
     assert "after 50 steps, by scenes: 15.0 with 4, 5.0 with 16" in grows.evidence
 
 
+def test_all_labels_of_another_length_are_none_of_this_one() -> None:
+    rows = [*grid("scratch", "end_to_end", {1: 0.05, 4: 0.1}), *grid("jepa", "end_to_end", {1: 0.1, 4: 0.2})]
+    rows += grid("scratch", "end_to_end", {16: 0.5}, steps=50)
+    assert findings(rows, "lidar", {})[0].answer == "undecided"
+
+
+def test_the_claim_about_all_sensors_is_for_one_of_them() -> None:
+    rows = study_rows(FEWER, FEWER)
+    assert len(findings(rows, "lidar", {})) == 5 and len(findings(rows, "lidar_zoo", {})) == 4
+
+
 def test_frozen_and_end_to_end_are_compared_after_the_same_steps() -> None:
     rows = [*grid("jepa", "frozen", {4: 0.2}), *grid("jepa", "end_to_end", {4: 0.4})]
     rows += grid("jepa", "end_to_end", {4: 0.9}, steps=50)

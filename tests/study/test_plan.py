@@ -6,7 +6,7 @@ import pytest
 from avjepa.data.sampling.scenes import chosen_scenes
 from avjepa.errors import UserError
 from avjepa.study.jobs import Pretraining, Run, Setting, Trial, backbone_of
-from avjepa.study.plan import LongerTraining, Means, Method, labelled_scenes
+from avjepa.study.plan import LongerTraining, Means, Method, Tuning, labelled_scenes
 from tests.study.studies import small_study
 
 
@@ -95,6 +95,8 @@ def test_frozen_backbones_may_have_label_amounts_of_their_own() -> None:
 
 def test_some_cells_are_trained_for_longer_too() -> None:
     longer = LongerTraining(50, ("jepa",), (4,))
+    with pytest.raises(UserError, match="longer"):
+        small_study(longer=replace(longer, steps=5))
     plain, study = small_study(), small_study(longer=longer)
     added = [cell for cell in study.runs() if cell not in plain.runs()]
     assert [(c.backbone.method, c.backbone.steps, c.mode, c.scenes, c.steps) for c in added] == 2 * [
@@ -116,6 +118,18 @@ def test_frozen_detectors_are_trained_for_longer_where_a_method_has_them() -> No
         ("jepa", "frozen"),
         ("jepa", "end_to_end"),
     }
+
+
+def test_whatever_a_job_needs_is_a_job() -> None:
+    """Also where trials of a mode serve nothing but cells of another part of the study."""
+    scratch, jepa = small_study().methods
+    one_mode = replace(jepa, modes=("end_to_end",))
+    tuning = Tuning(1, (Setting(1e-3), Setting(5e-3)), (Setting(1e-3), Setting(5e-3)))
+    means = Means("pasted", ("jepa",), (1,), ("frozen", "end_to_end"))
+    study = replace(small_study(methods=(scratch, one_mode), compute_modes=("frozen",), means=(means,)), tuning=tuning)
+    jobs = study.jobs()
+    assert all(need in jobs for job in jobs for need in study.needs(job))
+    assert {run.mode for run in study.runs() if run.means} == {"end_to_end"}, "nothing to compare a frozen one with"
 
 
 def test_a_seed_twice_is_refused() -> None:

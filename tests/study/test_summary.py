@@ -116,9 +116,10 @@ def test_results_of_a_study_are_written_and_published(tmp_path: Path) -> None:
     assert "| JEPA | frozen backbone | ≤ 1 | ≥ 8 |" in text
     assert "| scratch | frozen backbone | 10.0 ± 0.0 (<.001) | 10.0 ± 0.0 (<.001) |" in text
     assert "| JEPA | 11.0 ± 0.0 | – | 21.0 ± 0.0 | – |" in text  # after 10 and after 20 steps of pre-training
-    assert "seed': 7" in text and "`avjepa label-efficiency`" in text
+    assert "Data: synthetic (seed 7); 8 scenes with labels" in text and "`avjepa label-efficiency`" in text
     pictures = {path.name for path in page.parent.glob("*.png")}
     expected = {"labels_frozen", "labels_end_to_end", "compute_seconds", "compute_samples", "rank"}
+    expected |= {"labels_frozen_50", "labels_end_to_end_50"}
     assert pictures == {f"{name}.png" for name in expected}
     assert all(f"]({name})" in text for name in pictures)
 

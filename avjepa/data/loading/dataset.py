@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Generic, Literal, TypeAlias, TypeVar
 
 import numpy as np
+import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
@@ -15,6 +16,7 @@ from avjepa.data.augmentation.gt_database import GTDatabase
 from avjepa.data.augmentation.gt_sampling import GTSampling
 from avjepa.data.files.bad_files import BadFileLog
 from avjepa.data.labels import BoxQueriesOf, Labels
+from avjepa.data.map_mask import UNKNOWN
 from avjepa.data.protocol import DrivingDataset
 from avjepa.data.pseudo_labels import PseudoLabels
 from avjepa.data.reading import MomentReader, load_samples
@@ -103,7 +105,7 @@ class LabelledDataset(MomentDataset[Sample]):
         reader: where the keyframes are read from; ``None`` for the data set itself.
         map_grids: grids on which samples with labels say what can be driven on.
         queries: gives the boxes that a head is asked about at a keyframe; ``None`` where none asks.
-        pseudo: labels of further scenes, which take the place of annotations there.
+        pseudo: labels of further scenes, which take the place of annotations there; their maps are not looked at.
         needs_boxes: false lets a data set without annotations give labels without boxes, instead of refusing it.
 
     Raises ``UserError`` where the map of a scene is needed and cannot be read.
@@ -140,7 +142,8 @@ class LabelledDataset(MomentDataset[Sample]):
         self.map_grids = tuple(map_grids) if with_labels else ()
         if self.map_grids:
             for scene in dict.fromkeys(map(source.scene_of, self.moments.tolist())):
-                source.map_mask(scene)  # a missing one is an error now, not in mid-training
+                if pseudo is None or scene not in pseudo.scenes:
+                    source.map_mask(scene)  # a missing one is an error now, not in mid-training
         self.gt_sampling = gt_sampling
         self._objects: GTDatabase | None = None
         if gt_sampling is not None and with_labels:
@@ -173,11 +176,16 @@ class LabelledDataset(MomentDataset[Sample]):
         return replace(sample, drivable=self._drivable(sample)) if self.map_grids else sample
 
     def _labels(self, moment: int) -> Labels:
-        if self._pseudo is not None and self._source.scene_of(moment) in self._pseudo.scenes:
+        if self._pseudo is not None and self._is_unlabelled(self._source.scene_of(moment)):
             return self._pseudo.labels(moment)
         return self._source.labels(moment) if self._has_boxes else Labels.none()
 
+    def _is_unlabelled(self, scene: str) -> bool:
+        return self._pseudo is not None and scene in self._pseudo.scenes
+
     def _drivable(self, sample: Sample) -> dict[BEVGrid, UInt8[Tensor, "y x"]]:
+        if self._is_unlabelled(sample.scene):
+            return {grid: torch.full(grid.shape, UNKNOWN, dtype=torch.uint8) for grid in self.map_grids}
         global_from_bev = sample.global_from_level @ inverse(sample.bev_from_level.double())
         mask = self._source.map_mask(sample.scene)
         return {grid: mask.on_grid(grid, global_from_bev) for grid in self.map_grids}
