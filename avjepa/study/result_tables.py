@@ -130,7 +130,7 @@ def longer_table(study: Study, rows: Sequence[Row]) -> list[str]:
         return []
     lines, columns = [], study.longer.scenes
     for mode, steps in itertools.product(study.longer.modes, (study.steps, study.longer.steps)):
-        where = [_TITLES[mode].lower(), str(steps)]
+        where = [_TITLES[mode].lower(), f"{steps:,}"]
         for method in study.longer.methods:
             scores = curve(rows, method, mode, steps)
             if scores.keys() & set(columns):

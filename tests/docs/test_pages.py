@@ -13,6 +13,8 @@ import yaml
 
 from avjepa import cli
 from avjepa.bundle import TRUSTED
+from avjepa.commands.shipped import CONFIGS
+from avjepa.commands.study import StudyConfig
 from tests.commands.test_label_efficiency import FINETUNE, PRETRAIN
 from tests.commands.test_release_walk import ENCODER
 
@@ -138,3 +140,23 @@ def test_the_page_of_the_method_learns(folder: Path, worlds: Path) -> None:
     page = runpy.run_path("jepa_on_one_page.py")
     assert len(Path("jepa_on_one_page.py").read_text().splitlines()) <= 100
     assert page["main"]("world/samples/LIDAR_TOP", 30) < page["main"]("world/samples/LIDAR_TOP", 3)
+
+
+def test_the_study_of_the_page_is_one(tmp_path: Path) -> None:
+    page = (DOCS / "how-to" / "labels.md").read_text()
+    content = next(code for kind, code in FENCED.findall(page) if kind == "yaml")
+    for mine, shipped in (("my_detector.yaml", "lidar_coarse"), ("my_reconstruction.yaml", "lidar_tiny")):
+        assert mine in content
+        content = content.replace(mine, shipped)
+    (tmp_path / "study.yaml").write_text(content)
+    study = StudyConfig.read(tmp_path / "study.yaml").study(195)
+    assert {run.method for run in study.runs()} == {
+        "scratch", "jepa", "generative", "jepa+self_training", "scratch+pasted", "jepa+pasted",
+    }  # fmt: skip
+
+
+def test_a_study_that_ships_runs_from_another_folder(tmp_path: Path) -> None:
+    """As the page has it: shown, saved, and changed there."""
+    shown = (CONFIGS / "label_efficiency" / "lidar_zoo.yaml").read_text()
+    (tmp_path / "study.yaml").write_text(shown)
+    assert StudyConfig.read(tmp_path / "study.yaml").finetuning()["model"]["backbone"]
