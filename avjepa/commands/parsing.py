@@ -24,6 +24,12 @@ _LOOP = "Config file loop detected: "
 _NO_KEYS = re.compile("'(\\w+)' object has no attribute 'keys'")
 _MODULE = re.compile(r"No module named '([\w]+)'$")
 _CLASS = re.compile(r"class_path '([\w.]+)'")
+_OPTIONAL = re.compile(
+    r'Parser key "(?P<key>[\w.]+)": Does not validate against any of the Union subtypes; Subtypes: '
+    r"\[<class '[\w.]+'>, <class 'NoneType'>\]; Errors: - (?:Problem with given class_path '[\w.]+': )?"
+    r"(?P<problem>.*?); - Expected a <class 'NoneType'>;? ?Given value type: .*"
+)
+"""What jsonargparse says of something optional that is given wrongly."""
 
 
 def readable(error: Exception, names: Iterable[str] = (), shorthands: Mapping[str, str] | None = None) -> str:
@@ -46,6 +52,7 @@ def readable(error: Exception, names: Iterable[str] = (), shorthands: Mapping[st
         remedy = f"correct it, add its folder to PYTHONPATH, or have the current one searched with --trust {missing[1]}"
         return f"{text}; {remedy}"
     meant = _meant(text, names)
+    text = _OPTIONAL.sub(r"\g<key>: \g<problem>", text)
     return f"{text}; did you mean {meant}? See --help" if meant else f"{text}; see --help"
 
 

@@ -92,7 +92,7 @@ class StudyConfig:
             # overrides are parts of other files: parsed here, a class in them would be completed with its defaults
             config = parser.instantiate_classes(parser.parse_object({"study": _without_overrides(given)})).study
         except (ArgumentError, TypeError) as error:
-            raise UserError(f"--config {path}: {readable(error)}") from error
+            raise UserError(f"--config {path}: {readable(error).replace('study.', '', 1)}") from error
         assert isinstance(config, cls)
         here = path.parent
         complete = {

@@ -135,6 +135,11 @@ def test_a_backbone_that_is_there_and_a_detector_that_teaches_itself(study: Path
             {"means": {"odd": {"methods": ["there"], "overrides": {"data": {"gt_smpling": {}}}}}},
             "means.odd: data.gt_smpling: there is no such option",
         ),
+        (
+            {"means": {"odd": {"methods": ["there"], "overrides": {"data": {"augmentation": {"rotaton": 1}}}}}},
+            "means.odd: data.augmentation: Option 'rotaton' is not accepted; did you mean 'rotation'? See --help",
+        ),
+        ({"longer": {"step": 3}}, "longer: Option 'step' is not accepted; did you mean 'steps'? See --help"),
         ({"labels": []}, "labels: the list is empty"),
         ({"labels": ["inf%"]}, "labels: 'inf%' is neither a number of scenes nor a share"),
         (
