@@ -255,7 +255,7 @@ class StudyConfig:
 
     def _heads(self, means: str) -> list[str]:
         """Digest of the weights that neck and heads start from, if they do: a run may be trained anew."""
-        run = (self.finetuning(means)["model"]).get("init_heads")
+        run = self.finetuning(means).get("model", {}).get("init_heads")
         if run is None:
             return []
         checkpoint = checkpoint_of(str(run))

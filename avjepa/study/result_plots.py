@@ -15,6 +15,9 @@ from avjepa.study.jobs import Pretraining
 from avjepa.study.result_tables import MODES, percent
 from avjepa.study.summary import Curve, Row, compute_curves, compute_place, curve, fully_pretrained, of_the_grid
 
+PICTURES = ("labels_*.png", "compute_*.png", "rank.png", "probe.png")
+"""Names of the files that ``draw`` writes."""
+
 
 def draw(out: Path, rows: Sequence[Row], backbones: Mapping[Pretraining, Mapping[str, Any]]) -> list[tuple[str, str]]:
     """Write the plots into a folder; (title, file name) of each."""

@@ -12,7 +12,7 @@ from avjepa.report.style import method_name
 from avjepa.study.findings import findings
 from avjepa.study.jobs import Pretraining, Run
 from avjepa.study.plan import Study
-from avjepa.study.result_plots import costs, draw
+from avjepa.study.result_plots import PICTURES, costs, draw
 from avjepa.study.result_tables import (
     backbone_table,
     lead_table,
@@ -58,7 +58,7 @@ def write_results(
         if isinstance(job, Pretraining) and (outcome := store.outcome(job.name)) is not None
     }
     write_table(out / TABLE, rows)
-    for picture in out.glob("*.png"):
+    for picture in (path for pattern in PICTURES for path in out.glob(pattern)):
         picture.unlink()  # of an earlier state of the study
     pictures = draw(out, rows, backbones)
     failures = [(name, store.failure(name)) for name in sorted(store.failed() & {job.name for job in study.jobs()})]

@@ -103,7 +103,11 @@ def test_results_of_a_study_are_written_and_published(tmp_path: Path) -> None:
         changes["steps"] = cell.steps or study.steps
         cell_row = row(cell.backbone.method, cell.mode, cell.scenes, cell.seed, score, **changes)
         store.finish(cell.name, {"seconds": 360.0, **vars(cell_row)})
+    for name in ("labels_frozen_9.png", "mine.png"):
+        (tmp_path / "out" / name).touch()
     page = write_results(study, store, tmp_path / "out", "avjepa label-efficiency", {"synthetic": {"seed": 7}})
+    assert not (tmp_path / "out" / "labels_frozen_9.png").exists(), "of an earlier state of the study"
+    (tmp_path / "out" / "mine.png").unlink()  # and nobody else has
     text = page.read_text()
     assert "12.5 %" in text  # one of eight scenes
     assert "none; 3.4 hours of it in all." in text  # 18 cells of six minutes, 16 of the longer training
