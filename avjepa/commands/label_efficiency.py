@@ -5,7 +5,7 @@ import hashlib
 import json
 import multiprocessing
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +47,7 @@ def label_efficiency(
     publish: Path | None = None,
     on_bad_file: str = "stop",
     cache: Path | None = None,
+    sensor: str | None = None,
 ) -> None:
     """Run a grid of methods, label amounts, modes and seeds; write table, plots and the answers they give.
 
@@ -67,13 +68,14 @@ def label_efficiency(
         publish: also copy the results there, into the table of all sensors.
         on_bad_file: "stop" or "skip".
         cache: folder that avjepa pack wrote, to read samples from instead of the sensor files.
+        sensor: the study's name in tables in place of its file's, where one study is made of several datasets.
     """
     if processes < 1 or threads < 1:
         raise UserError(f"--processes {processes} --threads {threads}: at least one of each is needed")
     arguments: dict[str, Any] = dict(
         config=configuration_file(config, "label_efficiency"),
         data=data, out=out, version=version, split=split, eval_split=eval_split, threads=threads,
-        on_bad_file=on_bad_file, cache=cache,
+        on_bad_file=on_bad_file, cache=cache, sensor=sensor,
     )  # fmt: skip
     if publish is not None:  # what is wrong there is an error now, not when all is done
         from avjepa.study.results import other_sensors
@@ -111,6 +113,8 @@ def label_efficiency(
     command = f"avjepa label-efficiency --config {config} --data DIR --version {version} --out DIR --split {split}"
     if eval_split != "val":
         command += f" --eval_split {eval_split}"
+    if sensor is not None:
+        command += f" --sensor {sensor}"
     others = other_sensors(publish, worker.study.sensor) if publish is not None else []
     summary = write_results(worker.study, worker.store, out, command, study.about, others, study.shared)
     if publish is not None:
@@ -135,6 +139,7 @@ def prepared(
     threads: int,
     on_bad_file: str,
     cache: Path | None,
+    sensor: str | None,
     slot: int,
     check: bool = False,
 ) -> Prepared:
@@ -162,6 +167,8 @@ def prepared(
     quiet_lightning()
     keep_freed_memory()
     read = StudyConfig.read(config)
+    if sensor is not None:
+        read = replace(read, sensor=sensor)
     finetuning = read.finetuning()
     device = device_of_slot(slot, finetuning.get("trainer", {}).get("accelerator", "auto"))
     source = {"dataroot": str(data), "version": version, "on_bad_file": on_bad_file}

@@ -123,6 +123,7 @@ class StudyConfig:
         Raises:
             UserError: a value is out of range.
         """
+        _require_file_name("sensor", self.sensor)
         methods = []
         for name, method in self.methods.items():
             _require_file_name("methods", name)

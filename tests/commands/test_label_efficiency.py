@@ -236,6 +236,28 @@ def test_a_frozen_backbone_is_replaced_by_its_maps(study: Path, dataset: Path, t
     torch.testing.assert_close(*maps, rtol=2e-3, atol=1e-3)
 
 
+def test_one_study_of_two_datasets(
+    study: Path, dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each has a name and a page of its own, and both have rows in the joint table."""
+    tune = STUDY["tune"] | {"end_to_end": [{"learning_rate": 1e-3}]}
+    small = {"labels": [1], "modes": ["end_to_end"], "tune": tune, "methods": {"scratch": {}}}
+    study.write_text(yaml.safe_dump(STUDY | small))
+    published = tmp_path / "published"
+    common = ["label-efficiency", "--config", study, "--data", dataset, "--version", VERSION, "--publish", published]
+    for out, words in (("day", []), ("night", ["--sensor", "lidar_at_night"])):
+        assert cli.main(list(map(str, [*common, "--out", tmp_path / out, *words]))) == 0
+    assert [row.sensor for row in read_table(published / "label_efficiency.csv")] == ["lidar", "lidar_at_night"]
+    page = (published / "label_efficiency_lidar_at_night.md").read_text()
+    assert page.startswith("# Label efficiency: lidar_at_night") and "--sensor lidar_at_night" in page
+    capsys.readouterr()
+    for out, name, words in (("night", "night", "another 'sensor'"), ("dusk", "a/b", "sensor: 'a/b' becomes part")):
+        assert cli.main(list(map(str, [*common, "--out", tmp_path / out, "--sensor", name]))) == 2
+        said = capsys.readouterr().err
+        assert words in said and said.count("\n") == 1
+    assert not (tmp_path / "dusk").exists()
+
+
 @pytest.mark.parametrize("path", sorted(STUDIES.glob("*.yaml")), ids=lambda path: path.stem)
 def test_the_studies_that_ship_are_accepted(
     path: Path, dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
