@@ -73,7 +73,9 @@ class StudyConfig:
 
     @classmethod
     def read(cls, path: Path) -> "StudyConfig":
-        """Read a study's file; the files that it names are found from where it lies.
+        """Read a study's file; configurations that it names are found from where it lies.
+
+        Folders of runs (``bundle``, ``init_heads``) are found from where the command runs, as they are in trainings.
 
         Raises:
             UserError: it cannot be read, has an unknown key, lacks one, or a value is of the wrong type.
@@ -99,7 +101,7 @@ class StudyConfig:
             name: replace(
                 method,
                 pretrain=_configuration(here, method.pretrain, "pretrain") if method.pretrain else None,
-                bundle=_bundle_from(here, method.bundle) if method.bundle else None,
+                bundle=_whole_path(method.bundle) if method.bundle else None,
                 overrides=_overrides(given["methods"][name], "overrides", path),
             )
             for name, method in config.methods.items()
@@ -314,8 +316,8 @@ def _configuration(here: Path, value: str, kind: str) -> str:
     return str(configuration_file(value, kind, f"{kind}: ") if shipped else beside)
 
 
-def _bundle_from(here: Path, bundle: str) -> str:
-    return bundle if bundle.startswith(zoo.PREFIX) else str((here / bundle).resolve())
+def _whole_path(bundle: str) -> str:
+    return bundle if bundle.startswith(zoo.PREFIX) else str(Path(bundle).resolve())
 
 
 def _require_file_name(part: str, name: str) -> None:

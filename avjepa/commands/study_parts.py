@@ -21,9 +21,9 @@ class MethodConfig:
         labels: label amounts; the study's by default.
         frozen_labels: label amounts with a frozen backbone, where they are others; the study's by default.
         modes: the study's by default.
-        bundle: a backbone that is there, in the place of a pre-training of the study's own: a bundle's folder or
-            ``zoo:NAME``. ``{seed}`` in it stands for the seed of the backbone; without it all seeds share one.
-            ``pretrain_steps``, of one number, says for how long it was trained.
+        bundle: a backbone that is there, in the place of a pre-training of the study's own: a bundle's folder, from
+            where the command runs, or ``zoo:NAME``. ``{seed}`` in it stands for the seed of the backbone; without it
+            all seeds share one. ``pretrain_steps``, of one number, says for how long it was trained.
     """
 
     pretrain: str | None = None

@@ -30,7 +30,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def study(tmp_path: Path) -> Path:
+def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
     encoder = build_object(BEVBackbone, ENCODER, "test")  # type: ignore[type-abstract]
     save_bundle(encoder, tmp_path / "backbone", {})
     there = {"bundle": "backbone", "pretrain_steps": [7], "modes": ["frozen"]}
