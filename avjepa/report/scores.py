@@ -58,6 +58,8 @@ def score_lines_figure(scores: Scores, *, horizontal: str, vertical: str, ticks:
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: ticks.format(value)))
     axes.set(xlabel=horizontal, ylabel=vertical)
+    if axes.get_ylim()[0] < 0:
+        axes.set_ylim(bottom=0)  # a band may reach below, a score does not
     axes.legend()
     return figure
 
