@@ -72,6 +72,7 @@ class Means:
         modes: with or without a frozen backbone.
         teacher: whether a detector without these means, of the same backbone, labels and seed, teaches by its boxes on
             the training scenes whose labels are not used.
+        learned: what its neck and heads have learned before, in words; empty where they are new.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Means:
     scenes: tuple[int, ...]
     modes: tuple[Mode, ...]
     teacher: bool = False
+    learned: str = ""
 
 
 @dataclass(frozen=True)

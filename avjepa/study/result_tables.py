@@ -120,8 +120,12 @@ def means_table(study: Study, rows: Sequence[Row]) -> list[str]:
         if found:
             shown = [_lead_text(list(found.get(scenes, {}).values())) for scenes in columns]
             lines.append([method_name(added.name), method_name(method), _TITLES[mode].lower(), *shown])
+    if not lines:
+        return []
     title = ["", "## What further means add, by labelled scenes", "", "mAP, as above.", ""]
-    return [*title, *_markdown(["means", "to", "mode", *map(str, columns)], lines)] if lines else []
+    learned = [f"- {method_name(added.name)}: {added.learned}." for added in study.means if added.learned]
+    table = _markdown(["means", "to", "mode", *map(str, columns)], lines)
+    return [*title, *table, *(["", *learned] if learned else [])]
 
 
 def longer_table(study: Study, rows: Sequence[Row]) -> list[str]:

@@ -11,9 +11,10 @@ import torch
 import yaml
 from torch import Tensor
 
+from avjepa.commands.study import StudyConfig
 from avjepa.finetune.lightning_model import FinetuneModule
 from tests.commands.small import small
-from tests.commands.test_label_efficiency import FINETUNE
+from tests.commands.test_label_efficiency import FINETUNE, PRETRAIN, STUDY
 from tests.commands.test_training import VERSION, avjepa
 
 Weights = Mapping[str, Tensor]
@@ -104,6 +105,28 @@ def test_a_resumed_training_goes_on_from_its_own_weights(
     capsys.readouterr()
     assert small(*given, "--steps", 3, "--init_heads", earlier, "--ckpt_path", "last") == 2
     assert "model.init_heads" in capsys.readouterr().err
+
+
+def test_a_study_says_which_labels_earlier_heads_had(earlier: Path, tmp_path: Path) -> None:
+    """The labels of a run whose heads a detector starts from are labels that were used."""
+    heads = shutil.copytree(earlier, tmp_path / "heads")
+    for name, content in (("finetune", FINETUNE), ("pretrain", PRETRAIN)):
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(content))
+    means = {"started": {"methods": ["jepa"], "overrides": {"model": {"init_heads": str(heads)}}}}
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(STUDY | {"means": means}))
+
+    def learned() -> str:
+        return StudyConfig.read(tmp_path / "study.yaml").study(2).means[0].learned
+
+    assert learned() == "neck and heads come from a training of 2 steps with all labels"
+    record = json.loads((heads / "provenance.json").read_text())
+    record["configuration"]["data"]["scenes"] = 0
+    record["configuration"]["pseudo_labels"] = "objects.json"
+    (heads / "provenance.json").write_text(json.dumps(record))
+    assert learned().endswith("2 steps with the labels of 0 scenes and boxes that nobody annotated")
+    for broken in ("{", "{}", '{"configuration": 3}'):
+        (heads / "provenance.json").write_text(broken)
+        assert learned().endswith("of which nothing is known")
 
 
 @pytest.mark.parametrize(
