@@ -14,6 +14,7 @@ Scores = Mapping[str, Mapping[float, Sequence[float]]]
 """By method, then by the quantity on the horizontal axis: one score a seed."""
 
 
+_LEGEND_COLUMNS = 3
 _FEW_METHODS = 6  # a longer legend would hide points
 
 
@@ -108,7 +109,7 @@ def score_bars_figure(groups: Mapping[str, Mapping[str, Sequence[float]]], *, ve
     methods = list(dict.fromkeys(method for group in groups.values() for method in group))
     colours = method_colours(methods)
     figure = Figure(
-        figsize=(max(5.0, 0.6 + 0.34 * len(methods) * len(groups) + 0.5 * len(groups)), 3.4), layout="constrained"
+        figsize=(max(6.8, 0.6 + 0.34 * len(methods) * len(groups) + 0.5 * len(groups)), 4.2), layout="constrained"
     )
     axes = figure.add_subplot()
     width = 0.8 / max(1, len(methods))
@@ -123,7 +124,7 @@ def score_bars_figure(groups: Mapping[str, Mapping[str, Sequence[float]]], *, ve
                 axes.errorbar(at, spread.mean, spread.std, color=INK, linewidth=1, capsize=2.5)
                 axes.plot([at] * len(group[method]), group[method], ".", color=INK, markersize=3.5, alpha=0.6)
             axes.annotate(
-                f"{spread.mean:.1f}", (at, spread.mean + (spread.std or 0.0)), xytext=(0, 2.5),
+                f"{spread.mean:.1f}", (at, max(spread.mean + (spread.std or 0.0), *group[method])), xytext=(0, 4),
                 textcoords="offset points", ha="center", fontsize=7.5,
             )  # fmt: skip
     axes.set_xticks(range(len(groups)), [name.replace("_", " ") for name in groups])
@@ -135,6 +136,6 @@ def score_bars_figure(groups: Mapping[str, Mapping[str, Sequence[float]]], *, ve
     figure.legend(
         handles=[Patch(color=colours[method], label=method_name(method)) for method in methods],
         loc="outside upper center",
-        ncols=max(1, len(methods)),
+        ncols=max(1, min(len(methods), _LEGEND_COLUMNS)),
     )
     return figure

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from avjepa.errors import counted
 from avjepa.files import replacing
-from avjepa.report.scores import score_lines_figure, score_scatter_figure
+from avjepa.report.scores import score_bars_figure, score_lines_figure, score_scatter_figure
 from avjepa.study.jobs import Pretraining
 from avjepa.study.result_tables import MODES, percent
 from avjepa.study.summary import Curve, Row, compute_curves, compute_place, curve, fully_pretrained, of_the_grid
@@ -36,7 +36,13 @@ def draw(out: Path, rows: Sequence[Row], backbones: Mapping[Pretraining, Mapping
         # one amount of labels makes no line of the longer trainings
         if scores and (not longer or any(len(found) > 1 for found in scores.values())):
             where = f"{_name(mode)}, {counted(steps, 'step')}"
-            figure = score_lines_figure(scores, horizontal="labelled scenes", vertical=f"mAP (%), {where}")
+            amounts = {scenes for found in scores.values() for scenes in found}
+            if len(amounts) > 1:
+                figure = score_lines_figure(scores, horizontal="labelled scenes", vertical=f"mAP (%), {where}")
+            else:
+                bars = {method: next(iter(found.values())) for method, found in scores.items()}
+                name = counted(int(amounts.pop()), "labelled scene")
+                figure = score_bars_figure({name: bars}, vertical=f"mAP (%), {where}")
             pictures.append((f"Score against labels, {where}", _save(figure, out / f"labels_{mode}{longer}.png")))
     place = compute_place(rows)
     if place is not None:

@@ -1,12 +1,18 @@
+import statistics
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 
 from avjepa.errors import UserError
+from avjepa.report.scores import score_bars_figure
 from avjepa.report.seed_statistics import paired_p_value
+from avjepa.study import result_plots
 from avjepa.study.jobs import Pretraining
 from avjepa.study.plan import LongerTraining
+from avjepa.study.result_plots import draw
 from avjepa.study.results import publish_results, write_results
 from avjepa.study.store import Store
 from avjepa.study.summary import (
@@ -86,6 +92,24 @@ def test_leads_are_paired_and_their_chance_is_that_of_students_t() -> None:
     assert paired_p_value([0.1]) == 1.0
     assert paired_p_value([0.1, 0.1]) == 0.0
     assert leads(rows, "jepa", "generative", "frozen") == {}
+
+
+def test_one_amount_of_labels_is_drawn_as_bars(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line needs two points."""
+    drawn: list[Mapping[str, Mapping[str, Sequence[float]]]] = []
+
+    def bars(groups: Mapping[str, Mapping[str, Sequence[float]]], *, vertical: str) -> Figure:
+        drawn.append(groups)
+        return score_bars_figure(groups, vertical=vertical)
+
+    monkeypatch.setattr(result_plots, "score_bars_figure", bars)
+    rows = [*grid("scratch", "frozen", {4: 0.25}), *grid("jepa", "frozen", {4: 0.5})]
+    rows += [*grid("jepa", "end_to_end", {4: 0.5, 8: 0.6})]
+    draw(tmp_path, rows, {})
+    assert [list(groups) for groups in drawn] == [["4 labelled scenes"]]
+    means_of = {method: statistics.fmean(scores) for method, scores in drawn[0]["4 labelled scenes"].items()}
+    assert means_of == {"scratch": pytest.approx(25), "jepa": pytest.approx(50)}
+    assert {path.name for path in tmp_path.iterdir()} == {"labels_frozen.png", "labels_end_to_end.png"}
 
 
 def test_results_of_a_study_are_written_and_published(tmp_path: Path) -> None:
