@@ -53,7 +53,7 @@ def draw(out: Path, rows: Sequence[Row], backbones: Mapping[Pretraining, Mapping
                 for method, points in compute_curves(rows, costs(backbones, what), *place).items()
                 if method in longest
             }
-            if by_cost:
+            if any(len(points) > 1 for points in by_cost.values()):  # one length of pre-training makes no line
                 figure = score_lines_figure(by_cost, horizontal=title, vertical=f"mAP (%), {where}", ticks="{:.0f}")
                 file = _save(figure, out / f"compute_{what.removeprefix('pretrain_')}.png")
                 pictures.append((f"Score against {title}, {where}", file))

@@ -95,7 +95,7 @@ def test_leads_are_paired_and_their_chance_is_that_of_students_t() -> None:
 
 
 def test_one_amount_of_labels_is_drawn_as_bars(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A line needs two points."""
+    """A line needs two points; one length of pre-training makes no plot of compute."""
     drawn: list[Mapping[str, Mapping[str, Sequence[float]]]] = []
 
     def bars(groups: Mapping[str, Mapping[str, Sequence[float]]], *, vertical: str) -> Figure:
@@ -105,7 +105,8 @@ def test_one_amount_of_labels_is_drawn_as_bars(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(result_plots, "score_bars_figure", bars)
     rows = [*grid("scratch", "frozen", {4: 0.25}), *grid("jepa", "frozen", {4: 0.5})]
     rows += [*grid("jepa", "end_to_end", {4: 0.5, 8: 0.6})]
-    draw(tmp_path, rows, {})
+    cost = {"pretrain_seconds": 30.0, "batch_size": 4}
+    draw(tmp_path, rows, {Pretraining("jepa", seed, 20): cost for seed in range(3)})
     assert [list(groups) for groups in drawn] == [["4 labelled scenes"]]
     means_of = {method: statistics.fmean(scores) for method, scores in drawn[0]["4 labelled scenes"].items()}
     assert means_of == {"scratch": pytest.approx(25), "jepa": pytest.approx(50)}
