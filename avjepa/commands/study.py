@@ -14,12 +14,11 @@ from avjepa.commands.configurations import inlined, load_config, merged, read_ya
 from avjepa.commands.parsing import readable
 from avjepa.commands.shipped import configuration_file
 from avjepa.commands.study_parts import ComputeConfig, Labels, LongerConfig, MeansConfig, MethodConfig, TuneConfig
-from avjepa.errors import UserError, counted
-from avjepa.finetune.earlier_heads import checkpoint_of
+from avjepa.errors import UserError
+from avjepa.finetune.earlier_heads import checkpoint_of, learned_by
 from avjepa.ranges import require_number
 from avjepa.study.jobs import Mode
 from avjepa.study.plan import LongerTraining, Means, Method, Study, Tuning, labelled_scenes
-from avjepa.training.provenance import read_provenance
 
 _SET_BY_THE_STUDY: dict[str, tuple[str, ...]] = {
     "model": (
@@ -215,7 +214,7 @@ class StudyConfig:
                 "give it modes: [end_to_end]"
             )
         run = self.finetuning(name).get("model", {}).get("init_heads")
-        learned = "" if run is None else _learned_by(Path(str(run)))
+        learned = "" if run is None else learned_by(str(run))
         return Means(name, tuple(added.methods), scenes, modes, added.pseudo_score is not None, learned)
 
     def finetuning(self, means: str = "") -> dict[str, Any]:
@@ -269,20 +268,6 @@ class StudyConfig:
             raise UserError(f"means.{means}: model.init_heads {run}: holds no {checkpoint.relative_to(str(run))}")
         with checkpoint.open("rb") as file:
             return [hashlib.file_digest(file, "sha256").hexdigest()]
-
-
-def _learned_by(run: Path) -> str:
-    """What the neck and heads of a fine-tuning have learned, in words: labels that it had are labels used."""
-    try:
-        made_with = read_provenance(run)
-        configuration = made_with["configuration"]
-        scenes, boxes = configuration["data"]["scenes"], configuration["pseudo_labels"]
-        steps = counted(int(made_with["steps"]), "step")
-    except (OSError, ValueError, KeyError, TypeError):
-        return "neck and heads come from an earlier training, of which nothing is known"
-    labels = "all labels" if scenes is None else f"the labels of {counted(int(scenes), 'scene')}"
-    taught = " and boxes that nobody annotated" if boxes else ""
-    return f"neck and heads come from a training of {steps} with {labels}{taught}"
 
 
 def _require_left_to_the_study(overrides: Mapping[str, Any], where: str) -> None:
