@@ -8,6 +8,7 @@ import importlib.util
 import os
 import re
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from sys import modules
@@ -86,7 +87,8 @@ def build(kind: type[Built], node: Mapping[str, Any], source: str) -> Built:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(kind, "module", required=True)
     try:
-        module = parser.instantiate_classes(parser.parse_object({"module": dict(node)})).module
+        own = deepcopy(dict(node))  # the parser writes into what stands deep within it
+        module = parser.instantiate_classes(parser.parse_object({"module": own})).module
     except (ArgumentError, TypeError, ValueError, AttributeError, KeyError, RuntimeError, OverflowError) as error:
         reason = " ".join(str(error).split())
         raise UserError(

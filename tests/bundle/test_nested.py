@@ -2,6 +2,7 @@
 
 import json
 import sys
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,14 @@ def test_a_model_of_several_encoders_fuser_neck_and_heads_comes_back_whole(tmp_p
     assert torch.equal(again(toy_batch(3)), model(toy_batch(3)))
     backbone = again.backbone
     assert isinstance(backbone, Fused) and list(backbone.encoders) == ["near", "far"]
+
+
+def test_the_values_a_module_is_built_from_stay_as_they_are() -> None:
+    node = architecture(perception_model().backbone)
+    before = deepcopy(node)
+    again = build(BEVBackbone, node, "here")  # type: ignore[type-abstract]
+    assert architecture(again) == before
+    assert node == before and type(node["init_args"]["encoders"]["near"]["init_args"]) is dict
 
 
 def test_a_fused_backbone_is_a_backbone_and_no_encoder(tmp_path: Path) -> None:
