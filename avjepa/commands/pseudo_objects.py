@@ -73,7 +73,8 @@ def pseudo_objects(
 ) -> None:
     """Find boxes of objects without any label, from the LiDAR sweeps of whole scenes: ground, clusters, motion, size.
 
-    The file is of the form of predictions.json of avjepa evaluate; finetune --pseudo_labels teaches it.
+    The file is of the form of predictions.json of avjepa evaluate; finetune --pseudo_labels teaches it, on scenes of
+    which it has every keyframe: one without a LiDAR sweep is left out.
 
     Args:
         data: the dataset's root folder.
@@ -106,10 +107,13 @@ def pseudo_objects(
         entries |= scene.entries
         classes += scene.classes
         bad_files += scene.bad_files
-    tokens = source.keyframe_tokens(scenes)
+    keyframes = source.keyframe_tokens(scenes)
+    tokens = [token for token in keyframes if token in entries]
     write_predictions(out, entries, tokens, ("lidar",))
     named = ", ".join(f"{name} {classes[name]:,}" for name in source.taxonomy.classes if classes[name])
-    skipped = f"; {counted(bad_files, 'bad file')} left out" if bad_files else ""
+    unseen = len(keyframes) - len(tokens)
+    skipped = f"; {counted(unseen, 'keyframe')} without a LiDAR sweep left out" if unseen else ""
+    skipped += f"; {counted(bad_files, 'bad file')} left out" if bad_files else ""
     print(f"{out}: {counted(len(tokens), 'keyframe')}; {named or 'no object at all'}{skipped}")
 
 

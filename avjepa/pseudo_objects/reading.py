@@ -23,9 +23,9 @@ _OWN = ((-1.5, 4.5), 1.5)  # m: along and across the vehicle, around its referen
 def found_in_scene(
     source: DrivingDataset, scene: str, on_bad_file: OnBadFile = stop_at_bad_file
 ) -> Iterator[tuple[int, Detections]]:
-    """Every recorded keyframe of a scene by its number, and the objects in its level frame, best first.
+    """Every keyframe of a scene with a LiDAR sweep by its number, and the objects in its level frame, best first.
 
-    No label is looked at.
+    No label is looked at. A keyframe without a sweep is left out: nobody knows what there is.
 
     Args:
         source: the data set.
@@ -45,7 +45,7 @@ def found_in_scene(
     first = source.global_from_level(int(moments[0])).numpy()[:3, 3]
     began = source.time_of(int(moments[0]))
     reach = max(source.taxonomy.ranges[source.taxonomy.classes[index]] for index in indices.values()) + _MARGIN
-    sweeps = []
+    sweeps, seen = [], []
     for moment in moments.tolist():
         (sample,) = load_samples(source, moment, (SensorInputs(LidarSweeps()),), on_bad_file=on_bad_file)
         level = np.zeros((0, 3)) if sample.lidar is None else sample.lidar[:, :3].double().numpy()
@@ -53,10 +53,11 @@ def found_in_scene(
         points = level[_of_surroundings(level, reach)] @ pose[:3, :3].T + (pose[:3, 3] - first)
         heading = float(np.arctan2(pose[1, 0], pose[0, 0]))
         time = (sample.timestamp - began) * 1e-6
-        sweeps.append(Sweep(time, points, pose[:2, 3] - first[:2], heading, moment in keyframes))
-    found = iter(objects_of_scene(sweeps, list(indices)))
-    for moment in (one for one in moments.tolist() if one in keyframes):
-        yield moment, _detections(source, moment, next(found), first)
+        is_keyframe = moment in keyframes and sample.lidar is not None
+        sweeps.append(Sweep(time, points, pose[:2, 3] - first[:2], heading, is_keyframe))
+        seen += [moment] * is_keyframe
+    for moment, objects in zip(seen, objects_of_scene(sweeps, list(indices)), strict=True):
+        yield moment, _detections(source, moment, objects, first)
 
 
 def _of_surroundings(points: Float64[Array, "point 3"], reach: float) -> Bool[Array, "point"]:

@@ -223,7 +223,8 @@ class Worker(Runner[StudyJob]):
             "class_AP": scores.class_ap,
             "evaluator": OWN_EVALUATOR,
             "split": split,
-            "scene_names": run.data.train_scenes(),
+            "scene_names": (labelled := sorted(run.data.annotated_scenes())),
+            "pseudo_labelled_scene_names": sorted(set(run.data.train_scenes()) - set(labelled)),
             "setting": setting.definition(),
             "final_loss": run.last_loss.value,
         }

@@ -120,3 +120,17 @@ def test_a_bad_file_stops_or_is_left_out(
     assert bad.name in capsys.readouterr().err and not (tmp_path / "o.json").exists()
     assert command(*given, "--on-bad-file", "skip") == 0
     assert "1 bad file left out" in capsys.readouterr().out
+
+
+def test_a_keyframe_without_a_sweep_is_not_said_to_be_empty(
+    world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy, file = tmp_path / "world", tmp_path / "objects.json"
+    shutil.copytree(world, copy)
+    source = open_dataset(copy, VERSION)
+    tokens = source.keyframe_tokens(source.scenes_of("train"))
+    sorted((copy / "samples" / "LIDAR_TOP").glob("synth-0000*"))[1].write_bytes(b"no points")
+    given = ("--data", copy, "--version", VERSION, "--out", file, "--workers", 1, "--on-bad-file", "skip")
+    assert command("pseudo-objects", *given) == 0
+    assert "1 keyframe without a LiDAR sweep left out; 1 bad file left out" in capsys.readouterr().out
+    assert list(json.loads(file.read_text())["results"]) == [token for token in tokens if token != tokens[1]]
