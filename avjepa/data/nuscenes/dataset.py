@@ -1,6 +1,5 @@
 """nuScenes, and whatever else is written in its schema, as a ``DrivingDataset``."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -8,14 +7,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float64, Int64
-from torch import Tensor
+from jaxtyping import Bool, Int64
 
 from avjepa.data.arrays import Array
 from avjepa.data.channels import SensorChannels
 from avjepa.data.labels import Labels
 from avjepa.data.map_mask import MapMask
-from avjepa.data.moment import Moment
 from avjepa.data.nuscenes.annotated_keyframes import annotated_keyframes
 from avjepa.data.nuscenes.annotations import AnnotationIndex
 from avjepa.data.nuscenes.devkit_needs import unfit_for_devkit
@@ -26,11 +23,11 @@ from avjepa.data.nuscenes.records import Scene
 from avjepa.data.nuscenes.tables import TableReader, pass_over_problem
 from avjepa.data.point_counts import with_counted_points
 from avjepa.data.protocol import AnnotatedKeyframes, BoxSummary
-from avjepa.data.sensor_inputs import Sensor, SensorInputs, channels_of
+from avjepa.data.sensor_inputs import Sensor, channels_of
 from avjepa.data.taxonomy import Taxonomy
 
 
-class NuScenesDataset:
+class NuScenesDataset(MomentFiles):
     """A version of a data set in nuScenes format.
 
     Args:
@@ -39,9 +36,8 @@ class NuScenesDataset:
     """
 
     def __init__(self, index: DatasetIndex, taxonomy: Taxonomy) -> None:
-        self.index = index
+        super().__init__(index)
         self.taxonomy = taxonomy
-        self._files = MomentFiles(index)
         self._maps = MapMasks(index)
 
     @staticmethod
@@ -84,11 +80,6 @@ class NuScenesDataset:
     def version(self) -> str:
         """Name of the folder of the tables."""
         return self.index.version
-
-    @property
-    def channels(self) -> SensorChannels:
-        """Which channels are read, and as what."""
-        return self.index.sensors
 
     @property
     def recorded_channels(self) -> tuple[str, ...]:
@@ -146,29 +137,9 @@ class NuScenesDataset:
         """Which moments have a record of at least one of the sensor's channels."""
         return self.index.recorded(channels_of(sensor, self.channels), TIME_TOLERANCE)
 
-    def token_of(self, moment: int) -> str:
-        """The sample token of a keyframe, the sample_data token of a moment between keyframes."""
-        return self.index.moment_token(moment)
-
-    def scene_of(self, moment: int) -> str:
-        """Name of the moment's scene."""
-        return self.index.scene_names[self.index.scene_of(int(self.index.moment_record[moment]))]
-
-    def time_of(self, moment: int) -> int:
-        """Reference time in microseconds."""
-        return int(self.index.record_timestamp[self.index.moment_record[moment]])
-
-    def global_from_level(self, moment: int) -> Float64[Tensor, "4 4"]:
-        """See ``DrivingDataset``."""
-        return self.index.global_from_level(int(self.index.moment_record[moment]))
-
     def map_mask(self, scene: str) -> MapMask:
         """See ``DrivingDataset``: the tables' semantic prior."""
         return self._maps.of_scene(scene)
-
-    def read(self, moment: int, inputs: Sequence[SensorInputs]) -> Moment:
-        """See ``MomentReader``."""
-        return self._files.read(moment, inputs)
 
     # -- labels
 

@@ -22,7 +22,7 @@ radars at 13 Hz, so that the nearest record is at most .05 s away unless somethi
 
 
 class MomentFiles(FileMoments):
-    """Reads the moments of a dataset from its files.
+    """The moments of a dataset, and the files that they are read from.
 
     Args:
         index: the dataset.
