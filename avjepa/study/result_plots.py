@@ -66,7 +66,7 @@ def draw(out: Path, rows: Sequence[Row], backbones: Mapping[Pretraining, Mapping
                 outcome = backbones.get(Pretraining(row.method, row.pretrain_seed, row.pretrain_steps), {})
                 if (row.mode, row.scenes) == place and outcome.get(measure) is not None:
                     points.setdefault(row.method, []).append((float(outcome[measure]), 100 * row.mAP))
-            if points:
+            if len({x for found in points.values() for x, _ in found}) > 1:  # one backbone shows no connection
                 figure = score_scatter_figure(points, horizontal=title, vertical=f"mAP (%), {where}")
                 file = _save(figure, out / f"{measure.partition('_')[0]}.png")
                 pictures.append((f"Score against {title}, {where}", file))

@@ -113,12 +113,17 @@ def publish_results(out: Path, folder: Path, sensor: str) -> None:
     """Copy page and plots to where the results of all sensors lie, and put the cells into their common table."""
     write_table(folder / TABLE, [*read_table(out / TABLE), *other_sensors(folder, sensor)])
     page = (out / PAGE).read_text(encoding="utf-8")
+    prefix = f"label_efficiency_{sensor}"
+    earlier = {path for pattern in PICTURES for path in folder.glob(f"{prefix}_{pattern}")}
     for picture in sorted(path for path in out.glob("*.png") if f"]({path.name})" in page):
-        name = f"label_efficiency_{sensor}_{picture.name}"
-        page = page.replace(f"]({picture.name})", f"]({name})")
-        with replacing(folder / name) as temporary:
+        published = folder / f"{prefix}_{picture.name}"
+        page = page.replace(f"]({picture.name})", f"]({published.name})")
+        with replacing(published) as temporary:
             shutil.copyfile(picture, temporary)
-    write_text(folder / f"label_efficiency_{sensor}.md", page)
+        earlier.discard(published)
+    write_text(folder / f"{prefix}.md", page)
+    for picture in earlier:  # of a state of the study that is no more
+        picture.unlink()
 
 
 def _backbones_of(study: Study) -> str:

@@ -119,8 +119,9 @@ def test_results_of_a_study_are_written_and_published(tmp_path: Path) -> None:
     study, store = small_study(methods=few_and_all, longer=longer), Store(tmp_path / "out")
     for job in study.jobs():
         if isinstance(job, Pretraining):
-            cost = {"pretrain_seconds": 3.0 * job.steps, "batch_size": 4, "rank_centred": 9.0, "probe_precision": None}
-            store.finish(job.name, {"seconds": 1.0, **cost})
+            cost = {"pretrain_seconds": 3.0 * job.steps, "batch_size": 4, "rank_centred": 9.0 + job.steps}
+            # the probe says the same of all: no picture
+            store.finish(job.name, {"seconds": 1.0, "probe_precision": 0.5, **cost})
     for cell in study.runs():
         score = 0.1 + 0.01 * cell.scenes + (0.1 if cell.backbone.steps == 20 else 0.0)
         score += 0.2 if cell.steps else 0.0  # a cell of the longer training
@@ -153,6 +154,9 @@ def test_results_of_a_study_are_written_and_published(tmp_path: Path) -> None:
     assert all(f"]({name})" in text for name in pictures)
 
     write_table(tmp_path / "docs" / "label_efficiency.csv", [row("jepa", "frozen", 1, 0, 0.5, sensor="radar")])
+    stale, others = (tmp_path / "docs" / f"label_efficiency_{name}_probe.png" for name in ("lidar", "lidar_zoo"))
+    for picture in (stale, others):
+        picture.touch()
     for _ in range(2):  # again replaces the sensor's own rows
         publish_results(tmp_path / "out", tmp_path / "docs", "lidar")
     rows = read_table(tmp_path / "docs" / "label_efficiency.csv")
@@ -160,3 +164,4 @@ def test_results_of_a_study_are_written_and_published(tmp_path: Path) -> None:
     published = (tmp_path / "docs" / "label_efficiency_lidar.md").read_text()
     assert "](label_efficiency_lidar_rank.png)" in published
     assert (tmp_path / "docs" / "label_efficiency_lidar_rank.png").stat().st_size > 0
+    assert others.exists() and not stale.exists()
