@@ -55,7 +55,8 @@ def found_in_scene(
         time = (sample.timestamp - began) * 1e-6
         is_keyframe = moment in keyframes and sample.lidar is not None
         sweeps.append(Sweep(time, points, pose[:2, 3] - first[:2], heading, is_keyframe))
-        seen += [moment] * is_keyframe
+        if is_keyframe:
+            seen.append(moment)
     for moment, objects in zip(seen, objects_of_scene(sweeps, list(indices)), strict=True):
         yield moment, _detections(source, moment, objects, first)
 

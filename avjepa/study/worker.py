@@ -208,6 +208,7 @@ class Worker(Runner[StudyJob]):
         scores = self._scorer(run.data, split).evaluate(read_result_file(predictions, run.data.taxonomy))
         if split == self.test and self._teaches(cell):
             self._predict_training_scenes(run, cell)
+        labelled = set(run.data.annotated_scenes())
         return {
             "sensor": self.study.sensor,
             "method": cell.method,
@@ -223,8 +224,8 @@ class Worker(Runner[StudyJob]):
             "class_AP": scores.class_ap,
             "evaluator": OWN_EVALUATOR,
             "split": split,
-            "scene_names": (labelled := sorted(run.data.annotated_scenes())),
-            "pseudo_labelled_scene_names": sorted(set(run.data.train_scenes()) - set(labelled)),
+            "scene_names": sorted(labelled),
+            "pseudo_labelled_scene_names": sorted(set(run.data.train_scenes()) - labelled),
             "setting": setting.definition(),
             "final_loss": run.last_loss.value,
         }
