@@ -34,7 +34,7 @@ FLOORS = [
     {"geometry"},
     {"provenance", "distributed"},
     {"locking", "ranges", "worker_pool", "zoo"},
-    {"bounded_yaml", "callable_room", "ending", "errors", "files", "processes", "progress"},
+    {"bounded_yaml", "callable_room", "ending", "errors", "files", "parsed_values", "processes", "progress"},
 ]
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py" or path.parent != PACKAGE)

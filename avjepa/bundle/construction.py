@@ -8,7 +8,6 @@ import importlib.util
 import os
 import re
 from collections.abc import Iterator, Mapping
-from copy import deepcopy
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from sys import modules
@@ -22,6 +21,7 @@ from avjepa.bundle import TRUSTED
 from avjepa.bundle.rebuildable import OptionsOfKinds, Rebuildable
 from avjepa.errors import UserError
 from avjepa.files import read_text
+from avjepa.parsed_values import parsed
 
 _IMPORT_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 _DEEPEST = 50
@@ -87,8 +87,7 @@ def build(kind: type[Built], node: Mapping[str, Any], source: str) -> Built:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(kind, "module", required=True)
     try:
-        own = deepcopy(dict(node))  # the parser writes into what stands deep within it
-        module = parser.instantiate_classes(parser.parse_object({"module": own})).module
+        module = parser.instantiate_classes(parsed(parser, {"module": node})).module
     except (ArgumentError, TypeError, ValueError, AttributeError, KeyError, RuntimeError, OverflowError) as error:
         reason = " ".join(str(error).split())
         raise UserError(

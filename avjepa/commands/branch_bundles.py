@@ -12,6 +12,7 @@ from avjepa.data.sample import SENSORS
 from avjepa.encoders.base import SensorEncoder
 from avjepa.encoders.bundled import read_backbone_manifest
 from avjepa.errors import UserError
+from avjepa.parsed_values import parsed
 from avjepa.training.console import status
 
 
@@ -109,7 +110,7 @@ def _parsed(branch: Mapping[str, Any], source: str) -> Namespace:
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(SensorEncoder, "branch", required=True)
     try:
-        parsed: Namespace = parser.parse_object({"branch": dict(branch)}).branch
+        given: Namespace = parsed(parser, {"branch": branch}).branch
     except ArgumentError as error:
         raise UserError(f"{source}: {readable(error)}") from error
-    return parsed
+    return given

@@ -19,6 +19,7 @@ from avjepa.data.sensor_inputs import LidarSweeps, RadarSweeps, SensorInputs
 from avjepa.encoders.base import BEVBackbone, SensorEncoder
 from avjepa.encoders.bundled import load_backbone, read_backbone_manifest
 from avjepa.errors import UserError
+from avjepa.parsed_values import parsed
 from avjepa.pretrain.masking.generators import MaskGenerator
 from avjepa.progress import with_bar
 from avjepa.report.features import PCABasis
@@ -99,7 +100,7 @@ def _masks(configuration: Mapping[str, Any], bundle: str) -> MaskGenerator | Non
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(MaskGenerator, "masks")
     try:
-        masks: MaskGenerator = parser.instantiate_classes(parser.parse_object({"masks": dict(node)})).masks
+        masks: MaskGenerator = parser.instantiate_classes(parsed(parser, {"masks": node})).masks
     except (ArgumentError, TypeError, ValueError) as error:
         raise UserError(f"--bundle {bundle}: its masks cannot be drawn: {' '.join(str(error).split())}") from error
     return masks

@@ -30,6 +30,7 @@ from avjepa.evaluate.validation_scores import ValidationScores
 from avjepa.finetune.earlier_heads import checkpoint_of, heads_of_run
 from avjepa.finetune.kept_maps import KeptMaps
 from avjepa.finetune.lightning_model import FinetuneModule
+from avjepa.parsed_values import parsed
 from avjepa.training.console import status
 
 INIT_HEADS = "init_heads"
@@ -226,7 +227,7 @@ class FinetuneCLI(TrainingCLI):
         parser = ArgumentParser(exit_on_error=False)
         parser.add_subclass_arguments(BEVBackbone, "backbone", required=True)
         try:
-            backbone = parser.parse_object({"backbone": manifest.architecture}).backbone
+            backbone = parsed(parser, {"backbone": manifest.architecture}).backbone
         except ArgumentError as error:
             raise UserError(f"--bundle {bundle}: {readable(error)}") from error
         configured = self.config.model.backbone or backbone

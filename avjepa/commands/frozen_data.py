@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from avjepa.errors import UserError
+from avjepa.parsed_values import parsed
 from avjepa.training.console import status
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def data_shown(options: Mapping[str, Any], augmentation: Mapping[str, Any] | Non
     parser.add_class_arguments(DetectionDataModule, "data")
     given = {**options, **({} if augmentation is None else {"augmentation": dict(augmentation)})}
     try:
-        module: DetectionDataModule = parser.instantiate_classes(parser.parse_object({"data": given})).data
+        module: DetectionDataModule = parser.instantiate_classes(parsed(parser, {"data": given})).data
     except ArgumentError as error:
         raise UserError(f"--backbone: its release.json: {readable(error)}") from error
     module.setup("predict")

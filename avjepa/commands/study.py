@@ -16,6 +16,7 @@ from avjepa.commands.shipped import configuration_file
 from avjepa.commands.study_parts import ComputeConfig, Labels, LongerConfig, MeansConfig, MethodConfig, TuneConfig
 from avjepa.errors import UserError
 from avjepa.finetune.earlier_heads import checkpoint_of, learned_by
+from avjepa.parsed_values import parsed
 from avjepa.ranges import require_number
 from avjepa.study.jobs import Mode
 from avjepa.study.plan import LongerTraining, Means, Method, Study, Tuning, labelled_scenes
@@ -92,7 +93,7 @@ class StudyConfig:
         parser.add_argument("study", type=cls)
         try:
             # overrides are parts of other files: parsed here, a class in them would be completed with its defaults
-            config = parser.instantiate_classes(parser.parse_object({"study": _without_overrides(given)})).study
+            config = parser.instantiate_classes(parsed(parser, {"study": _without_overrides(given)})).study
         except (ArgumentError, TypeError) as error:
             raise UserError(f"--config {path}: {readable(error).replace('study.', '', 1)}") from error
         assert isinstance(config, cls)

@@ -26,6 +26,7 @@ from avjepa.errors import UserError
 from avjepa.evaluate.detection.task import DetectionTask
 from avjepa.finetune.earlier_heads import heads_of_run
 from avjepa.finetune.lightning_model import FinetuneModule
+from avjepa.parsed_values import parsed
 from avjepa.pretrain.lightning_model import PretrainModule
 from avjepa.provenance import provenance
 from avjepa.study.jobs import Pretraining, Run, Setting
@@ -151,9 +152,9 @@ class ConfiguredBuilder(Builder):
         parser = ArgumentParser(exit_on_error=False)
         parser.add_class_arguments(DetectionDataModule, "data")
         try:
-            parsed = parser.parse_object({"data": {**self._finetune["data"], **(changes or {})}})
-            require_no_null(parsed.data)
-            data: DetectionDataModule = parser.instantiate_classes(parsed).data
+            options = parsed(parser, {"data": {**self._finetune["data"], **(changes or {})}})
+            require_no_null(options.data)
+            data: DetectionDataModule = parser.instantiate_classes(options).data
         except ArgumentError as error:
             raise UserError(f"finetune: {readable(error)}") from error
         return data

@@ -35,6 +35,7 @@ from avjepa.commands.splits import scenes_of
 from avjepa.errors import UserError, counted
 from avjepa.files import remove_leftovers, write_text
 from avjepa.locking import locked
+from avjepa.parsed_values import parsed
 from avjepa.provenance import provenance
 from avjepa.ranges import require_number
 from avjepa.training.allocator import keep_freed_memory
@@ -147,7 +148,7 @@ class TrainingCLI(LightningCLI):
             require_channels(args)
         require_known_keys(args, {action.dest for action in parser._actions})
         with blamed_on("configuration", *WHILE_BUILDING):
-            self.config = parser.parse_object(args) if isinstance(args, dict) else parser.parse_args(args)
+            self.config = parsed(parser, args) if isinstance(args, dict) else parser.parse_args(args)
         require_sections(self.config, parser.get_defaults())
         require_objects(self.config)
         require_usable(self.config)

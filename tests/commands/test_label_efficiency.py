@@ -10,10 +10,12 @@ import torch
 import yaml
 
 from avjepa import cli
+from avjepa.commands.configurations import merged
 from avjepa.commands.study import StudyConfig
 from avjepa.commands.study_builder import ConfiguredBuilder
-from avjepa.encoders.bundled import load_encoder
+from avjepa.encoders.bundled import load_backbone, load_encoder
 from avjepa.errors import UserError
+from avjepa.fusion import FusedBackbone
 from avjepa.study.jobs import Pretraining, Run, Setting
 from avjepa.study.summary import COLUMNS, read_table
 from tests.data.conftest import VERSION, build
@@ -234,6 +236,26 @@ def test_a_frozen_backbone_is_replaced_by_its_maps(study: Path, dataset: Path, t
     above_itself.module.model.backbone.load_state_dict(load_encoder(bundle).state_dict())
     maps = [made.module.model.eval()(given) for made, given in ((kept, batch), (above_itself, seen))]
     torch.testing.assert_close(*maps, rtol=2e-3, atol=1e-3)
+
+
+def test_a_backbone_of_several_branches_from_nothing(study: Path, dataset: Path, tmp_path: Path) -> None:
+    """What a check of the study has parsed does not stay within the configuration that the backbone is built from."""
+    fused = {
+        "class_path": "avjepa.fusion.FusedBackbone",
+        "init_args": {
+            "branches": {"lidar": ENCODER}, "channels": 8, "adapter_blocks": 0,
+            "fuser": {"class_path": "avjepa.fusion.MaskedMeanOptions"},
+            "bev_channels": [8], "bev_blocks": [0], "out_channels": 8,
+        },
+    }  # fmt: skip
+    (tmp_path / "finetune.yaml").write_text(yaml.safe_dump(merged(FINETUNE, {"model": {"backbone": fused}})))
+    content = {**STUDY, "methods": {"scratch": {}}}
+    study.write_text(yaml.safe_dump(content))
+    builder = ConfiguredBuilder(StudyConfig.read(study), {"dataroot": str(dataset), "version": VERSION})
+    builder.check()
+    builder.pretrain(Pretraining("scratch", 3, 0), tmp_path / "scratch")
+    backbone = load_backbone(tmp_path / "scratch" / "backbone")
+    assert isinstance(backbone, FusedBackbone) and list(backbone.branches) == ["lidar"]
 
 
 def test_one_study_of_two_datasets(
