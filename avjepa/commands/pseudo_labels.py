@@ -84,5 +84,5 @@ def _say_what_is_kept(
     if annotated:
         where = f"labels of {counted(annotated, 'scene')}; on {counted(len(found.scenes), 'other scene')}"
     else:
-        where = f"no labels; on {counted(len(found.scenes), 'scene')}"
+        where = f"labels of no scene; on {counted(len(found.scenes), 'scene')}"
     status(f"{where} the boxes of {option.partition(' ')[2]}: {named}")

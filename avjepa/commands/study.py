@@ -15,7 +15,8 @@ from avjepa.commands.parsing import readable
 from avjepa.commands.shipped import configuration_file
 from avjepa.commands.study_parts import ComputeConfig, Labels, LongerConfig, MeansConfig, MethodConfig, TuneConfig
 from avjepa.errors import UserError
-from avjepa.finetune.earlier_heads import checkpoint_of, learned_by
+from avjepa.finetune.earlier_heads import checkpoint_of
+from avjepa.finetune.labels_used import learned_by
 from avjepa.parsed_values import parsed
 from avjepa.ranges import require_number
 from avjepa.study.jobs import Mode

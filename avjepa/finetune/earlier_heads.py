@@ -7,12 +7,12 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from avjepa.bundle.weights import load_strictly, require_fitting
-from avjepa.errors import UserError, counted
+from avjepa.errors import UserError
 from avjepa.model.perception_model import PerceptionModel
 from avjepa.training.checkpoints import LAST, load_checkpoint
 from avjepa.training.console import status
 from avjepa.training.defaults import CHECKPOINTS
-from avjepa.training.provenance import PROVENANCE, read_provenance
+from avjepa.training.provenance import PROVENANCE
 
 _PARTS = ("neck", "heads")
 _MODEL = "model."  # before the names of a checkpoint of FinetuneModule
@@ -36,20 +36,6 @@ class EarlierHeads:
         """Copy them into a model, every tensor or none; says on stderr what matched."""
         counts = load_strictly(_parts(model), self.tensors, self.folder)
         status(f"neck and heads of {self.folder}: {counts}")
-
-
-def learned_by(folder: str) -> str:
-    """What the neck and heads of a fine-tuning have learned, in words: labels that it had are labels used."""
-    try:
-        made_with = read_provenance(folder)
-        configuration = made_with["configuration"]
-        scenes, boxes = configuration["data"]["scenes"], configuration["pseudo_labels"]
-        steps = counted(int(made_with["steps"]), "step")
-    except (OSError, ValueError, KeyError, TypeError):
-        return "neck and heads come from an earlier training, of which nothing is known"
-    labels = "all labels" if scenes is None else f"the labels of {counted(int(scenes), 'scene')}"
-    taught = " and boxes that nobody annotated" if boxes else ""
-    return f"neck and heads come from a training of {steps} with {labels}{taught}"
 
 
 def heads_of_run(folder: str, model: PerceptionModel) -> EarlierHeads:

@@ -108,25 +108,32 @@ def test_a_resumed_training_goes_on_from_its_own_weights(
 
 
 def test_a_study_says_which_labels_earlier_heads_had(earlier: Path, tmp_path: Path) -> None:
-    """The labels of a run whose heads a detector starts from are labels that were used."""
-    heads = shutil.copytree(earlier, tmp_path / "heads")
+    """The labels of a run whose heads a detector starts from are labels that were used; so are those of its teacher."""
+    heads, teacher = (shutil.copytree(earlier, tmp_path / name) for name in ("heads", "teacher"))
     for name, content in (("finetune", FINETUNE), ("pretrain", PRETRAIN)):
         (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(content))
     means = {"started": {"methods": ["jepa"], "overrides": {"model": {"init_heads": str(heads)}}}}
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(STUDY | {"means": means}))
 
-    def learned() -> str:
+    def learned(scenes: object, pseudo_labels: object, init_heads: object = None) -> str:
+        record = json.loads((earlier / "provenance.json").read_text())
+        record["configuration"] |= {"pseudo_labels": pseudo_labels and str(pseudo_labels)}
+        record["configuration"]["data"]["scenes"] = scenes
+        record["configuration"]["model"]["init_heads"] = init_heads and str(init_heads)
+        (heads / "provenance.json").write_text(json.dumps(record))
         return StudyConfig.read(tmp_path / "study.yaml").study(2).means[0].learned
 
-    assert learned() == "neck and heads come from a training of 2 steps with all labels"
-    record = json.loads((heads / "provenance.json").read_text())
-    record["configuration"]["data"]["scenes"] = 0
-    record["configuration"]["pseudo_labels"] = "objects.json"
-    (heads / "provenance.json").write_text(json.dumps(record))
-    assert learned().endswith("2 steps with the labels of 0 scenes and boxes that nobody annotated")
+    training = "a training of 2 steps with"
+    assert learned(None, None) == f"neck and heads come from {training} all labels"
+    assert learned(["synth-0000", "synth-0002"], None).endswith("with the labels of 2 scenes")
+    assert learned(0, "elsewhere/objects.json").endswith(f"{training} no labels and the boxes of objects.json")
+    taught = learned(0, teacher / "evaluation" / "train" / "predictions.json")
+    assert taught.endswith(f"no labels and the boxes of a teacher, which comes from {training} all labels")
+    assert learned(1, None, teacher).endswith(f"the labels of 1 scene, after {training} all labels")
+    assert learned(0, None, heads).endswith("of which nothing is known"), "which names itself as its own start"
     for broken in ("{", "{}", '{"configuration": 3}'):
         (heads / "provenance.json").write_text(broken)
-        assert learned().endswith("of which nothing is known")
+        assert StudyConfig.read(tmp_path / "study.yaml").study(2).means[0].learned.endswith("of which nothing is known")
 
 
 @pytest.mark.parametrize(

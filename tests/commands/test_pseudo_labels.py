@@ -103,7 +103,7 @@ def test_no_label_at_all_is_read_where_no_scene_is_chosen(
         monkeypatch.setattr(NuScenesDataset, name, refuse)
     given = ("--data.scenes", 0, "--pseudo_labels", predictions, "--pseudo_score", "0.0")
     assert small("finetune", world, tmp_path / "s", "--steps", 3, *given) == 0
-    assert "no labels; on 2 scenes the boxes of" in capsys.readouterr().err
+    assert "labels of no scene; on 2 scenes the boxes of" in capsys.readouterr().err
     assert small("finetune", world, tmp_path / "s", "--steps", 4, *given, "--ckpt_path", "last") == 0
     record = json.loads((tmp_path / "s" / "provenance.json").read_text())
     assert record["configuration"]["data"]["scenes"] == 0 and record["steps"] == 4
