@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from avjepa.errors import counted
-from avjepa.report.seed_statistics import SIGNIFICANCE, paired_p_value
+from avjepa.report.seed_statistics import SIGNIFICANCE, Spread, paired_p_value
 from avjepa.study.summary import (
     GENERATIVE,
     JEPA,
+    LEAST_SCORE,
     SCRATCH,
     Curve,
     Row,
@@ -64,8 +65,9 @@ def _full(scores: Curve) -> tuple[int, float]:
 def fewer_labels(rows: Sequence[Row]) -> Finding:
     """JEPA reaches scratch's score with all labels with fewer, end to end, even one standard deviation down.
 
-    Nothing is decided where its mean does and the other does not. Fewer means fewer than scratch itself needs: where
-    training is short of steps, scratch has its best score with a part of them.
+    With an amount that was tried it is ahead of scratch with all labels (paired t-test over seeds). Nothing
+    is decided where its mean is and the others are not. Fewer means fewer than scratch itself needs: where training is
+    short of steps, scratch has its best score with a part of them.
     """
     claim = "JEPA reaches the score of scratch with fewer labels"
     steps = longest_training(rows)
@@ -75,6 +77,8 @@ def fewer_labels(rows: Sequence[Row]) -> Finding:
     if not with_all_labels((row for row in rows if row.steps == steps), SCRATCH, "end_to_end"):
         return Finding(claim, "undecided", "Scratch was not trained with all labels.")
     most, target = _full(scratch)
+    if target < LEAST_SCORE:
+        return Finding(claim, "undecided", f"Scratch has learned nothing after {counted(steps, 'step')}.")
     mean, cautious = labels_to_reach(means(jepa), target), labels_to_reach(lower_edge(jepa), target)
     goal = f"Scratch has {_percent(target)} mAP with all {counted(most, 'scene')} after {counted(steps, 'step')}"
     if mean is None:
@@ -95,7 +99,23 @@ def fewer_labels(rows: Sequence[Row]) -> Finding:
         return Finding(claim, "no", f"{evidence}.")
     if cautious is None or cautious.amount >= own.amount:
         return Finding(claim, "undecided", f"{evidence}, but its mean less one standard deviation does not with fewer.")
-    return Finding(claim, "yes", f"{evidence}; its mean less one standard deviation with {cautious}.")
+    evidence += f"; its mean less one standard deviation with {cautious}"
+    ahead = _ahead_of_all_labels(scratch[most], jepa)
+    if ahead is None:
+        return Finding(claim, "undecided", f"{evidence}. That it is ahead of scratch with all may be chance.")
+    scenes, lead, probability = ahead
+    evidence += f". With {scenes}, which was tried, it is {_percent(lead)} ahead of scratch with all"
+    return Finding(claim, "yes", f"{evidence} (paired t-test, p = {probability:.3f}).")
+
+
+def _ahead_of_all_labels(scratch: Mapping[int, float], jepa: Curve) -> tuple[int, float, float] | None:
+    """The fewest scenes with which JEPA leads scratch with all of them beyond chance; by how much; the p-value."""
+    for scenes, by_seed in sorted(jepa.items()):
+        differences = [score - scratch[seed] for seed, score in by_seed.items() if seed in scratch]
+        lead, probability = statistics.fmean(differences or [0.0]), paired_p_value(differences)
+        if lead > 0 and probability < SIGNIFICANCE:
+            return scenes, lead, probability
+    return None
 
 
 def advantage_slopes(rows: Sequence[Row], mode: str, steps: int = 0) -> dict[int, float]:
@@ -133,32 +153,45 @@ def advantage_grows(rows: Sequence[Row]) -> Finding:
 
 
 def frozen_loses_little(rows: Sequence[Row]) -> Finding:
-    """Over all label amounts, frozen features lose at most ``LITTLE`` of the end-to-end score.
+    """Over all label amounts, frozen features lose at most ``LITTLE`` of the end-to-end score, seed by seed.
 
-    Of the detectors that were trained for longest in both modes.
+    Of the detectors that were trained for longest in both modes. Nothing is decided where that is within a standard
+    deviation over seeds.
     """
     claim = "frozen JEPA features lose little against end-to-end"
     modes = ("frozen", "end_to_end")
     by_mode = [{row.steps for row in rows if (row.method, row.mode) == (JEPA, mode)} for mode in modes]
     steps = max(set.intersection(*by_mode), default=0)
-    shares = {}
+    losses: dict[str, list[float]] = {}
+    shown: dict[str, tuple[int, float, float]] = {}
     for method in (JEPA, SCRATCH):
-        frozen, trained = (means(curve(rows, method, mode, steps)) for mode in modes)
-        shared = sorted(frozen.keys() & trained.keys())
-        if shared and sum(trained[n] for n in shared) > 0:
-            total, kept = sum(trained[n] for n in shared), sum(frozen[n] for n in shared)
-            shares[method] = (1 - kept / total, frozen[shared[-1]], trained[shared[-1]], shared[-1])
-    if JEPA not in shares:
-        return Finding(claim, "undecided", "Cells of JEPA, frozen or end to end, are missing.")
-    loss, frozen_full, trained_full, most = shares[JEPA]
+        frozen, trained = (curve(rows, method, mode, steps) for mode in modes)
+        if shared := sorted(frozen.keys() & trained.keys()):
+            losses[method] = _shares_lost([frozen[n] for n in shared], [trained[n] for n in shared])
+            shown[method] = shared[-1], means(frozen)[shared[-1]], means(trained)[shared[-1]]
+    if not losses.get(JEPA):
+        return Finding(claim, "undecided", "Cells of JEPA, frozen or end to end, are missing or have no score.")
+    loss, (most, frozen_full, trained_full) = Spread.of([100 * share for share in losses[JEPA]]), shown[JEPA]
     evidence = (
-        f"Over all label amounts frozen JEPA loses {100 * loss:.0f} % of its end-to-end mAP after "
+        f"Over all label amounts frozen JEPA loses {loss.text(0)} % of its end-to-end mAP after "
         f"{counted(steps, 'step')}; "
         f"with {counted(most, 'scene')} {_percent(frozen_full)} against {_percent(trained_full)}"
     )
-    if SCRATCH in shares:
-        evidence += f"; a random frozen backbone loses {100 * shares[SCRATCH][0]:.0f} %"
-    return Finding(claim, "yes" if loss <= LITTLE else "no", f"{evidence}. Little is {100 * LITTLE:.0f} % or less.")
+    if losses.get(SCRATCH):
+        evidence += f"; a random frozen backbone loses {100 * statistics.fmean(losses[SCRATCH]):.0f} %"
+    evidence += f". Little is {100 * LITTLE:.0f} % or less"
+    if loss.std is None:
+        return Finding(claim, "undecided", f"{evidence}; with one seed nobody knows by how much that is chance.")
+    if abs(loss.mean - 100 * LITTLE) < loss.std:
+        return Finding(claim, "undecided", f"{evidence}, which is within a standard deviation over seeds.")
+    return Finding(claim, "yes" if loss.mean <= 100 * LITTLE else "no", f"{evidence}.")
+
+
+def _shares_lost(frozen: Sequence[Mapping[int, float]], trained: Sequence[Mapping[int, float]]) -> list[float]:
+    """By seed that all amounts have, the share of the end-to-end scores that frozen features lose over all amounts."""
+    seeds = sorted(set.intersection(*(set(by_seed) for by_seed in (*frozen, *trained))))
+    totals = [(sum(scores[seed] for scores in frozen), sum(scores[seed] for scores in trained)) for seed in seeds]
+    return [1 - kept / total for kept, total in totals if total > LEAST_SCORE]
 
 
 def less_compute(rows: Sequence[Row], seconds: Mapping[tuple[str, int], float]) -> Finding:
@@ -166,8 +199,14 @@ def less_compute(rows: Sequence[Row], seconds: Mapping[tuple[str, int], float]) 
     claim = "JEPA needs less compute than generative pre-training for the same score"
     place = compute_place(rows)
     curves = compute_curves(rows, seconds, *place) if place else {}
-    if place is None or JEPA not in curves or GENERATIVE not in curves:
-        return Finding(claim, "undecided", "Cells of JEPA or generative pre-training are missing.")
+    named = {JEPA: "JEPA", GENERATIVE: "Generative pre-training"}
+    for method, name in named.items():
+        if not any(row.method == method for row in rows):
+            return Finding(claim, "undecided", f"{name} was not studied.")
+    for method, name in named.items():
+        if place is None or method not in curves:
+            return Finding(claim, "undecided", f"{name}: nobody knows how long it took, or its cells are missing.")
+    assert place is not None, "asked above"
     jepa, generative = (
         {cost: statistics.fmean(by_seed.values()) for cost, by_seed in curves[method].items()}
         for method in (JEPA, GENERATIVE)
@@ -180,6 +219,8 @@ def less_compute(rows: Sequence[Row], seconds: Mapping[tuple[str, int], float]) 
     if ours is None:
         longest = max(jepa)
         return Finding(claim, "no", f"{evidence}; JEPA does not in {longest:.0f} s ({_percent(max(jepa.values()))}).")
+    if min(len(by_seed) for method in (JEPA, GENERATIVE) for by_seed in curves[method].values()) < 2:
+        return Finding(claim, "undecided", f"{evidence}; with one seed nobody knows by how much that is chance.")
     bound = "" if ours.exact else "at most "
     answer: Literal["yes", "no"] = "yes" if ours.amount < theirs.amount else "no"
     return Finding(claim, answer, f"{evidence}, JEPA in {bound}{ours.amount:.0f} s.")

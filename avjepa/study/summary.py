@@ -13,6 +13,9 @@ from avjepa.files import read_csv, replacing
 SCRATCH, JEPA, GENERATIVE = "scratch", "jepa", "generative"
 """Names of the methods that the claims are about."""
 
+LEAST_SCORE = 0.001
+"""mAP of a detector that has learned something; shares of less than that, and labels needed for it, say nothing."""
+
 
 @dataclass(frozen=True)
 class Row:
