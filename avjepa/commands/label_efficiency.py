@@ -94,10 +94,11 @@ def label_efficiency(
         # what is wrong with the options and the study is said once, before anything is started
         study = prepared(**arguments, slot=0, check=not report_only)
         worker = study.worker
-        if publish is not None:
-            publish.mkdir(parents=True, exist_ok=True)
         if retry_failed:
             worker.store.forget_failures()
+        worker.store.require_readable(worker.jobs)
+        if publish is not None:
+            publish.mkdir(parents=True, exist_ok=True)
         for process in helpers:
             process.start()
             started.append(process)
@@ -125,7 +126,8 @@ def label_efficiency(
         name, failure = next(iter(failures.items()))
         reason = failure["reason"] if failure else ""
         raise UserError(
-            f"{counted(len(failures), 'job')} failed, the first: {name}: {reason}; --retry_failed tries them again"
+            f"{counted(len(failures), 'job')} failed, the first: {name}: {reason}; once that is mended, --retry_failed "
+            "tries them again"
         )
 
 

@@ -1,14 +1,18 @@
 """Outcomes of jobs and leases of running ones, in a folder that many workers share."""
 
 import contextlib
-import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from avjepa.errors import UserError
-from avjepa.files import write_json
+from avjepa.files import read_json, write_json
 from avjepa.study.leases import Holder, Leases, this_process
+
+_NUMBERS = ("mAP", "NDS", "fraction", "batch_size", "pretrain_seconds")
+"""Of an outcome that has them, beside the seconds that it took."""
+_LARGEST = 1e12
+"""Beyond all of these."""
 
 
 class Store:
@@ -29,32 +33,57 @@ class Store:
         for part in ("outcomes", "failures"):
             (folder / part).mkdir(parents=True, exist_ok=True)
 
-    def outcome(self, job: str) -> dict[str, Any] | None:
+    def outcome(self, job: str, *scores: str) -> dict[str, Any] | None:
         """What a finished job left; ``None`` for one that is not.
 
+        Args:
+            job: its name.
+            scores: what it must hold beside the seconds that it took.
+
         Raises:
-            UserError: the file cannot be read.
+            UserError: the file cannot be read, one of these is missing, or what should be a number is none.
         """
-        return self._read(self.outcome_path(job))
+        path = self.outcome_path(job)
+        content = self._read(path)
+        if content is not None:
+            for name in ("seconds", *scores, *(name for name in _NUMBERS if content.get(name) is not None)):
+                value = content.get(name)
+                if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _LARGEST:
+                    raise _damaged(path, f"{name!r} is no number that it can be")
+        return content
 
     def outcome_path(self, job: str) -> Path:
         """Where the outcome of a job lies, once it is finished."""
         return self.folder / "outcomes" / f"{job}.json"
 
     def failure(self, job: str) -> dict[str, Any] | None:
-        """Why a job could not be done; ``None`` if it did not fail."""
-        return self._read(self.folder / "failures" / f"{job}.json")
+        """Why a job could not be done; ``None`` if it did not fail.
+
+        Raises:
+            UserError: the file cannot be read, or does not say why.
+        """
+        path = self.folder / "failures" / f"{job}.json"
+        content = self._read(path)
+        if content is not None and not isinstance(content.get("reason"), str):
+            raise _damaged(path, "'reason' is no text")
+        return content
 
     def _read(self, path: Path) -> dict[str, Any] | None:
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = read_json(path)
             if not isinstance(content, dict):
                 raise ValueError("not an object")
             return content
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
-            raise UserError(f"{path}: cannot be read ({error}); delete it to have the job done again") from error
+            raise _damaged(path, f"cannot be read ({error})") from error
+
+    def require_readable(self, jobs: Iterable[str]) -> None:
+        """Raise ``UserError`` where what is said of one of these jobs is damaged."""
+        for job in jobs:
+            self.outcome(job)
+            self.failure(job)
 
     def finished(self) -> set[str]:
         """Names of the jobs that have an outcome."""
@@ -110,3 +139,7 @@ class Store:
         finally:
             if lease is not None:
                 lease.release()
+
+
+def _damaged(path: Path, problem: str) -> UserError:
+    return UserError(f"{path}: {problem}; delete it to have the job done again")

@@ -9,7 +9,7 @@ from avjepa.study.store import Store
 
 def trial_scores(trials: Iterable[Trial], store: Store) -> dict[Trial, float]:
     """mAP, 0 to 1, of the trials that are done."""
-    outcomes = ((trial, store.outcome(trial.name)) for trial in trials)
+    outcomes = ((trial, store.outcome(trial.name, "mAP")) for trial in trials)
     return {trial: float(outcome["mAP"]) for trial, outcome in outcomes if outcome is not None}
 
 

@@ -124,6 +124,21 @@ def test_broken_record_of_the_study_is_one_line(
     assert (tmp_path / "study.json").read_text() == content
 
 
+@pytest.mark.parametrize("options", [(), ("--report_only",)])
+@pytest.mark.parametrize("record", ["outcomes/pretrain-scratch-p0-0.json", "failures/pretrain-scratch-p0-0.json"])
+def test_what_is_said_of_a_job_and_is_damaged_is_one_line_before_anything_is_done(
+    record: str, options: tuple[str, ...], arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / record).parent.mkdir()
+    (tmp_path / record).write_text("{}")
+    (tmp_path / "study.json").write_text("{}")
+    assert cli.main([*arguments, "--out", str(tmp_path), *options]) == 2
+    message = capsys.readouterr().err.strip()
+    assert f"{tmp_path / record}: " in message and "delete it to have the job done again" in message
+    assert message.count("\n") == 0
+    assert not (tmp_path / "work").exists() and not (tmp_path / "label_efficiency.csv").exists()
+
+
 @pytest.mark.parametrize("content", ["{", "[]"])
 def test_broken_account_of_a_synthetic_world_is_one_line(
     arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str

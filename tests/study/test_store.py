@@ -20,10 +20,10 @@ def test_a_job_is_held_by_one_worker_only(tmp_path: Path) -> None:
 
 def test_a_finished_job_is_not_done_again(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    store.finish("job", {"mAP": 0.5})
+    store.finish("job", {"mAP": 0.5, "seconds": 1.0})
     with store.held("job") as mine:
         assert not mine
-    assert Store(tmp_path).outcome("job") == {"mAP": 0.5}
+    assert Store(tmp_path).outcome("job") == {"mAP": 0.5, "seconds": 1.0}
 
 
 def take_all(folder: Path, jobs: int) -> None:
@@ -54,6 +54,29 @@ def test_a_record_in_the_making_is_none_and_a_damaged_one_is_named(tmp_path: Pat
     (tmp_path / "outcomes" / "job.json").write_text('{"mAP"')
     with pytest.raises(UserError, match=r"outcomes/job\.json.*delete it"):
         store.outcome("job")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{}", '{"seconds": "1"}', '{"seconds": NaN}', '{"seconds": -1}', '{"seconds": true}', '{"seconds": 1}',
+        '{"seconds": 1, "mAP": NaN}', '{"seconds": 1, "mAP": 1e999}', '{"seconds": 1, "mAP": 0, "NDS": "high"}',
+        "[1]", "[" * 100_000,
+    ],
+)  # fmt: skip
+def test_an_outcome_without_what_is_read_of_it_is_named(content: str, tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    (tmp_path / "outcomes" / "job.json").write_text(content)
+    with pytest.raises(UserError, match=r"outcomes/job\.json: .*; delete it to have the job done again$"):
+        store.outcome("job", "mAP")
+
+
+@pytest.mark.parametrize("content", ["{}", '{"reason": 3}', "[]", "{"])
+def test_a_failure_without_a_reason_is_named(content: str, tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    (tmp_path / "failures" / "job.json").write_text(content)
+    with pytest.raises(UserError, match=r"failures/job\.json: .*; delete it to have the job done again$"):
+        store.failure("job")
 
 
 def test_failures_are_kept_until_they_are_forgotten(tmp_path: Path) -> None:
