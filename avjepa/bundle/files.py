@@ -160,6 +160,11 @@ def manifest_path_of(directory: str | Path) -> Path:
     return located(directory) / MANIFEST
 
 
+def is_bundle(directory: str | Path) -> bool:
+    """Whether both files of a bundle are there, whatever they hold. Raises as ``manifest_path_of``."""
+    return manifest_path_of(directory).is_file() and weights_path(directory).is_file()
+
+
 def weights_path(directory: str | Path) -> Path:
     """Where the weights of a bundle lie. Raises as ``manifest_path_of``."""
     return located(directory) / WEIGHTS

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from lightning import Trainer
 
+from avjepa.bundle.files import is_bundle
 from avjepa.data.loading.detection_datamodule import DetectionDataModule
 from avjepa.encoders.bundled import load_encoder
 from avjepa.errors import UserError, counted
@@ -120,10 +121,19 @@ class Worker(Runner[StudyJob]):
         self._scorers: dict[str, FastDetectionEval] = {}
 
     def run(self) -> None:
-        """See ``Runner``. Who became a teacher after it had been scored is trained again: its boxes were not kept."""
-        for job in self.study.runs():
-            if self.study.is_teacher(job) and not self._taught(job).is_file():
-                self.store.forget(job.name)
+        """See ``Runner``. What others need and is not there, although it was made, is made again.
+
+        Such as the boxes of a detector that became a teacher after it had been scored, which were not kept, and a
+        backbone whose folder was deleted.
+        """
+        for run in self.study.runs():
+            if self.study.is_teacher(run) and not self._taught(run).is_file():
+                self.store.forget(run.name)
+        done = self.store.finished() | self.store.failed()
+        needed = {need for name, job in self.jobs.items() if name not in done for need in job.needs}
+        for name in needed:
+            if isinstance(backbone := self.jobs[name].task, Pretraining) and not is_bundle(self.bundle(backbone)):
+                self.store.forget(name)
         super().run()
         self._held = None
 

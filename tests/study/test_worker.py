@@ -1,5 +1,6 @@
 import errno
 import multiprocessing
+import shutil
 import threading
 import time
 from pathlib import Path
@@ -47,6 +48,19 @@ def test_a_second_run_does_nothing_and_an_extended_study_only_what_is_new(tmp_pa
     PretendingWorker(larger, store).run()
     new = done(store)[len(before) :]
     assert new and all("s2" in name for name in new)
+
+
+def test_a_backbone_that_is_gone_is_made_again_once_a_job_needs_it(tmp_path: Path) -> None:
+    store, study = Store(tmp_path), small_study()
+    PretendingWorker(study, store).run()
+    before = done(store)
+    cell = next(run for run in study.runs() if run.method == "jepa")
+    shutil.rmtree(tmp_path / "work" / cell.backbone.name)
+    PretendingWorker(study, store).run()
+    assert done(store) == before, "all is done"
+    store.forget(cell.name)
+    PretendingWorker(study, store).run()
+    assert done(store)[len(before) :] == [cell.backbone.name, cell.name]
 
 
 def test_the_setting_that_is_best_on_validation_scenes_is_used(tmp_path: Path) -> None:
