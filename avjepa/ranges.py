@@ -9,6 +9,8 @@ from avjepa.errors import UserError
 Number: TypeAlias = float | int
 LARGEST_SEED = 2**32 - 1
 """Of NumPy's generators."""
+LARGEST = 1e10
+"""Beyond every length, count and rate; with more than that, libraries overflow, each in its own words."""
 
 
 def require_number(

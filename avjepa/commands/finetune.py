@@ -124,7 +124,11 @@ class FinetuneCLI(TrainingCLI):
         Raises:
             UserError: see ``TrainingCLI.check``.
         """
-        self._require_sensors()
+        self.require_sensors()
+        source, loaded = self.datamodule.open(), self.datamodule.inputs.sensors()
+        for sensor in loaded:
+            if len(loaded) > 1 and not source.recorded(sensor).any():
+                status(f"{source.name}: has no {sensor} data at all; the model goes without")
         self.kept_maps(training=True)
         super().check(checkpoint)
         if self.config.evaluate:
@@ -198,19 +202,15 @@ class FinetuneCLI(TrainingCLI):
         """The sensors that are loaded and that the network reads."""
         return sensors_of_network(self.model.model.backbone, self.datamodule.inputs.sensors())
 
-    def _require_sensors(self) -> None:
-        """Raise where the data or a stage show nothing that is read; say which sensors the data never have."""
-        source, loaded = self.datamodule.open(), self.datamodule.inputs.sensors()
-        require_read(self.model.model.backbone, loaded, LOADED)
+    def require_sensors(self) -> None:
+        """Raise ``UserError`` where the data or a stage show nothing that is read."""
+        require_read(self.model.model.backbone, self.datamodule.inputs.sensors(), LOADED)
         for number, stage in enumerate(self.model.stages):
             if stage.sensors is not None and not set(stage.sensors) & set(self.sensors()):
                 raise UserError(
                     f"model.stages: number {number} shows {', '.join(stage.sensors)} alone, and the network reads "
                     f"{', '.join(self.sensors())} of data.sensors; leave the stage out, or load its sensor"
                 )
-        for sensor in loaded:
-            if len(loaded) > 1 and not source.recorded(sensor).any():
-                status(f"{source.name}: has no {sensor} data at all; the model goes without")
 
     def before_instantiate_classes(self) -> None:
         """Take the backbone from the bundle, which knows its architecture: no configuration need repeat it."""

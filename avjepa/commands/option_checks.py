@@ -17,12 +17,10 @@ from avjepa.bounded_yaml import require_bounded
 from avjepa.commands.configurations import read_yaml, require_file_of_channels
 from avjepa.errors import UserError
 from avjepa.files import read_text
-from avjepa.ranges import LARGEST_SEED, require_number
+from avjepa.ranges import LARGEST, LARGEST_SEED, require_number
 
 PRECISIONS = ("32-true", "16-mixed", "bf16-mixed")
 """Those that leave the weights in 32 bits: inputs are never converted, and a checkpoint fits every precision."""
-_LARGEST = 1e10
-"""Beyond every length, count and rate; with more than that, libraries overflow, each in its own words."""
 _LOAD_YAML = jsonargparse.get_loader("yaml")
 
 
@@ -202,8 +200,8 @@ def _require_numbers(value: Any, name: str) -> None:
     elif isinstance(value, list | tuple):
         for item in value:
             _require_numbers(item, name)
-    elif isinstance(value, int | float) and not -_LARGEST <= value <= _LARGEST:  # NaN neither
-        raise UserError(f"{name}: must be a finite number, at most {_LARGEST:g}, got {value!s:.20}")
+    elif isinstance(value, int | float) and not -LARGEST <= value <= LARGEST:  # NaN neither
+        raise UserError(f"{name}: must be a finite number, at most {LARGEST:g}, got {value!s:.20}")
 
 
 @contextlib.contextmanager

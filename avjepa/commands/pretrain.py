@@ -76,8 +76,17 @@ class PretrainCLI(TrainingCLI):
         Raises:
             UserError: there is none of that name, or none of its sensor; or see ``TrainingCLI.check``.
         """
+        self.require_export("--export ")
+        self.require_sensors()
+        super().check(checkpoint)
+
+    def require_export(self, option: str) -> None:
+        """Raise ``UserError``, which names the option, unless there is the encoder that is to be exported."""
         if self.config.export not in (names := encoder_architectures(self.model.objective)):
-            raise UserError(f"--export {self.config.export}: there is no such encoder; choose {' or '.join(names)}")
+            raise UserError(f"{option}{self.config.export}: there is no such encoder; choose {' or '.join(names)}")
+
+    def require_sensors(self) -> None:
+        """Raise ``UserError`` where the data show an encoder nothing that it reads."""
         objective, data = self.model.objective, self.datamodule
         if self.config.init is not None:
             reads, loaded = objective.encoder.sensors_read(), data.context.sensors()
@@ -90,7 +99,6 @@ class PretrainCLI(TrainingCLI):
         for part in objective.modules():
             if isinstance(part, TargetEncoder):
                 require_read(part.channels_of, data.target.sensors(), TARGET_LOADED)
-        super().check(checkpoint)
 
     def callbacks(self) -> list[Callback]:
         """Diagnostics, online probe and the alarm."""

@@ -18,6 +18,22 @@ LEAST_SCORE = 0.3
 """By default."""
 
 
+class NoBoxError(UserError):
+    """No box is sure enough to be taught.
+
+    Args:
+        option: with its file.
+        best: what boxes there are instead, in words.
+    """
+
+    def __init__(self, option: str, best: str) -> None:
+        self.best = best
+        super().__init__(
+            f"{option}: no box reaches --pseudo_score, {best}, so that these scenes would teach that nothing is there; "
+            "lower it, or find better boxes"
+        )
+
+
 def pseudo_labels(file: Path, least: float | Mapping[str, float], data: DetectionDataModule) -> PseudoLabels:
     """The boxes of a result file as labels of the training scenes that it lists wholly and whose labels are not used.
 
@@ -77,10 +93,7 @@ def _say_what_is_kept(
     named = ", ".join(f"{data.taxonomy.classes[index]} {count:,}" for index, count in enumerate(kept) if count)
     if not named:
         best = f"the best of them is {float(scores.max()):.2f}" if len(scores) else "there is no box at all"
-        raise UserError(
-            f"{option}: no box reaches --pseudo_score, {best}, so that these scenes would teach that nothing is there; "
-            "lower it, or find better boxes"
-        )
+        raise NoBoxError(option, best)
     if annotated:
         where = f"labels of {counted(annotated, 'scene')}; on {counted(len(found.scenes), 'other scene')}"
     else:

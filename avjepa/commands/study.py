@@ -18,7 +18,7 @@ from avjepa.errors import UserError
 from avjepa.finetune.earlier_heads import checkpoint_of
 from avjepa.finetune.labels_used import learned_by
 from avjepa.parsed_values import parsed
-from avjepa.ranges import require_number
+from avjepa.ranges import LARGEST, require_number
 from avjepa.study.jobs import Mode
 from avjepa.study.plan import LongerTraining, Means, Method, Study, Tuning, labelled_scenes
 
@@ -180,8 +180,9 @@ class StudyConfig:
         if method.bundle is None and not method.pretrain:
             return [0]
         steps = sorted(set(method.pretrain_steps or self.pretrain_steps))
-        if min(steps) < 1:
-            raise UserError(f"methods.{name}.pretrain_steps: {steps} must be at least 1; scratch has no pretrain")
+        if not 1 <= min(steps) <= max(steps) <= LARGEST:
+            key = f"methods.{name}.pretrain_steps" if method.pretrain_steps else "pretrain_steps"
+            raise UserError(f"{key}: {steps} must be at least 1 and at most {LARGEST:g}; scratch has no pretrain")
         return steps
 
     def _means(self, name: str, added: MeansConfig, total_scenes: int) -> Means:

@@ -17,6 +17,7 @@ from avjepa.commands.finetune import FinetuneCLI
 from avjepa.commands.option_checks import require_no_null
 from avjepa.commands.parsing import readable
 from avjepa.commands.pretrain import PretrainCLI
+from avjepa.commands.pseudo_labels import NoBoxError
 from avjepa.commands.study import StudyConfig
 from avjepa.commands.training import BUNDLE
 from avjepa.data.loading.detection_datamodule import DetectionDataModule
@@ -68,17 +69,21 @@ class ConfiguredBuilder(Builder):
         for name in self.config.methods:
             try:
                 if name in self._pretrain:
-                    data = self._pretraining(Pretraining(name, 0, 1), nowhere).datamodule
-                    data.reader_of(data.open())
+                    pretraining = self._pretraining(Pretraining(name, 0, 1), nowhere)
+                    pretraining.require_export("export: ")
+                    pretraining.require_sensors()
+                    pretraining.datamodule.reader_of(pretraining.datamodule.open())
                 for seed in self.config.pretrain_seeds if self.config.methods[name].bundle else ():
                     bundled = {"bundle": str(self._bundle(name, seed))}
                     cli = self._finetuning(self._finetune, nowhere, {"model": bundled})
+                    cli.require_sensors()
                     fitting_weights(cli.model.model.backbone, bundled["bundle"])
             except UserError as error:
                 raise UserError(f"methods.{name}: {error}") from error
         for name, configuration in {"finetune": self._finetune, **self._means}.items():
             try:
                 cli = self._finetuning(configuration, nowhere, {})
+                cli.require_sensors()
                 cli.datamodule.reader_of(cli.datamodule.open())
                 if (run := cli.config.model.init_heads) is not None:
                     heads_of_run(run, cli.model.model)
@@ -134,7 +139,13 @@ class ConfiguredBuilder(Builder):
             changes = merged(changes, kept)
         if taught is not None:
             changes |= {"pseudo_labels": str(taught), "pseudo_score": self.config.means[cell.means].pseudo_score}
-        cli = self._finetuning(self._means.get(cell.means, self._finetune), folder, changes)
+        try:
+            cli = self._finetuning(self._means.get(cell.means, self._finetune), folder, changes)
+        except NoBoxError as error:
+            raise UserError(
+                f"means.{cell.means}: no box of {cell.backbone.method} reaches pseudo_score, {error.best}; have means "
+                "of another name with a lower one, or choose another --out"
+            ) from error
         return DetectorRun(cli.model, cli.datamodule, cli.trainer, cli.last_loss, cli.kept_maps(training=True))
 
     def keyframes(self, split: str, scenes: int | None = None, seed: int = 0) -> DetectionDataModule:

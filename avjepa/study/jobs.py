@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 from avjepa.errors import UserError
+from avjepa.ranges import LARGEST
 from avjepa.training.optimiser import LARGEST_RATE
 
 Mode = Literal["frozen", "end_to_end"]
@@ -24,12 +25,12 @@ class Setting:
         wrong = (
             (not 0 < self.learning_rate <= LARGEST_RATE, "learning_rate", f"above 0 and at most {LARGEST_RATE:g}"),
             (not factor_is_right, "backbone_learning_rate_factor", f"at least 0 and at most {most:g}"),
-            (self.head_first_steps < 0, "head_first_steps", "at least 0"),
+            (not 0 <= self.head_first_steps <= LARGEST, "head_first_steps", f"at least 0 and at most {LARGEST:g}"),
             (not 0 < self.layer_decay <= 1, "layer_decay", "above 0 and at most 1"),
         )
         for is_wrong, name, right in wrong:
             if is_wrong:
-                raise UserError(f"label efficiency: tune: {name} must be {right}, got {getattr(self, name)}")
+                raise UserError(f"tune: {name} must be {right}, got {getattr(self, name)}")
 
     def definition(self) -> dict[str, float]:
         """What identifies it in outcomes; a ``layer_decay`` that changes nothing is left out."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from avjepa.errors import UserError, counted
-from avjepa.ranges import LARGEST_SEED
+from avjepa.ranges import LARGEST, LARGEST_SEED
 from avjepa.study.jobs import Mode, Pretraining, Run, Setting, StudyJob, Trial
 
 
@@ -155,28 +155,24 @@ class Study:
     def __post_init__(self) -> None:
         lengths = {"steps": self.steps, "longer.steps": self.longer.steps if self.longer else 1}
         for name, steps in lengths.items():
-            if steps < 1:
-                raise UserError(f"label efficiency: {name} is {steps}; a detector is trained for at least 1")
+            if not 1 <= steps <= LARGEST:
+                raise UserError(f"{name} is {steps}; a detector is trained for at least 1 and at most {LARGEST:g}")
         if self.longer is not None and self.longer.steps <= self.steps:
-            raise UserError(
-                f"label efficiency: longer.steps is {self.longer.steps}, and steps {self.steps}; longer is more of them"
-            )
+            raise UserError(f"longer.steps is {self.longer.steps}, and steps {self.steps}; longer is more of them")
         if without := [method.name for method in self.methods if not method.modes]:
-            raise UserError(f"label efficiency: methods.{without[0]}.modes is empty; give frozen, end_to_end or both")
+            raise UserError(f"methods.{without[0]}.modes is empty; give frozen, end_to_end or both")
         if not self.methods or not self.seeds or not self.pretrain_seeds:
-            raise UserError("label efficiency: methods, seeds and pretrain_seeds must not be empty")
+            raise UserError("methods, seeds and pretrain_seeds must not be empty")
         if not self.tuning.seeds:
-            raise UserError("label efficiency: tune.seeds must not be empty")
+            raise UserError("tune.seeds must not be empty")
         given = (self.seeds, "seeds"), (self.pretrain_seeds, "pretrain_seeds"), (self.tuning.seeds, "tune.seeds")
         for values, name in given:
             if len(set(values)) < len(values):
-                raise UserError(f"label efficiency: {name} {list(values)} holds one twice; every run needs its own")
+                raise UserError(f"{name} {list(values)} holds one twice; every run needs its own")
             if min(values) < 0 or max(values) > LARGEST_SEED:
-                raise UserError(
-                    f"label efficiency: {name} {list(values)} holds one that is none; they go from 0 to {LARGEST_SEED}"
-                )
+                raise UserError(f"{name} {list(values)} holds one that is none; they go from 0 to {LARGEST_SEED}")
         if missing := [mode for mode in ("frozen", "end_to_end") if not self.tuning.settings(mode)]:
-            raise UserError(f"label efficiency: tune.{missing[0]} needs at least one setting")
+            raise UserError(f"tune.{missing[0]} needs at least one setting")
 
     def runs(self) -> list[Run]:
         """Of the grid and of the curve against compute; cells that share a backbone stand together."""

@@ -348,6 +348,16 @@ def test_overrides_of_a_method_change_its_pretraining_alone(study: Path, dataset
         ({"methods": {"a/b": {}}}, "a/b"),
         ({"steps": "many"}, "many"),
         ({"steps": 0}, "steps is 0"),
+        ({"steps": 10**12}, "steps is 1000000000000; a detector is trained for at least 1 and at most 1e+10"),
+        ({"pretrain_steps": [1, 10**12]}, "pretrain_steps: [1, 1000000000000] must be at least 1 and at most 1e+10"),
+        (
+            {"tune": STUDY["tune"] | {"frozen": [{"learning_rate": 1, "head_first_steps": 10**12}]}},
+            "head_first_steps must be at least 0 and at most 1e+10",
+        ),
+        (
+            {"methods": {"jepa": {"pretrain": "pretrain.yaml", "export": "encodr"}}},
+            "methods.jepa: export: encodr: there is no such encoder; choose encoder or target.teacher",
+        ),
         ({"seeds": [-1]}, "seeds [-1]"),
         ({"longer": {"steps": 0, "methods": ["jepa"], "labels": [1]}}, "longer.steps is 0"),
         ({"tune": STUDY["tune"] | {"frozen": [{"learning_rate": 0}]}}, "learning_rate must be above 0"),

@@ -47,7 +47,9 @@ def run(study: Path, data: Path) -> int:
     return cli.main(list(map(str, ("label-efficiency", "--config", study, *source))))
 
 
-def test_what_a_study_learned_stays_when_means_come_later(study: Path, data: Path) -> None:
+def test_what_a_study_learned_stays_when_means_come_later(
+    study: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The detector that is to teach has been scored before anybody asked for its boxes."""
     content = yaml.safe_load(study.read_text())
     study.write_text(yaml.safe_dump(content | {"means": {}}))
@@ -55,6 +57,9 @@ def test_what_a_study_learned_stays_when_means_come_later(study: Path, data: Pat
     wrong = {"methods": ["there"], "labels": [1], "modes": ["frozen"], "pseudo_score": 1.0}  # no box reaches it
     study.write_text(yaml.safe_dump(content | {"means": {"taught": wrong}}))
     assert run(study, data) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert "means.taught: no box of there reaches pseudo_score, the best of them is 0." in said
+    assert "have means of another name with a lower one, or choose another --out; once that is mended" in said
     outcomes = study.parent / "out" / "outcomes"
     assert not list(outcomes.glob("*-taught.json"))
     study.write_text(yaml.safe_dump(content | {"means": {"taught": wrong | {"pseudo_score": 0.0}}}))
@@ -100,6 +105,14 @@ def test_a_backbone_that_is_there_and_a_detector_that_teaches_itself(study: Path
     [
         ({"methods": {"there": {"bundle": "backbone"}}}, "methods.there.bundle: is a backbone that is there"),
         ({"methods": {"there": {"bundle": "zoo:none", "pretrain_steps": [7]}}}, "zoo:none: the zoo has no"),
+        (
+            {"methods": {"there": {"bundle": "zoo:radar-tiny", "pretrain_steps": [7]}}},
+            "methods.there: data.sensors: lidar, of which RadarEncoder reads none; add radar",
+        ),
+        (
+            {"methods": {"there": {"bundle": "backbone", "pretrain_steps": [10**12]}}},
+            "methods.there.pretrain_steps: [1000000000000] must be at least 1 and at most 1e+10",
+        ),
         ({"means": {"taught": {"methods": ["other"]}}}, "means.taught.methods: 'other' is no method of the study"),
         ({"means": {"taught": {"methods": ["there"], "pseudo_score": 2.0}}}, "means.taught.pseudo_score"),
         ({"means": {"taught": {"methods": ["there"], "score": 1}}}, "unknown key means.taught.score"),
