@@ -10,10 +10,11 @@ from jsonargparse import ArgumentError, ArgumentParser
 from lightning import Callback, Trainer, seed_everything
 
 from avjepa import zoo
-from avjepa.bundle.construction import build
+from avjepa.bundle.construction import architecture, build
 from avjepa.bundle.files import fitting_weights, save_bundle
 from avjepa.commands.configurations import merged
 from avjepa.commands.finetune import FinetuneCLI
+from avjepa.commands.one_network import require_one_network
 from avjepa.commands.option_checks import require_no_null
 from avjepa.commands.parsing import readable
 from avjepa.commands.pretrain import PretrainCLI
@@ -28,6 +29,7 @@ from avjepa.evaluate.detection.task import DetectionTask
 from avjepa.finetune.earlier_heads import heads_of_run
 from avjepa.finetune.lightning_model import FinetuneModule
 from avjepa.parsed_values import parsed
+from avjepa.pretrain.export import encoder_architectures
 from avjepa.pretrain.lightning_model import PretrainModule
 from avjepa.provenance import provenance
 from avjepa.study.jobs import Pretraining, Run, Setting
@@ -63,21 +65,26 @@ class ConfiguredBuilder(Builder):
 
         Raises:
             UserError: a configuration is not one that its command takes, or the data lacks a sensor that it reads;
-                names the method.
+                names the method. Or methods have different networks.
         """
         nowhere = Path("unused")  # building writes nothing
-        for name in self.config.methods:
+        networks: dict[str, dict[str, Any]] = {}
+        methods = self.config.methods
+        for name in methods:
             try:
                 if name in self._pretrain:
                     pretraining = self._pretraining(Pretraining(name, 0, 1), nowhere)
                     pretraining.require_export("export: ")
                     pretraining.require_sensors()
                     pretraining.datamodule.reader_of(pretraining.datamodule.open())
-                for seed in self.config.pretrain_seeds if self.config.methods[name].bundle else ():
+                    exported = encoder_architectures(pretraining.model.objective)
+                    networks[f"methods.{name}"] = exported[pretraining.config.export]
+                for seed in self.config.pretrain_seeds if methods[name].bundle else ():
                     bundled = {"bundle": str(self._bundle(name, seed))}
                     cli = self._finetuning(self._finetune, nowhere, {"model": bundled})
                     cli.require_sensors()
                     fitting_weights(cli.model.model.backbone, bundled["bundle"])
+                    networks[f"methods.{name}, {bundled['bundle']}"] = architecture(cli.model.model.backbone)
             except UserError as error:
                 raise UserError(f"methods.{name}: {error}") from error
         for name, configuration in {"finetune": self._finetune, **self._means}.items():
@@ -85,6 +92,8 @@ class ConfiguredBuilder(Builder):
                 cli = self._finetuning(configuration, nowhere, {})
                 cli.require_sensors()
                 cli.datamodule.reader_of(cli.datamodule.open())
+                if name == "finetune" and not all(method.bundle or method.pretrain for method in methods.values()):
+                    networks = {name: architecture(cli.model.model.backbone)} | networks
                 if (run := cli.config.model.init_heads) is not None:
                     heads_of_run(run, cli.model.model)
                 if not isinstance(cli.model.tasks.get("detection"), DetectionTask):
@@ -95,6 +104,7 @@ class ConfiguredBuilder(Builder):
                     )
             except UserError as error:
                 raise UserError(f"means.{name}: {error}" if name in self._means else f"{name}: {error}") from error
+        require_one_network(networks)
 
     def pretrain(self, job: Pretraining, folder: Path) -> dict[str, Any]:
         """``avjepa pretrain`` of the method's file and overrides; for scratch, random weights as a bundle.

@@ -66,6 +66,27 @@ def test_no_worker_outlives_a_killed_study(arguments: list[str], tmp_path: Path)
     assert wait_until(lambda: not marked.living(), 10), marked.living()
 
 
+def test_different_networks_are_not_compared(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = Path(arguments[2]).parent
+    encoder = {"init_args": {"voxel_size": 0.4, "strides": [2, 2]}}
+    overrides = {"model": {"objective": {"init_args": {"encoder": encoder}}}}
+    method = {"pretrain": "pretrain.yaml", "overrides": overrides}
+    study = yaml.safe_load((folder / "study.yaml").read_text()) | {"methods": {"scratch": {}, "jepa": method}}
+    (folder / "two.yaml").write_text(yaml.safe_dump(study))
+    out = tmp_path / "out"
+    assert cli.main(["label-efficiency", "--config", str(folder / "two.yaml"), *arguments[3:], "--out", str(out)]) == 2
+    told = capsys.readouterr().err
+    assert "methods.jepa: its backbone is not the network of finetune: init_args.voxel_size is 0.4, not 0.8" in told
+    assert not (out / "outcomes").exists()
+    del method["overrides"]
+    study["finetune_overrides"] = {"model": {"backbone": {"init_args": {"out_channels": 4}}}}
+    (folder / "two.yaml").write_text(yaml.safe_dump(study))
+    assert cli.main(["label-efficiency", "--config", str(folder / "two.yaml"), *arguments[3:], "--out", str(out)]) == 2
+    assert "init_args.out_channels is 8, not 4" in capsys.readouterr().err
+
+
 def test_data_without_the_configured_sensor_is_refused_before_anything_is_written(
     arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
