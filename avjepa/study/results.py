@@ -69,7 +69,7 @@ def write_results(
         f"Data: {_described(data)}; {counted(study.total_scenes, 'scene')} with labels.",
         f"Hardware: {'; '.join(sorted({row.hardware for row in rows})) or 'none yet'}; "
         f"{_hours(study, store):.1f} hours of it in all.",
-        f"Every detector is trained for {counted(study.steps, 'step')}. Scores are mAP in per cent, by "
+        f"Detectors are trained for {_steps_of(rows, study)}. Scores are mAP in per cent, by "
         f"{OWN_EVALUATOR} with the devkit's numbers, {_scored(shared)}, mean ± standard deviation "
         "over seeds; a seed draws the labelled scenes, the order of the data and the new weights"
         f"{_backbones_of(study)}.",
@@ -93,6 +93,13 @@ def write_results(
     ]
     write_text(out / PAGE, "\n".join(page) + "\n")
     return out / PAGE
+
+
+def _steps_of(rows: Sequence[Row], study: Study) -> str:
+    longer = sum(row.steps > study.steps for row in rows)
+    return counted(study.steps, "step") + (
+        f", {longer} of them for {study.longer.steps:,}" if longer and study.longer is not None else ""
+    )
 
 
 def _row(job: Run, outcome: Mapping[str, Any], store: Store) -> Row:
