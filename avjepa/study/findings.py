@@ -65,9 +65,9 @@ def _full(scores: Curve) -> tuple[int, float]:
 def fewer_labels(rows: Sequence[Row]) -> Finding:
     """JEPA reaches scratch's score with all labels with fewer, end to end, even one standard deviation down.
 
-    With an amount that was tried it is ahead of scratch with all labels (paired t-test over seeds). Nothing
-    is decided where its mean is and the others are not. Fewer means fewer than scratch itself needs: where training is
-    short of steps, scratch has its best score with a part of them.
+    With an amount that was tried, and is no more than scratch needs, it is ahead of scratch with all labels (paired
+    t-test over seeds). Nothing is decided where its mean is and the others are not. Fewer means fewer than scratch
+    itself needs: where training is short of steps, scratch has its best score with a part of them.
     """
     claim = "JEPA reaches the score of scratch with fewer labels"
     steps = longest_training(rows)
@@ -100,20 +100,22 @@ def fewer_labels(rows: Sequence[Row]) -> Finding:
     if cautious is None or cautious.amount >= own.amount:
         return Finding(claim, "undecided", f"{evidence}, but its mean less one standard deviation does not with fewer.")
     evidence += f"; its mean less one standard deviation with {cautious}"
-    ahead = _ahead_of_all_labels(scratch[most], jepa)
+    ahead = _ahead_of_all_labels(scratch[most], jepa, own.amount)
     if ahead is None:
-        return Finding(claim, "undecided", f"{evidence}. That it is ahead of scratch with all may be chance.")
+        return Finding(
+            claim, "undecided", f"{evidence}. That it is ahead with no more than scratch needs may be chance."
+        )
     scenes, lead, probability = ahead
     evidence += f". With {scenes}, which was tried, it is {_percent(lead)} ahead of scratch with all"
     return Finding(claim, "yes", f"{evidence} (paired t-test, p = {probability:.3f}).")
 
 
-def _ahead_of_all_labels(scratch: Mapping[int, float], jepa: Curve) -> tuple[int, float, float] | None:
+def _ahead_of_all_labels(scratch: Mapping[int, float], jepa: Curve, at_most: float) -> tuple[int, float, float] | None:
     """The fewest scenes with which JEPA leads scratch with all of them beyond chance; by how much; the p-value."""
     for scenes, by_seed in sorted(jepa.items()):
         differences = [score - scratch[seed] for seed, score in by_seed.items() if seed in scratch]
         lead, probability = statistics.fmean(differences or [0.0]), paired_p_value(differences)
-        if lead > 0 and probability < SIGNIFICANCE:
+        if scenes <= at_most and lead > 0 and probability < SIGNIFICANCE:
             return scenes, lead, probability
     return None
 
