@@ -10,6 +10,7 @@ from avjepa.data.loading.detection_datamodule import DetectionDataModule
 from avjepa.data.pseudo_labels import PseudoLabels
 from avjepa.errors import UserError, counted
 from avjepa.evaluate.detection.detected_boxes import DetectedBoxes
+from avjepa.evaluate.detection.fast import MAXIMUM_BOXES
 from avjepa.ranges import require_number
 from avjepa.training.console import status
 
@@ -83,10 +84,17 @@ def pseudo_labels(file: Path, least: float | Mapping[str, float], data: Detectio
 def _say_what_is_kept(
     found: PseudoLabels, boxes: DetectedBoxes, data: DetectionDataModule, option: str, annotated: int
 ) -> None:
-    """How many boxes of which classes are taught; raise where there is none, or where a score is none."""
+    """How many boxes of which classes are taught; raise where there are none or too many, or where a score is none."""
     assert data.source is not None
     moments = data.source.moments(sorted(found.scenes), keyframes_only=True).tolist()
-    scores = torch.cat([boxes(moment).scores for moment in moments])
+    scores_of = [boxes(moment).scores for moment in moments]
+    for moment, listed in zip(moments, scores_of, strict=True):
+        if len(listed) > MAXIMUM_BOXES:
+            raise UserError(
+                f"{option}: keyframe {data.source.token_of(moment)} has {len(listed):,} boxes, and a result file holds "
+                f"at most {MAXIMUM_BOXES} of each; predict again with fewer"
+            )
+    scores = torch.cat(scores_of)
     if len(scores) and not bool(((scores >= 0) & (scores <= 1)).all()):
         raise UserError(f"{option}: has scores that are not between 0 and 1; predict again")
     kept = torch.cat([found.labels(moment).class_index for moment in moments]).bincount().tolist()

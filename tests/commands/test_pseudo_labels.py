@@ -136,6 +136,7 @@ def test_without_labels_some_boxes_are_needed(
         (lambda box: box | {"detection_score": 7.0}, "has scores that are not between 0 and 1"),
         (lambda box: box | {"detection_score": 0.125}, "no box reaches --pseudo_score, the best of them is 0.12"),
         (lambda box: None, "there is no box at all"),
+        (lambda box: box | {"size": [1.0, 2e3, 1.0]}, "size is absurd, 1000 m or more"),
     ],
 )
 def test_boxes_that_would_teach_that_nothing_is_there_are_refused(
@@ -149,6 +150,22 @@ def test_boxes_that_would_teach_that_nothing_is_there_are_refused(
     given = ("--data.scenes", "[scene-0000]", "--pseudo_labels", file)
     assert small("finetune", world, tmp_path / "s", "--steps", 1, *given) == 2
     assert message in capsys.readouterr().err
+    assert not (tmp_path / "s").exists()
+
+
+def test_more_boxes_than_a_keyframe_may_have_are_refused(
+    world: Path, predictions: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = json.loads(predictions.read_text())
+    many = {token: (600 * boxes)[:501] for token, boxes in content["results"].items()}
+    file = tmp_path / "many.json"
+    file.write_text(json.dumps(content | {"results": many}))
+    given = ("--data.scenes", "[scene-0000]", "--pseudo_labels", file)
+    assert small("finetune", world, tmp_path / "s", "--steps", 1, *given) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert (
+        f"--pseudo_labels {file}: keyframe " in error and "has 501 boxes, and a result file holds at most 500" in error
+    )
     assert not (tmp_path / "s").exists()
 
 

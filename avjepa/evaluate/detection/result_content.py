@@ -23,6 +23,7 @@ NUMBERS = sum(VECTORS.values()) + 1
 _LARGEST = 1e9
 _SMALLEST_ROTATION = 1e-6
 _SMALLEST_SIZE = 1e-50  # m; a volume of three of these is no zero yet
+_LARGEST_SIZE = 1e3  # m; nothing on a road is that long
 
 
 def refusal(path: Path, problem: str) -> UserError:
@@ -88,6 +89,7 @@ class ResultContent:
         size, rotation = numbers[:, 3:6], numbers[:, 6:10]
         self._require(path, (-_LARGEST, numbers, _LARGEST), "a number is NaN, infinite or absurdly large")
         self._require(path, (_SMALLEST_SIZE, size, _LARGEST), "size is not positive")
+        self._require(path, (0.0, size, _LARGEST_SIZE), f"size is absurd, {_LARGEST_SIZE:g} m or more")
         length = np.sqrt(np.einsum("bi,bi->b", rotation, rotation))
         self._require(path, (_SMALLEST_ROTATION, length[:, None], 2 * _LARGEST), "rotation is no quaternion")
         return BoxTable(

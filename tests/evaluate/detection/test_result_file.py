@@ -79,6 +79,7 @@ def test_boxes_are_read_in_the_files_order(tmp_path: Path) -> None:
         (box(size="abc"), "size is no list of 3 numbers"),
         (box(size=[2.0, 0.0, 1.0]), "size is not positive"),
         (box(size=[2.0, -4.0, 1.0]), "size is not positive"),
+        (box(size=[2.0, 1001.0, 1.5]), "size is absurd, 1000 m or more"),
         (box(rotation=[0, 0, 0, 0]), "rotation is no quaternion"),
         (box(rotation=[True, 0, 0, 0]), "rotation is no list of 4 numbers"),
         (box(velocity=[float("nan"), 0.0]), "NaN"),
