@@ -1,5 +1,5 @@
 """YAML from anywhere: no anchors that grow beyond any memory, nothing that holds itself or is endlessly deep, no text
-that cannot be written in UTF-8."""
+that cannot be written in UTF-8, no key that is said twice."""
 
 from collections.abc import Iterator
 
@@ -20,8 +20,8 @@ def require_bounded(text: str) -> None:
     thousand million values ("billion laughs").
 
     Raises:
-        yaml.YAMLError: it is larger, holds itself, is nested too deep, or holds half a surrogate pair, which no file
-            name and no output can; or it is no YAML.
+        yaml.YAMLError: it is larger, holds itself, is nested too deep, holds half a surrogate pair, which no file
+            name and no output can, or says a key twice, of which YAML would take the last; or it is no YAML.
     """
     try:
         for root in yaml.compose_all(text, yaml.SafeLoader):
@@ -35,6 +35,8 @@ def _size(node: yaml.Node, known: dict[int, int], open_nodes: set[int]) -> int:
     """Values of a node with its anchors written out; ``open_nodes`` are those that hold it."""
     if isinstance(node, yaml.ScalarNode) and any("\ud800" <= character <= "\udfff" for character in node.value):
         raise yaml.YAMLError(f"{node.value[:30]!a} holds half a surrogate pair, which is no text")
+    if isinstance(node, yaml.MappingNode):
+        _require_distinct(node)
     key = id(node)
     if key in open_nodes:
         raise UnboundedYaml("an anchor holds itself")
@@ -43,6 +45,16 @@ def _size(node: yaml.Node, known: dict[int, int], open_nodes: set[int]) -> int:
         known[key] = 1 + sum(_size(child, known, open_nodes) for child in _children(node))
         open_nodes.remove(key)
     return known[key]
+
+
+def _require_distinct(node: yaml.MappingNode) -> None:
+    seen = set()
+    for key, _ in node.value:
+        if isinstance(key, yaml.ScalarNode):
+            if (key.tag, key.value) in seen:
+                line = key.start_mark.line + 1
+                raise yaml.YAMLError(f"{key.value[:80]!r} is said twice, again in line {line}; leave one of them out")
+            seen.add((key.tag, key.value))
 
 
 def _children(node: yaml.Node) -> Iterator[yaml.Node]:

@@ -1,7 +1,7 @@
 """Strict reading of small YAML files: every mistake is one line that names the file and the key."""
 
 import math
-from collections.abc import Collection, Hashable
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -10,18 +10,6 @@ import yaml
 from avjepa.bounded_yaml import require_bounded
 from avjepa.errors import UserError
 from avjepa.files import read_text
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """A loader that refuses a key said twice, where YAML would take the last one."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        keys = [key.value for key, _ in node.value]
-        if repeated := [key for place, key in enumerate(keys) if isinstance(key, str) and key in keys[:place]]:
-            raise yaml.constructor.ConstructorError(
-                problem=f"{repeated[0]!r} is said twice", problem_mark=node.start_mark
-            )
-        return super().construct_mapping(node, deep)
 
 
 class YamlFile:
@@ -41,7 +29,7 @@ class YamlFile:
         try:
             text = read_text(path)
             require_bounded(text)
-            content = yaml.load(text, _UniqueKeys)
+            content = yaml.safe_load(text)
         except (OSError, ValueError, yaml.YAMLError) as error:
             raise UserError(f"{path}: cannot be read as YAML ({' '.join(str(error).split())[:200]})") from error
         self.content = self.mapping(content, "the file", required, optional)
