@@ -59,6 +59,8 @@ def read_manifest(path: Path) -> Manifest:
         content = read_json(path)
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file; {_hint(path)}") from error
+    except NotADirectoryError as error:
+        raise UserError(f"{path.parent}: is a file; give the folder of a bundle") from error
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read as JSON ({error}); export it again") from error
     if not isinstance(content, dict):

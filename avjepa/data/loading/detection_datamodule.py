@@ -188,7 +188,7 @@ class DetectionDataModule(DataModule):
         """Names of the training scenes whose labels are used."""
         assert self.source is not None, "setup() comes first"
         available = self.source.scenes_of(self.train_split)
-        return [] if self.scenes == 0 else chosen_scenes(available, self.scenes, self.seed)
+        return chosen_scenes(available, self.scenes, self.seed, least=0)
 
     def _warn_of_shared_scenes(self, trained: list[str]) -> None:
         """Say on stderr, once, that scenes are trained on and scored, unless one split was named for both."""

@@ -5,7 +5,7 @@ import numpy as np
 from avjepa.errors import UserError
 
 
-def chosen_scenes(available: list[str], scenes: int | list[str] | None, seed: int) -> list[str]:
+def chosen_scenes(available: list[str], scenes: int | list[str] | None, seed: int, least: int = 1) -> list[str]:
     """A subset of a split's scenes, sorted by name.
 
     Args:
@@ -13,6 +13,7 @@ def chosen_scenes(available: list[str], scenes: int | list[str] | None, seed: in
         scenes: ``None`` for all, names, or a number: that many of the scenes in an order shuffled by ``seed``, so that
             a smaller subset lies within every larger one of the same seed.
         seed: of the shuffled order.
+        least: number that may be asked for.
 
     Raises:
         UserError: a name is not in the split, or the split has fewer scenes.
@@ -20,9 +21,9 @@ def chosen_scenes(available: list[str], scenes: int | list[str] | None, seed: in
     if scenes is None:
         return sorted(available)
     if isinstance(scenes, int):
-        if not 1 <= scenes <= len(available):
+        if not least <= scenes <= len(available):
             raise UserError(
-                f"scenes: {scenes} were asked for, the split has {len(available)}; choose 1-{len(available)}"
+                f"scenes: {scenes} were asked for, the split has {len(available)}; choose {least}-{len(available)}"
             )
         order = np.random.default_rng((seed, 0x5CE4E5)).permutation(len(available))
         names = sorted(available)
