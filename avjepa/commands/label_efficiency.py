@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import json
 import multiprocessing
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -171,24 +171,29 @@ def prepared(
     read = StudyConfig.read(config)
     if sensor is not None:
         read = replace(read, sensor=sensor)
-    finetuning = read.finetuning()
+    with _naming(config):
+        finetuning = read.finetuning()
     device = device_of_slot(slot, finetuning.get("trainer", {}).get("accelerator", "auto"))
     source = {"dataroot": str(data), "version": version, "on_bad_file": on_bad_file}
     if cache is not None:
         source["cache"] = str(cache)
-    builder = ConfiguredBuilder(read, source, trainer_options(device))
-    detection = builder.detection_data()
+    with _naming(config):
+        builder = ConfiguredBuilder(read, source, trainer_options(device))
+        detection = builder.detection_data()
     dataset = detection.open()
     scored, chosen = set(scenes_of(dataset, split, "--split")), set(scenes_of(dataset, eval_split, "--eval_split"))
     trained = set(dataset.scenes_of(detection.train_split))
-    study = read.study(len(trained))
+    with _naming(config):
+        study = read.study(len(trained))
+        made_with = read.definition()
     about = _about_data(data, version)
     contents = (dataset.fingerprint(), dataset.label_fingerprint(), *map(sorted, (trained, chosen, scored)))
     digest = hashlib.sha256(json.dumps(contents).encode()).hexdigest()
-    definition = read.definition() | {"splits": [split, eval_split], "data": {**about, "digest": digest}}
+    definition = made_with | {"splits": [split, eval_split], "data": {**about, "digest": digest}}
     record = _joint_record(out / _RECORD, definition)
     if check:
-        builder.check()
+        with _naming(config):
+            builder.check()
     write_json(out / _RECORD, record)
     if device.type == "cuda":
         machine = torch.cuda.get_device_name(device)
@@ -200,6 +205,17 @@ def prepared(
     uses = {"the training": trained, "the choice of settings": chosen if study.has_trials() else set()}
     shared = " and ".join(name for name, scenes in uses.items() if scenes & scored)
     return Prepared(worker, about, shared)
+
+
+@contextlib.contextmanager
+def _naming(config: Path) -> Iterator[None]:
+    """Let what is wrong with keys of a study name its file too."""
+    try:
+        yield
+    except UserError as error:
+        if str(config) in str(error):
+            raise
+        raise UserError(f"--config {config}: {error}") from error
 
 
 def _help(**arguments: Any) -> None:

@@ -90,6 +90,7 @@ class StudyConfig:
         all_means = given.get("means")
         for name, means in all_means.items() if isinstance(all_means, Mapping) else ():
             _require_known(means, MeansConfig, f"means.{name}", path)
+        _require_no_empty_list(_without_overrides(given), "", path)
         parser = ArgumentParser(exit_on_error=False)
         parser.add_argument("study", type=cls)
         try:
@@ -131,15 +132,19 @@ class StudyConfig:
         methods = []
         for name, method in self.methods.items():
             _require_file_name("methods", name)
-            steps = self._pretrain_steps(name, method)
+            steps, own = self._pretrain_steps(name, method), f"methods.{name}."
             frozen = method.frozen_labels or (None if method.labels else self.frozen_labels)
             methods.append(
                 Method(
                     name,
                     tuple(steps),
-                    labelled_scenes(method.labels or self.labels, total_scenes),
+                    labelled_scenes(
+                        method.labels or self.labels, total_scenes, f"{own if method.labels else ''}labels"
+                    ),
                     tuple(method.modes or self.modes),
-                    labelled_scenes(frozen, total_scenes) if frozen else None,
+                    labelled_scenes(frozen, total_scenes, f"{own if method.frozen_labels else ''}frozen_labels")
+                    if frozen
+                    else None,
                     one_backbone=method.bundle is not None and "{seed}" not in method.bundle,
                 )
             )
@@ -147,7 +152,14 @@ class StudyConfig:
             raise UserError(f"longer.methods: {unknown[0]!r} is no method of the study; there are {list(self.methods)}")
         longer = None
         if self.longer is not None:
-            scenes = labelled_scenes(self.longer.labels, total_scenes)
+            for name in self.longer.methods:
+                own = self.methods[name].modes or self.modes
+                if not set(own) & set(self.longer.modes):
+                    raise UserError(
+                        f"longer.modes: {', '.join(self.longer.modes)} is no mode of {name}, which has "
+                        f"{', '.join(own)}; add one, or leave the method out"
+                    )
+            scenes = labelled_scenes(self.longer.labels, total_scenes, "longer.labels")
             longer = LongerTraining(self.longer.steps, tuple(self.longer.methods), scenes, tuple(self.longer.modes))
         tune = self.tune
         compute_modes: tuple[Mode, ...] = tuple(self.compute.modes) if self.compute else ()
@@ -157,14 +169,14 @@ class StudyConfig:
             total_scenes,
             self.steps,
             Tuning(
-                labelled_scenes([tune.labels], total_scenes)[0],
+                labelled_scenes([tune.labels], total_scenes, "tune.labels")[0],
                 tuple(tune.frozen),
                 tuple(tune.end_to_end),
                 tuple(tune.seeds),
             ),
             tuple(self.seeds),
             tuple(self.pretrain_seeds),
-            labelled_scenes(self.compute.labels, total_scenes) if self.compute else (),
+            labelled_scenes(self.compute.labels, total_scenes, "compute.labels") if self.compute else (),
             compute_modes,
             longer,
             tuple(self._means(name, added, total_scenes) for name, added in self.means.items()),
@@ -195,7 +207,7 @@ class StudyConfig:
             )
         if added.pseudo_score is not None:
             require_number(f"means.{name}.pseudo_score", added.pseudo_score, at_least=0, at_most=1)
-        scenes = labelled_scenes(added.labels or self.labels, total_scenes)
+        scenes = labelled_scenes(added.labels or self.labels, total_scenes, f"means.{name}.labels")
         modes = tuple(added.modes or self.modes)
         for method in added.methods:
             own = self.methods[method].modes or self.modes
@@ -204,6 +216,8 @@ class StudyConfig:
                     f"means.{name}.modes: {lacking[0]} is no mode of {method}, so there is nothing to compare "
                     f"it with; there is {' and '.join(own)}"
                 )
+        if added.pseudo_score is None and self.finetuning(name) == self.finetuning():
+            raise UserError(f"means.{name}: changes nothing; give it overrides or a pseudo_score, or leave it out")
         data = self.finetuning(name).get("data", {})
         wants_labels = [key for key in ("gt_sampling", "clips", "class_balanced") if data.get(key)]
         if wants_labels and added.pseudo_score is not None:
@@ -268,7 +282,10 @@ class StudyConfig:
             return []
         checkpoint = checkpoint_of(str(run))
         if not checkpoint.is_file():
-            raise UserError(f"means.{means}: model.init_heads {run}: holds no {checkpoint.relative_to(str(run))}")
+            raise UserError(
+                f"means.{means}: model.init_heads {run}: holds no {checkpoint.relative_to(str(run))}; make that run "
+                "first, or leave the means out"
+            )
         with checkpoint.open("rb") as file:
             return [hashlib.file_digest(file, "sha256").hexdigest()]
 
@@ -337,6 +354,13 @@ def _require_known(given: Any, kind: type, where: str, path: Path) -> None:
     if unknown := [name for name in given if name not in known]:
         place = f"{where}.{unknown[0]}" if where else unknown[0]
         raise UserError(f"--config {path}: unknown key {place}; there are {', '.join(known)}")
+
+
+def _require_no_empty_list(given: Any, where: str, path: Path) -> None:
+    if given == []:
+        raise UserError(f"--config {path}: {where}: the list is empty; fill it, or leave it out")
+    for name, value in given.items() if isinstance(given, Mapping) else ():
+        _require_no_empty_list(value, f"{where}.{name}" if where else str(name), path)
 
 
 def _overrides(given: Mapping[str, Any], name: str, path: Path) -> dict[str, Any]:

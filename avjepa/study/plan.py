@@ -9,12 +9,13 @@ from avjepa.ranges import LARGEST, LARGEST_SEED
 from avjepa.study.jobs import Mode, Pretraining, Run, Setting, StudyJob, Trial
 
 
-def labelled_scenes(labels: Sequence[int | str], total: int) -> tuple[int, ...]:
+def labelled_scenes(labels: Sequence[int | str], total: int, key: str = "labels") -> tuple[int, ...]:
     """Label amounts as numbers of scenes, ascending and without repetition.
 
     Args:
         labels: numbers of scenes, or shares such as ``"5%"``, of which the next larger number of scenes is taken.
         total: scenes of the training split.
+        key: of the study's file, for messages.
 
     Raises:
         UserError: an entry is neither, or asks for no scene or for more than there are.
@@ -26,12 +27,18 @@ def labelled_scenes(labels: Sequence[int | str], total: int) -> tuple[int, ...]:
             # so that 7 % of 100 scenes are 7 and not 8
             wanted = math.ceil(round(float(str(entry).strip()[:-1]) / 100 * total, 9)) if share else int(entry)
         except (ValueError, OverflowError):
-            raise UserError(f"labels: {entry!r} is neither a number of scenes nor a share such as '5%'") from None
-        if not 1 <= wanted <= total:
-            raise UserError(f"labels: {entry!r} is {counted(wanted, 'scene')}; the training split has {total}")
+            raise UserError(f"{key}: {entry!r} is neither a number of scenes nor a share such as '5%'") from None
+        if wanted < 1:
+            raise UserError(f"{key}: {entry!r} is no scene; give at least 1, or a share above 0%")
+        if wanted > total:
+            asked = f" is {counted(wanted, 'scene')}" if share else ""
+            raise UserError(
+                f"{key}: {entry!r}{asked}, more than the training split has; give at most {total}, or a share such as "
+                "'100%'"
+            )
         counts.add(wanted)
     if not counts:
-        raise UserError("labels: the list is empty; give a number of scenes, or a share such as '5%'")
+        raise UserError(f"{key}: the list is empty; give a number of scenes, or a share such as '5%'")
     return tuple(sorted(counts))
 
 
@@ -171,7 +178,10 @@ class Study:
                 raise UserError(f"{name} {list(values)} holds one twice; every run needs its own")
             if min(values) < 0 or max(values) > LARGEST_SEED:
                 raise UserError(f"{name} {list(values)} holds one that is none; they go from 0 to {LARGEST_SEED}")
-        if missing := [mode for mode in ("frozen", "end_to_end") if not self.tuning.settings(mode)]:
+        modes: tuple[Mode, ...] = ("frozen", "end_to_end")
+        if repeated := [mode for mode in modes if len(set(tried := self.tuning.settings(mode))) < len(tried)]:
+            raise UserError(f"tune.{repeated[0]} holds a setting twice; leave one of them out")
+        if missing := [mode for mode in modes if not self.tuning.settings(mode)]:
             raise UserError(f"tune.{missing[0]} needs at least one setting")
 
     def runs(self) -> list[Run]:

@@ -426,6 +426,12 @@ def test_files_that_name_each_other_many_times_over_are_one_line(study: Path) ->
         StudyConfig.read(study)
 
 
+def test_a_key_that_is_said_twice_is_refused(study: Path) -> None:
+    study.write_text(study.read_text() + "steps: 3\n")
+    with pytest.raises(UserError, match=r"study\.yaml: cannot be read as YAML \('steps' is said twice, again in line"):
+        StudyConfig.read(study)
+
+
 def test_a_missing_study_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"nothing\.yaml"):
         StudyConfig.read(tmp_path / "nothing.yaml")

@@ -145,7 +145,21 @@ def test_a_backbone_that_is_there_and_a_detector_that_teaches_itself(study: Path
         ({"means": {"e": {"methods": ["there"], "modes": ["end_to_end"]}}}, "end_to_end is no mode of there"),
         (
             {"means": {"heads": {"methods": ["there"], "overrides": {"model": {"init_heads": "nowhere"}}}}},
-            "means.heads: model.init_heads nowhere: holds no checkpoints/last.ckpt",
+            "model.init_heads nowhere: holds no checkpoints/last.ckpt; make that run first, or leave the means out",
+        ),
+        ({"means": {"none": {"methods": []}}}, "study.yaml: means.none.methods: the list is empty"),
+        ({"longer": {"steps": 3, "methods": [], "labels": [1]}}, "study.yaml: longer.methods: the list is empty"),
+        ({"means": {"none": {"methods": ["there"]}}}, "study.yaml: means.none: changes nothing; give it overrides"),
+        ({"longer": {"steps": 3, "methods": ["there"], "labels": [1]}}, "longer.modes: end_to_end is no mode of there"),
+        (
+            {"tune": STUDY["tune"] | {"frozen": 2 * [{"learning_rate": 1e-3}]}},
+            "study.yaml: tune.frozen holds a setting twice",
+        ),
+        ({"labels": [3]}, "study.yaml: labels: 3, more than the training split has; give at most 2"),
+        ({"tune": STUDY["tune"] | {"labels": "-5%"}}, "study.yaml: tune.labels: '-5%' is no scene"),
+        (
+            {"methods": {"there": {"bundle": "study.yaml", "pretrain_steps": [7]}}},
+            "study.yaml: is a file; give the folder of a bundle",
         ),
         (
             {"means": {"odd": {"methods": ["there"], "overrides": {"data": {"gt_smpling": {}}}}}},
@@ -160,9 +174,12 @@ def test_a_backbone_that_is_there_and_a_detector_that_teaches_itself(study: Path
         ({"labels": ["inf%"]}, "labels: 'inf%' is neither a number of scenes nor a share"),
         (
             {"modes": [], "means": {}, "methods": {"there": {"bundle": "backbone", "pretrain_steps": [7]}}},
-            "there.modes is empty",
+            "modes: the list is empty; fill it, or leave it out",
         ),
-        ({"longer": {"steps": 1, "methods": ["there"], "labels": [1]}}, "longer.steps is 1, and steps"),
+        (
+            {"longer": {"steps": 1, "methods": ["there"], "labels": [1], "modes": ["frozen"]}},
+            "longer.steps is 1, and steps",
+        ),
         ({"finetune": "../no/such.yaml"}, "such.yaml: "),
         ({"finetune": "lidar_corse"}, "finetune: lidar_corse: is no file, and no configuration of that name ships"),
     ],

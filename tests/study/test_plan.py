@@ -23,10 +23,13 @@ def test_label_amounts_are_whole_scenes(labels: list[int | str], total: int, sce
     assert labelled_scenes(labels, total) == scenes
 
 
-@pytest.mark.parametrize(("entry", "words"), [(0, "0 scenes"), (9, "9"), ("101%", "9 scenes"), ("some", "'some'")])
+@pytest.mark.parametrize(("entry", "words"), [
+    (0, "0 is no scene; give at least 1"), ("-5%", "'-5%' is no scene"), ("some", "'some'"),
+    (9, "9, more than the training split has; give at most 8"), ("101%", "'101%' is 9 scenes, more than"),
+])  # fmt: skip
 def test_impossible_label_amounts_are_refused(entry: int | str, words: str) -> None:
-    with pytest.raises(UserError, match=words):
-        labelled_scenes([entry], 8)
+    with pytest.raises(UserError, match=f"means.a.labels: .*{words}"):
+        labelled_scenes([entry], 8, "means.a.labels")
 
 
 def test_scenes_of_a_smaller_amount_lie_within_those_of_a_larger_one() -> None:
