@@ -96,8 +96,12 @@ class StudyConfig:
         try:
             # overrides are parts of other files: parsed here, a class in them would be completed with its defaults
             config = parser.instantiate_classes(parsed(parser, {"study": _without_overrides(given)})).study
+        except UserError as error:
+            raise UserError(f"--config {path}: {error}") from error
         except (ArgumentError, TypeError) as error:
-            raise UserError(f"--config {path}: {readable(error).replace('study.', '', 1)}") from error
+            keys = "|".join(field.name for field in fields(cls))
+            said = re.sub(rf"(--)?\bstudy\.(?=({keys})\b)", "", readable(error)).removesuffix("; see --help")
+            raise UserError(f"--config {path}: {said}") from error
         assert isinstance(config, cls)
         here = path.parent
         complete = {
@@ -153,11 +157,11 @@ class StudyConfig:
         longer = None
         if self.longer is not None:
             for name in self.longer.methods:
-                own = self.methods[name].modes or self.modes
-                if not set(own) & set(self.longer.modes):
+                modes = self.methods[name].modes or self.modes
+                if not set(modes) & set(self.longer.modes):
                     raise UserError(
                         f"longer.modes: {', '.join(self.longer.modes)} is no mode of {name}, which has "
-                        f"{', '.join(own)}; add one, or leave the method out"
+                        f"{', '.join(modes)}; add one, or leave the method out"
                     )
             scenes = labelled_scenes(self.longer.labels, total_scenes, "longer.labels")
             longer = LongerTraining(self.longer.steps, tuple(self.longer.methods), scenes, tuple(self.longer.modes))
