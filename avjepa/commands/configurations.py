@@ -25,7 +25,7 @@ def load_config(path: str | Path) -> Any:
     """What a configuration file says, with the files that it names put in their place.
 
     Raises:
-        UserError: one of them cannot be read, names itself, or is larger than any configuration.
+        UserError: one of them is not there, cannot be read, names itself, or is larger than any configuration.
     """
     return _Inliner().file(Path(path))
 
@@ -109,7 +109,11 @@ class _Inliner:
                 }
             case list():
                 return [self.value(item, path) for item in value]
-            case str() if value.endswith(".yaml") and os.path.isfile(path.parent / value):
+            case str() if value.endswith(".yaml"):
+                if not os.path.isfile(path.parent / value):
+                    raise UserError(
+                        f"{path}: names {value}, and there is no file of that name beside it; correct the name"
+                    )
                 return self.file(path.parent / value)
         return value
 

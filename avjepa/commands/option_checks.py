@@ -14,7 +14,7 @@ from jsonargparse import Namespace
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from avjepa.bounded_yaml import require_bounded
-from avjepa.commands.configurations import read_yaml, require_file_of_channels
+from avjepa.commands.configurations import load_config, read_yaml, require_file_of_channels
 from avjepa.errors import UserError
 from avjepa.files import read_text
 from avjepa.ranges import LARGEST, LARGEST_SEED, require_number
@@ -76,6 +76,18 @@ def require_readable_files(arguments: Sequence[str]) -> None:
         except (OSError, ValueError, yaml.YAMLError) as error:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else " ".join(str(error).split())
             raise UserError(f"--config {path}: cannot be read as YAML in UTF-8 ({reason})") from error
+
+
+def require_named_files(arguments: Sequence[str]) -> None:
+    """Raise for a file that a file behind ``--config`` names, where it is not there or cannot be read.
+
+    Raises:
+        UserError: naming both.
+    """
+    words = [word for argument in arguments for word in argument.split("=", 1)]
+    for name, value in itertools.pairwise(words):
+        if name in ("--config", "-c"):
+            load_config(value)
 
 
 def require_known_keys(arguments: Sequence[str] | Mapping[str, Any], known: Collection[str]) -> None:

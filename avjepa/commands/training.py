@@ -22,6 +22,7 @@ from avjepa.commands.option_checks import (
     bound_yaml,
     require_channels,
     require_known_keys,
+    require_named_files,
     require_objects,
     require_readable_files,
     require_sections,
@@ -146,6 +147,7 @@ class TrainingCLI(LightningCLI):
         if not isinstance(args, dict):
             require_readable_files(args)
             require_channels(args)
+            require_named_files(args)
         require_known_keys(args, {action.dest for action in parser._actions})
         with blamed_on("configuration", *WHILE_BUILDING):
             self.config = parsed(parser, args) if isinstance(args, dict) else parser.parse_args(args)

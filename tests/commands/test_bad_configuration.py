@@ -145,3 +145,11 @@ def test_option_that_does_not_exist_and_is_empty(
 def test_data_is_a_folder(tiny: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "data.yaml").write_text(f"dataroot: {tiny}\n")
     refused(capfd, pretrain(tmp_path / "data.yaml", tmp_path / "out", "lidar", "--steps", 1), "data.yaml: is no folder")
+
+
+def test_a_file_that_is_not_there_is_named_with_the_file_that_names_it(
+    tiny: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "more.yaml").write_text("model: {objective: {init_args: {encoder: ../encoder/lidar_corse.yaml}}}\n")
+    code = pretrain(tiny, tmp_path / "out", "lidar", "--config", tmp_path / "more.yaml", "--steps", 1)
+    refused(capfd, code, f"{tmp_path / 'more.yaml'}: names ../encoder/lidar_corse.yaml, and there is no file of that")
