@@ -176,6 +176,7 @@ def test_more_boxes_than_a_keyframe_may_have_are_refused(
         (("--pseudo_labels", "."), "--pseudo_labels .: is a folder; name the file in it"),
         (("--pseudo_score", "{cat: 0.1}"), "--pseudo_score cat: is none of the classes"),
         (("--data.class_balanced", "true"), "data.class_balanced: counts annotated boxes"),
+        (("--data.scenes", "-1"), "scenes: -1 were asked for, the split has 2; choose 0-2"),
         (("--data.scenes", "null"), "lists no scene of train beside the 2 scenes"),
     ],
 )
