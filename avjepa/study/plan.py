@@ -177,7 +177,7 @@ class Study:
             if len(set(values)) < len(values):
                 raise UserError(f"{name} {list(values)} holds one twice; every run needs its own")
             if min(values) < 0 or max(values) > LARGEST_SEED:
-                raise UserError(f"{name} {list(values)} holds one that is none; they go from 0 to {LARGEST_SEED}")
+                raise UserError(f"{name} {list(values)} must be from 0 to {LARGEST_SEED}")
         modes: tuple[Mode, ...] = ("frozen", "end_to_end")
         if repeated := [mode for mode in modes if len(set(tried := self.tuning.settings(mode))) < len(tried)]:
             raise UserError(f"tune.{repeated[0]} holds a setting twice; leave one of them out")
