@@ -383,7 +383,7 @@ def test_overrides_of_a_method_change_its_pretraining_alone(study: Path, dataset
         ({"finetune_overrides": {"data": {"train_split": None}}}, "data.train_split: needs a value, got null"),
         (with_objective({"class_path": "avjepa.encoders.lidar.LidarEncoder"}), "methods.jepa"),
         (with_objective({"class_path": "nowhere.Nothing"}), "nowhere.Nothing"),
-        ({"seeds": [0, 2**32]}, "seeds [0, 4294967296] holds one that is none"),
+        ({"seeds": [0, 2**32]}, "seeds [0, 4294967296] must be from 0 to 4294967295"),
         (with_objective({"class_path": 7}), "class_path 7 names no class"),
         (with_objective({"init_args": {"predictor": {"width": 8, "dilations": [1], "depth": 3}}}), "depth"),
     ],
