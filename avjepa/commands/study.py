@@ -13,6 +13,7 @@ from avjepa import zoo
 from avjepa.commands.configurations import inlined, load_config, merged, read_yaml
 from avjepa.commands.parsing import readable
 from avjepa.commands.shipped import configuration_file
+from avjepa.commands.study_checks import require_file_name, require_known, require_no_empty_list
 from avjepa.commands.study_parts import ComputeConfig, Labels, LongerConfig, MeansConfig, MethodConfig, TuneConfig
 from avjepa.errors import UserError
 from avjepa.finetune.earlier_heads import checkpoint_of
@@ -83,14 +84,14 @@ class StudyConfig:
             UserError: it cannot be read, has an unknown key, lacks one, or a value is of the wrong type.
         """
         given = read_yaml(path)
-        _require_known(given, cls, "", path)
+        require_known(given, cls, "", path)
         methods = given.get("methods")
         for name, method in methods.items() if isinstance(methods, Mapping) else ():
-            _require_known(method, MethodConfig, f"methods.{name}", path)
+            require_known(method, MethodConfig, f"methods.{name}", path)
         all_means = given.get("means")
         for name, means in all_means.items() if isinstance(all_means, Mapping) else ():
-            _require_known(means, MeansConfig, f"means.{name}", path)
-        _require_no_empty_list(_without_overrides(given), "", path)
+            require_known(means, MeansConfig, f"means.{name}", path)
+        require_no_empty_list(_without_overrides(given), "", path)
         parser = ArgumentParser(exit_on_error=False)
         parser.add_argument("study", type=cls)
         try:
@@ -132,10 +133,10 @@ class StudyConfig:
         Raises:
             UserError: a value is out of range.
         """
-        _require_file_name("sensor", self.sensor)
+        require_file_name("sensor", self.sensor)
         methods = []
         for name, method in self.methods.items():
-            _require_file_name("methods", name)
+            require_file_name("methods", name)
             steps, own = self._pretrain_steps(name, method), f"methods.{name}."
             frozen = method.frozen_labels or (None if method.labels else self.frozen_labels)
             methods.append(
@@ -202,7 +203,7 @@ class StudyConfig:
         return steps
 
     def _means(self, name: str, added: MeansConfig, total_scenes: int) -> Means:
-        _require_file_name("means", name)
+        require_file_name("means", name)
         if re.fullmatch(r"n\d+", name):
             raise UserError(f"means: {name!r} is how longer trainings are named; choose another name")
         if unknown := [method for method in added.methods if method not in self.methods]:
@@ -344,27 +345,6 @@ def _configuration(here: Path, value: str, kind: str) -> str:
 
 def _whole_path(bundle: str) -> str:
     return bundle if bundle.startswith(zoo.PREFIX) else str(Path(bundle).resolve())
-
-
-def _require_file_name(part: str, name: str) -> None:
-    if not name.replace("_", "").isalnum():
-        raise UserError(f"{part}: {name!r} becomes part of file names; use letters, digits and _")
-
-
-def _require_known(given: Any, kind: type, where: str, path: Path) -> None:
-    if not isinstance(given, Mapping):
-        raise UserError(f"--config {path}: {where or 'the file'} must be keys and values, got {given!r}")
-    known = [field.name for field in fields(kind)]
-    if unknown := [name for name in given if name not in known]:
-        place = f"{where}.{unknown[0]}" if where else unknown[0]
-        raise UserError(f"--config {path}: unknown key {place}; there are {', '.join(known)}")
-
-
-def _require_no_empty_list(given: Any, where: str, path: Path) -> None:
-    if given == []:
-        raise UserError(f"--config {path}: {where}: the list is empty; fill it, or leave it out")
-    for name, value in given.items() if isinstance(given, Mapping) else ():
-        _require_no_empty_list(value, f"{where}.{name}" if where else str(name), path)
 
 
 def _overrides(given: Mapping[str, Any], name: str, path: Path) -> dict[str, Any]:
